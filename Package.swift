@@ -1,0 +1,81 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .treatAllWarnings(as: .error),
+]
+
+let numeric: [CSetting] = [
+  .define("_GNU_SOURCE")
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: [.byName(name: name), "TestSupport"] + dependencies,
+    path: "Tests/\(name)Tests", swiftSettings: strict)
+}
+
+let package = Package(
+  name: "spqat",
+  products: [.executable(name: "spqat", targets: ["spqat"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+  ],
+  targets: [
+    .target(name: "CKernels", cSettings: numeric),
+    .target(name: "CPNG", cSettings: numeric, linkerSettings: [.linkedLibrary("png"), .linkedLibrary("z")]),
+    .systemLibrary(
+      name: "CHDF5System", path: "Sources/CHDF5System", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+    .target(name: "CHDF5", dependencies: ["CHDF5System"], cSettings: numeric),
+
+    module("Tensor", []),
+    module("Kernels", ["CKernels", "Tensor"]),
+    module("Quantization", ["Kernels", "Tensor"]),
+    module("Layers", ["Quantization", "Kernels", "Tensor"]),
+    module("Models", ["Layers", "Quantization", "Tensor"]),
+    module("Storage", ["CHDF5", "Tensor"]),
+    module("Datasets", ["CPNG", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
+    module("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Storage", "Tensor"]),
+    module("Results", ["Storage", "Tensor"]),
+    module(
+      "Experiments",
+      [
+        "Training", "Models", "Layers", "Quantization", "Kernels", "Datasets", "Results", "Storage", "Tensor",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ]),
+    module("Reporting", ["Results", "Storage"]),
+    .executableTarget(
+      name: "spqat",
+      dependencies: [
+        "Experiments", "Reporting", "Results", "Training", "Models", "Layers", "Quantization", "Kernels", "Datasets",
+        "Storage", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+
+    .target(
+      name: "TestSupport", dependencies: ["Storage", "Tensor"], path: "Tests/TestSupport", swiftSettings: strict),
+    tests("Tensor"),
+    tests("Kernels", ["CKernels", "Tensor"]),
+    tests("Quantization", ["Kernels", "Tensor"]),
+    tests("Layers", ["Quantization", "Kernels", "Tensor"]),
+    tests("Models", ["Layers", "Quantization", "Kernels", "Tensor"]),
+    tests("Storage", ["Tensor"]),
+    tests("Datasets", ["CPNG", "Tensor"]),
+    tests("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Storage", "Tensor"]),
+    tests("Results", ["Storage", "Tensor"]),
+    tests("Experiments", ["Training", "Models", "Quantization", "Datasets", "Results", "Storage", "Tensor"]),
+    tests("Reporting", ["Results", "Storage"]),
+    .testTarget(
+      name: "CommandLineTests", dependencies: ["spqat", "TestSupport", "Results", "Storage"],
+      path: "Tests/CommandLineTests", swiftSettings: strict),
+  ]
+)
