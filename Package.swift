@@ -44,7 +44,7 @@ let package = Package(
     module("Models", ["Layers", "Quantization", "Tensor"]),
     module("Storage", ["CHDF5", "Tensor"]),
     module("Datasets", ["CPNG", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
-    module("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Storage", "Tensor"]),
+    module("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Results", "Storage", "Tensor"]),
     module("Results", ["Storage", "Tensor"]),
     module(
       "Experiments",
@@ -70,7 +70,7 @@ let package = Package(
     tests("Models", ["Layers", "Quantization", "Kernels", "Tensor"]),
     tests("Storage", ["Tensor"]),
     tests("Datasets", ["CPNG", "Tensor"]),
-    tests("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Storage", "Tensor"]),
+    tests("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Results", "Storage", "Tensor"]),
     tests("Results", ["Storage", "Tensor"]),
     tests("Experiments", ["Training", "Models", "Quantization", "Datasets", "Results", "Storage", "Tensor"]),
     tests("Reporting", ["Results", "Storage"]),

@@ -1,0 +1,68 @@
+public import Models
+public import Quantization
+
+/// The rule of one parameter group.
+public enum OptimizerSpec: Hashable, Codable, Sendable {
+  /// PyTorch's SGD: no dampening, no Nesterov; weight decay added to the gradient.
+  case sgd(momentum: Double, weightDecay: Double)
+  case adam(beta1: Double, beta2: Double, epsilon: Double)
+}
+
+/// A parameter group's rule and its learning rate before the schedule.
+public struct ParameterGroupSpec: Hashable, Codable, Sendable {
+  public var optimizer: OptimizerSpec
+  public var learningRate: Double
+  public init(optimizer: OptimizerSpec, learningRate: Double) {
+    self.optimizer = optimizer
+    self.learningRate = learningRate
+  }
+}
+
+/// The factor on every group's learning rate, by training step (1-based).
+public enum LearningRateSchedule: Hashable, Codable, Sendable {
+  case constant
+  /// factor^k in steps after the k-th milestone (steps > milestone).
+  case step(milestones: [Int], factor: Double)
+  /// (1 + cos(π · (t − 1) / totalSteps)) / 2
+  case cosine(totalSteps: Int)
+}
+
+/// Everything that changes a run's outcome but the data and the parent's weights: resolved, in steps.
+public struct TrainingSpec: Hashable, Codable, Sendable {
+  public var model: ModelSpec
+  /// nil: full precision.
+  public var quantization: QuantizationSpec?
+  /// nil: nothing freezes (full QAT, or full precision).
+  public var freezing: FreezingSpec?
+  /// Convolution and linear weights and biases.
+  public var weights: ParameterGroupSpec
+  public var batchNorm: ParameterGroupSpec
+  /// Quantizer scales and ranges.
+  public var quantizers: ParameterGroupSpec
+  public var learningRateSchedule: LearningRateSchedule
+  public var batchSize: Int
+  public var dropLastPartialBatch: Bool
+  /// Steps of the whole run; it may end in the middle of an epoch.
+  public var totalSteps: Int
+  public var augment: Bool
+  public var seed: UInt64
+
+  public init(
+    model: ModelSpec, quantization: QuantizationSpec?, freezing: FreezingSpec?, weights: ParameterGroupSpec,
+    batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec, learningRateSchedule: LearningRateSchedule,
+    batchSize: Int, dropLastPartialBatch: Bool, totalSteps: Int, augment: Bool, seed: UInt64
+  ) {
+    self.model = model
+    self.quantization = quantization
+    self.freezing = freezing
+    self.weights = weights
+    self.batchNorm = batchNorm
+    self.quantizers = quantizers
+    self.learningRateSchedule = learningRateSchedule
+    self.batchSize = batchSize
+    self.dropLastPartialBatch = dropLastPartialBatch
+    self.totalSteps = totalSteps
+    self.augment = augment
+    self.seed = seed
+  }
+}
