@@ -1,0 +1,87 @@
+import Foundation
+
+/// Reads image files one after another into a buffer of its own; one per thread.
+final class ImageFileReader {
+  private let limits: ImageLimits
+  private var buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
+  private var count = 0
+
+  init(limits: ImageLimits) {
+    self.limits = limits
+  }
+
+  deinit { buffer.deallocate() }
+
+  /// Reads the file at `path` and returns its image's size, within the limits. Only `decode` may follow.
+  func open(_ path: String) throws(DatasetError) -> PixelSize {
+    try read(path)
+    let size: PixelSize
+    do throws(PNG.Failure) {
+      size = try PNG.size(of: file)
+    } catch {
+      throw .unreadable(path, error)
+    }
+    guard size.width <= limits.side, size.height <= limits.side, size.width * size.height <= limits.pixels else {
+      throw DatasetError(
+        path: path,
+        reason: "the image is \(size), more than \(limits.side) pixels a side or \(limits.pixels) pixels in all",
+        remedy: "scale it down or remove it")
+    }
+    return size
+  }
+
+  /// Decodes the file read by `open` to RGB bytes.
+  func decode(_ path: String, size: PixelSize, into pixels: UnsafeMutablePointer<UInt8>) throws(DatasetError) {
+    do throws(PNG.Failure) {
+      try PNG.decode(file, size: size, into: pixels)
+    } catch {
+      throw .unreadable(path, error)
+    }
+  }
+
+  private var file: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer[..<count]) }
+
+  private func read(_ path: String) throws(DatasetError) {
+    // Non-blocking, so that a named pipe is reported below instead of waiting for a writer.
+    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw .system(path, "cannot be opened") }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw .system(path, "cannot be examined") }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw DatasetError(
+        path: path, reason: "not a regular file", remedy: "a class folder holds PNG files only; remove it")
+    }
+    let size = Int(status.st_size)
+    guard size <= limits.fileBytes else {
+      throw DatasetError(
+        path: path, reason: "the file has \(size) bytes, more than \(limits.fileBytes)",
+        remedy: "scale it down or remove it")
+    }
+    if size > buffer.count {
+      buffer.deallocate()
+      buffer = .allocate(byteCount: size, alignment: 16)
+    }
+    count = 0
+    while count < size {
+      let got = Foundation.read(descriptor, buffer.baseAddress! + count, size - count)
+      if got < 0 && errno == EINTR { continue }
+      guard got >= 0 else { throw .system(path, "cannot be read") }
+      if got == 0 { break }
+      count += got
+    }
+  }
+}
+
+extension DatasetError {
+  static func unreadable(_ path: String, _ failure: PNG.Failure) -> DatasetError {
+    DatasetError(path: path, reason: failure.reason, remedy: "replace it with a whole PNG file or remove it")
+  }
+
+  /// A failed system call, explained by `errno`.
+  static func system(_ path: String, _ what: String) -> DatasetError {
+    let code = errno
+    return DatasetError(
+      path: path, reason: "\(what) (\(String(cString: strerror(code))))", remedy: "check the path and its permissions")
+  }
+}

@@ -1,0 +1,235 @@
+public import Foundation
+
+/// The files of a tree `{train,test}/CLASS/IMAGE` (`val` serves as `test`): classes and files sorted by their UTF-8
+/// bytes, hidden files left out. A class's label is its place among the training classes.
+struct ImageFolder {
+  struct Image: Sendable {
+    var path: String
+    var label: Int32
+  }
+
+  let root: URL
+  let classes: [String]
+  let train: [Image]
+  let test: [Image]
+
+  init(root: URL) throws(DatasetError) {
+    self.root = root
+    guard isFolder(root) else {
+      throw DatasetError(
+        path: root.path, reason: "no such folder",
+        remedy: "name a tree {train,test}/CLASS/*.png, or make one with 'spqat dataset import'")
+    }
+    let trainFolder = root.appendingPathComponent("train")
+    let testFolder = ["test", "val"].map { root.appendingPathComponent($0) }.first(where: isFolder)
+    guard isFolder(trainFolder), let testFolder else {
+      throw DatasetError(
+        path: root.path, reason: "no folder '\(isFolder(trainFolder) ? "test" : "train")' in it",
+        remedy: "arrange the images as {train,test}/CLASS/*.png")
+    }
+    let classes = try Self.classes(in: trainFolder)
+    for name in try Self.classes(in: testFolder) where !classes.contains(name) {
+      throw DatasetError(
+        path: testFolder.appendingPathComponent(name).path, reason: "a class without training images",
+        remedy: "name the classes alike under train and test")
+    }
+    self.classes = classes
+    train = try Self.images(in: trainFolder, classes: classes)
+    test = try Self.images(in: testFolder, classes: classes)
+  }
+
+  private static func classes(in folder: URL) throws(DatasetError) -> [String] {
+    let names = try visibleNames(in: folder).filter { isFolder(folder.appendingPathComponent($0)) }
+    guard !names.isEmpty else {
+      throw DatasetError(
+        path: folder.path, reason: "no class folders in it", remedy: "arrange the images as {train,test}/CLASS/*.png")
+    }
+    return names
+  }
+
+  private static func images(in folder: URL, classes: [String]) throws(DatasetError) -> [Image] {
+    var images: [Image] = []
+    for (label, name) in classes.enumerated() {
+      let classFolder = folder.appendingPathComponent(name)
+      let files = isFolder(classFolder) ? try visibleNames(in: classFolder) : []
+      guard !files.isEmpty else {
+        throw DatasetError(
+          path: classFolder.path, reason: "no images in it",
+          remedy: "add PNG files, or remove the class from train and test")
+      }
+      let prefix = classFolder.path + "/"
+      images += files.map { Image(path: prefix + $0, label: Int32(label)) }
+    }
+    return images
+  }
+}
+
+extension ImageDataset {
+  /// Reads the tree `{train,test}/CLASS/*.png` at `root` (`val` serves as `test`) into memory.
+  ///
+  /// - Parameters:
+  ///   - preparation: brings images of differing sizes to one; without it all must have the first image's size.
+  ///   - threads: how many threads decode; neither the result nor the error depends on it.
+  ///   - progress: told of images decoded, from one thread at a time.
+  /// - Throws: the first fault in the order of the files. Sizes are refused before memory is taken.
+  public static func load(
+    root: URL, preparation: ImagePreparation? = nil, threads: Int = ProcessInfo.processInfo.activeProcessorCount,
+    limits: ImageLimits = ImageLimits(), progress: ProgressHandler? = nil
+  ) throws(DatasetError) -> ImageDataset {
+    let folder = try ImageFolder(root: root)
+    let stored = try DatasetManifest.read(root: root)
+    if let stored { try stored.checkFiles(of: folder) }
+
+    let images = folder.train + folder.test
+    let size: PixelSize
+    if let preparation {
+      size = PixelSize(width: preparation.crop, height: preparation.crop)
+    } else {
+      let reader = ImageFileReader(limits: limits)
+      size = try reader.open(images[0].path)
+    }
+    let (bytes, overflow) = images.count.multipliedReportingOverflow(by: size.rgbBytes)
+    guard !overflow, bytes <= limits.datasetBytes else {
+      throw DatasetError(
+        path: root.path,
+        reason: "\(images.count) images of \(size) take more than the \(limits.datasetBytes) bytes allowed in memory",
+        remedy: "use fewer or smaller images")
+    }
+
+    let decoder = FolderDecoder(images: images, size: size, preparation: preparation, limits: limits)
+    let trainPixels = try decoder.pixels(
+      0..<folder.train.count, threads: threads, progress: progress)
+    let testPixels = try decoder.pixels(
+      folder.train.count..<images.count, threads: threads, progress: progress)
+    let dataset = ImageDataset(
+      train: ImageSplit(size: size, pixels: trainPixels, labels: folder.train.map(\.label)),
+      test: ImageSplit(size: size, pixels: testPixels, labels: folder.test.map(\.label)), classes: folder.classes,
+      name: stored?.name ?? root.standardizedFileURL.lastPathComponent,
+      source: stored?.source ?? DatasetManifest.Source(origin: "image folder"))
+    if let stored, preparation == nil, stored != dataset.manifest {
+      throw DatasetError(
+        path: root.appendingPathComponent(DatasetManifest.fileName).path,
+        reason: "the images are not those that it describes (\(stored.difference(from: dataset.manifest)))",
+        remedy: "import the data set again, or remove the manifest to use the images as they are")
+    }
+    return dataset
+  }
+}
+
+/// Decodes a folder's images into one array.
+private struct FolderDecoder: Sendable {
+  let images: [ImageFolder.Image]
+  let size: PixelSize
+  let preparation: ImagePreparation?
+  let limits: ImageLimits
+
+  /// RGB bytes of the images in `range`, one after another. Progress counts over all images.
+  func pixels(_ range: Range<Int>, threads: Int, progress: ProgressHandler?) throws(DatasetError) -> [UInt8] {
+    let total = images.count
+    let report: ProgressHandler = { done, _ in progress?(range.lowerBound + done, total) }
+    return try bytes(count: range.count * size.rgbBytes) { (buffer: Shared) throws(DatasetError) in
+      try forEachIndex(
+        below: range.count, threads: threads, progress: report, state: { ImageFileReader(limits: limits) }
+      ) { (reader: ImageFileReader, index: Int) throws(DatasetError) in
+        try decode(range.lowerBound + index, with: reader, into: buffer.pointer + index * size.rgbBytes)
+      }
+    }
+  }
+
+  private func decode(
+    _ index: Int, with reader: ImageFileReader, into target: UnsafeMutablePointer<UInt8>
+  ) throws(DatasetError) {
+    let path = images[index].path
+    let found = try reader.open(path)
+    guard let preparation else {
+      guard found == size else {
+        throw DatasetError(
+          path: path, reason: "the image is \(found), but \(images[0].path) is \(size)",
+          remedy: "bring all images to one size, or ask for scaling and a crop")
+      }
+      return try reader.decode(path, size: size, into: target)
+    }
+    let decoded = try bytes(count: found.rgbBytes) { (buffer: Shared) throws(DatasetError) in
+      try reader.decode(path, size: found, into: buffer.pointer)
+    }
+    preparation.apply(to: decoded, size: found, into: target)
+  }
+
+  /// An array that `fill` writes whole, made without clearing it first.
+  private func bytes(
+    count: Int, _ fill: (Shared) throws(DatasetError) -> Void
+  ) throws(DatasetError) -> [UInt8] {
+    var failure: DatasetError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      do throws(DatasetError) {
+        try fill(Shared(pointer: buffer.baseAddress!))
+        initialized = count
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  /// Threads write to disjoint parts of what this points to.
+  private struct Shared: @unchecked Sendable {
+    let pointer: UnsafeMutablePointer<UInt8>
+  }
+}
+
+extension DatasetManifest {
+  /// Compares what can be told without decoding: the class names and the number of files of each.
+  func checkFiles(of folder: ImageFolder) throws(DatasetError) {
+    func counts(_ images: [ImageFolder.Image]) -> [Int] {
+      images.reduce(into: [Int](repeating: 0, count: folder.classes.count)) { $0[Int($1.label)] += 1 }
+    }
+    func fail(_ reason: String) -> DatasetError {
+      DatasetError(
+        path: folder.root.path, reason: reason,
+        remedy: "import the data set again, or remove \(Self.fileName) to use the images as they are")
+    }
+    guard classes == folder.classes else {
+      throw fail("the class folders are not the \(classes.count) classes of \(Self.fileName)")
+    }
+    for (split, expected, found) in [
+      ("train", trainCounts, counts(folder.train)), ("test", testCounts, counts(folder.test)),
+    ] {
+      guard expected.count == classes.count else {
+        throw fail("\(Self.fileName) does not count every class of \(split)")
+      }
+      for (label, name) in classes.enumerated() where expected[label] != found[label] {
+        throw fail("\(split)/\(name) holds \(found[label]) files, \(expected[label]) according to \(Self.fileName)")
+      }
+    }
+  }
+
+  /// Which fields tell two manifests apart.
+  func difference(from other: DatasetManifest) -> String {
+    var fields: [String] = []
+    if name != other.name || source != other.source { fields.append("origin") }
+    if classes != other.classes { fields.append("classes") }
+    if height != other.height || width != other.width { fields.append("image size") }
+    if trainCounts != other.trainCounts || testCounts != other.testCounts { fields.append("counts") }
+    if contentHash != other.contentHash { fields.append("content hash") }
+    if mean != other.mean || standardDeviation != other.standardDeviation { fields.append("pixel statistics") }
+    return fields.joined(separator: ", ")
+  }
+}
+
+func isFolder(_ url: URL) -> Bool {
+  var isDirectory: ObjCBool = false
+  return FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory) && isDirectory.boolValue
+}
+
+/// Names in a folder without hidden ones, sorted by their UTF-8 bytes, as on every machine and in every locale.
+func visibleNames(in folder: URL) throws(DatasetError) -> [String] {
+  let names: [String]
+  do {
+    names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+  } catch {
+    throw DatasetError(
+      path: folder.path, reason: "cannot be listed", remedy: "check the path and its permissions")
+  }
+  return names.filter { !$0.hasPrefix(".") }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+}

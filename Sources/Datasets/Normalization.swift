@@ -1,0 +1,68 @@
+/// Per-channel normalisation of pixels: (byte / 255 - mean) / standard deviation.
+public struct Normalization: Equatable, Sendable {
+  /// Mean of each channel (red, green, blue), in [0, 1].
+  public let mean: [Double]
+  /// Standard deviation of each channel, in [0, 1].
+  public let standardDeviation: [Double]
+
+  public init(mean: [Double], standardDeviation: [Double]) {
+    precondition(mean.count == 3 && standardDeviation.count == 3, "pixels have three channels")
+    precondition(standardDeviation.allSatisfy { $0 > 0 }, "a standard deviation is positive")
+    self.mean = mean
+    self.standardDeviation = standardDeviation
+  }
+
+  /// The statistics of a data set's training pixels; a constant channel is centred and not scaled.
+  public init(_ manifest: DatasetManifest) {
+    self.init(mean: manifest.mean, standardDeviation: manifest.standardDeviation.map { $0 > 0 ? $0 : 1 })
+  }
+
+  /// The two generations of the authors' code, which normalise CIFAR by different constants.
+  public enum Recipe: Sendable {
+    case spqat
+    case lts
+  }
+
+  /// The constants that the authors' code uses for this data set, or the data set's own statistics where it has none.
+  public static func published(by recipe: Recipe, for manifest: DatasetManifest) -> Normalization {
+    switch (recipe, manifest.name) {
+    case (.spqat, "cifar10"): spqatCIFAR10
+    case (.lts, "cifar10"): ltsCIFAR10
+    case (.lts, "cifar100"): ltsCIFAR100
+    default: Normalization(manifest)
+    }
+  }
+
+  public static let spqatCIFAR10 = Normalization(
+    mean: [0.4914, 0.4822, 0.4465], standardDeviation: [0.2023, 0.1994, 0.2010])
+  public static let ltsCIFAR10 = Normalization(
+    mean: [125.3 / 255, 123.0 / 255, 113.9 / 255], standardDeviation: [63.0 / 255, 62.1 / 255, 66.7 / 255])
+  public static let ltsCIFAR100 = Normalization(
+    mean: [129.3 / 255, 124.1 / 255, 112.4 / 255], standardDeviation: [68.2 / 255, 65.4 / 255, 70.4 / 255])
+
+  /// The normalised value of every byte, `[3][256]`.
+  func table() -> [Float] {
+    (0..<3).flatMap { channel in
+      (0..<256).map { Float((Double($0) / 255 - mean[channel]) / standardDeviation[channel]) }
+    }
+  }
+}
+
+/// Random changes to training images.
+public struct Augmentation: Equatable, Sendable {
+  /// Pixels of black added on each side of the byte image, out of which the original size is cut at random.
+  public var padding: Int
+  /// Whether half of the images are mirrored left to right.
+  public var flips: Bool
+
+  public init(padding: Int, flips: Bool) {
+    precondition(padding >= 0, "padding is not negative")
+    self.padding = padding
+    self.flips = flips
+  }
+
+  /// Images as they are, for evaluation.
+  public static let none = Augmentation(padding: 0, flips: false)
+  /// Random crop out of 4 pixels of padding and horizontal flip.
+  public static let standard = Augmentation(padding: 4, flips: true)
+}

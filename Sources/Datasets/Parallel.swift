@@ -1,0 +1,38 @@
+import Dispatch
+import Synchronization
+
+/// Reports work done, as (done, total). Called from one thread at a time, with `done` rising to `total`.
+public typealias ProgressHandler = @Sendable (_ done: Int, _ total: Int) -> Void
+
+/// Runs `body(state, index)` for every index below `count` on up to `threads` threads, each with a state of its own.
+///
+/// Throws the error of the lowest failing index, whatever the number of threads: indices are handed out in order, so
+/// every index below a failing one is done before the error is chosen.
+func forEachIndex<State>(
+  below count: Int, threads: Int, progress: ProgressHandler?, state: @Sendable () -> State,
+  _ body: @Sendable (State, Int) throws(DatasetError) -> Void
+) throws(DatasetError) {
+  precondition(threads >= 1, "at least one thread does the work")
+  let next = Atomic(0)
+  let failure = Mutex<(index: Int, error: DatasetError)?>(nil)
+  let done = Mutex(0)
+  let reportEvery = max(1, count / 500)
+  DispatchQueue.concurrentPerform(iterations: min(threads, max(count, 1))) { _ in
+    let own = state()
+    while true {
+      let index = next.add(1, ordering: .relaxed).oldValue
+      if index >= count || failure.withLock({ $0.map { $0.index < index } ?? false }) { return }
+      do throws(DatasetError) {
+        try body(own, index)
+      } catch {
+        failure.withLock { if $0.map({ index < $0.index }) ?? true { $0 = (index, error) } }
+        return
+      }
+      done.withLock { done in
+        done += 1
+        if done % reportEvery == 0 || done == count { progress?(done, count) }
+      }
+    }
+  }
+  if let failure = failure.withLock({ $0 }) { throw failure.error }
+}
