@@ -1,0 +1,272 @@
+import CKernels
+public import Tensor
+
+/// A two-dimensional convolution: activations are NHWC, weights output channel, kernel row, kernel column, input channel
+/// of the group. A linear layer is a 1×1 convolution over 1×1 images.
+public struct ConvolutionShape: Hashable, Sendable {
+  public var batch: Int
+  public var inputHeight, inputWidth, inputChannels: Int
+  public var outputChannels: Int
+  public var kernelHeight, kernelWidth: Int
+  public var stride: Int
+  public var padding: Int
+  public var groups: Int
+
+  public init(
+    batch: Int, inputHeight: Int, inputWidth: Int, inputChannels: Int, outputChannels: Int, kernel: Int,
+    stride: Int = 1, padding: Int = 0, groups: Int = 1
+  ) {
+    precondition(batch > 0 && inputHeight > 0 && inputWidth > 0 && inputChannels > 0 && outputChannels > 0)
+    precondition(kernel > 0 && stride > 0 && padding >= 0 && padding < kernel && groups > 0)
+    precondition(inputChannels % groups == 0 && outputChannels % groups == 0)
+    precondition(inputHeight + 2 * padding >= kernel && inputWidth + 2 * padding >= kernel)
+    self.batch = batch
+    self.inputHeight = inputHeight
+    self.inputWidth = inputWidth
+    self.inputChannels = inputChannels
+    self.outputChannels = outputChannels
+    kernelHeight = kernel
+    kernelWidth = kernel
+    self.stride = stride
+    self.padding = padding
+    self.groups = groups
+  }
+
+  public var outputHeight: Int { (inputHeight + 2 * padding - kernelHeight) / stride + 1 }
+  public var outputWidth: Int { (inputWidth + 2 * padding - kernelWidth) / stride + 1 }
+  public var weightCount: Int { outputChannels * kernelHeight * kernelWidth * (inputChannels / groups) }
+  public var inputCount: Int { batch * inputHeight * inputWidth * inputChannels }
+  public var outputCount: Int { batch * outputHeight * outputWidth * outputChannels }
+  /// Multiply-adds of one image's forward pass, padding included, as FLOP counters do.
+  public var macs: Int { outputHeight * outputWidth * weightCount }
+
+  var c: sq_conv {
+    sq_conv(
+      batch: Int32(batch), in_height: Int32(inputHeight), in_width: Int32(inputWidth),
+      in_channels: Int32(inputChannels), out_height: Int32(outputHeight), out_width: Int32(outputWidth),
+      out_channels: Int32(outputChannels), kernel_height: Int32(kernelHeight), kernel_width: Int32(kernelWidth),
+      stride_y: Int32(stride), stride_x: Int32(stride), pad_top: Int32(padding), pad_left: Int32(padding),
+      groups: Int32(groups))
+  }
+}
+
+/// One convolution of a network with its packed weights and index: plans its memory once, then runs without allocating.
+public final class ConvolutionOperator {
+  public let shape: ConvolutionShape
+  private let context: ComputeContext
+  private let c: sq_conv
+  private let packedForward: Buffer<Float>
+  private let packedBackward: Buffer<Float>
+  private var packedInteger = Buffer<UInt8>(count: 0)
+  private var sparseIndex = Buffer<UInt8>(count: 0)
+  private let weightGradientSlices: Int
+
+  /// Partial weight gradients may take at most this many floats together; big layers are cut into fewer slices.
+  private static let partialBudget = 8 << 20
+
+  public init(shape: ConvolutionShape, context: ComputeContext) {
+    precondition(shape.outputChannels <= ComputeContext.maximumChannels, "too many channels")
+    self.shape = shape
+    self.context = context
+    c = shape.c
+    packedForward = withUnsafePointer(to: c) { Buffer(count: context.convolution.forward_packed_count($0)) }
+    packedBackward = withUnsafePointer(to: c) { Buffer(count: context.convolution.backward_input_packed_count($0)) }
+    weightGradientSlices = max(
+      1, min(ComputeContext.slices(of: shape.batch), Self.partialBudget / shape.weightCount))
+    let scratch = withUnsafePointer(to: c) {
+      max(
+        context.convolution.scratch_bytes($0), context.integerConvolution.scratch_bytes($0),
+        context.sparseGradient.scratch_bytes($0))
+    }
+    context.reserveScratch(bytes: scratch)
+    context.reservePartials(count: weightGradientSlices * shape.weightCount)
+  }
+
+  private func overImages(
+    _ images: Int, slices: Int? = nil, _ body: (_ slice: Int, _ range: Range<Int>, _ scratch: UnsafeMutableRawPointer) -> Void
+  ) {
+    precondition(images >= 1 && images <= shape.batch)
+    let slices = min(slices ?? ComputeContext.maximumSlices, ComputeContext.slices(of: images))
+    context.pool.run(slices) { slice, worker in
+      body(
+        slice, ComputeContext.slice(slice, of: slices, count: images),
+        UnsafeMutableRawPointer(context.scratch[worker].pointer))
+    }
+  }
+
+  // MARK: Forward
+
+  public func pack(weights: Buffer<Float>) {
+    precondition(weights.count == shape.weightCount)
+    withUnsafePointer(to: c) { context.convolution.forward_pack($0, weights.pointer, packedForward.pointer) }
+  }
+
+  /// `sums`: where given, receives per slice the sums of each output channel's values and squares.
+  public func forward(
+    input: Buffer<Float>, bias: Buffer<Float>?, output: Buffer<Float>, images: Int, sums: ChannelSums?
+  ) {
+    precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
+    sums?.prepare(channels: shape.outputChannels, slices: ComputeContext.slices(of: images))
+    overImages(images) { slice, range, scratch in
+      withUnsafePointer(to: c) {
+        context.convolution.forward(
+          $0, input.pointer, packedForward.pointer, bias?.pointer, output.pointer, sums?.slice(slice),
+          Int32(range.lowerBound), Int32(range.count), scratch)
+      }
+    }
+  }
+
+  /// Whether levels up to these magnitudes can be convolved exactly in integers.
+  public func supportsIntegers(maximumInput: Int, maximumWeight: Int) -> Bool {
+    withUnsafePointer(to: c) {
+      context.integerConvolution.supports($0, Int32(maximumInput), Int32(maximumWeight)) != 0
+    }
+  }
+
+  public func pack(levels: Buffer<Int8>, maximumInput: Int, maximumWeight: Int) {
+    precondition(levels.count == shape.weightCount)
+    withUnsafePointer(to: c) {
+      let bytes = context.integerConvolution.packed_bytes($0, Int32(maximumInput), Int32(maximumWeight))
+      if packedInteger.count < bytes { packedInteger = Buffer(count: bytes) }
+      context.integerConvolution.pack(
+        $0, levels.pointer, Int32(maximumInput), Int32(maximumWeight), packedInteger.pointer)
+    }
+  }
+
+  /// output = scale · (input levels ∗ weight levels) + bias, the sums exact.
+  public func forward(
+    levels: Buffer<UInt8>, maximumInput: Int, maximumWeight: Int, scale: Float, bias: Buffer<Float>?,
+    output: Buffer<Float>, images: Int, sums: ChannelSums?
+  ) {
+    precondition(levels.count >= shape.inputCount && output.count >= shape.outputCount)
+    sums?.prepare(channels: shape.outputChannels, slices: ComputeContext.slices(of: images))
+    overImages(images) { slice, range, scratch in
+      withUnsafePointer(to: c) {
+        context.integerConvolution.forward(
+          $0, levels.pointer, packedInteger.pointer, Int32(maximumInput), Int32(maximumWeight), scale, bias?.pointer,
+          output.pointer, nil, sums?.slice(slice), Int32(range.lowerBound), Int32(range.count), scratch)
+      }
+    }
+  }
+
+  // MARK: Backward
+
+  public func backwardInput(
+    weights: Buffer<Float>, outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int
+  ) {
+    precondition(weights.count == shape.weightCount)
+    precondition(outputGradient.count >= shape.outputCount && inputGradient.count >= shape.inputCount)
+    withUnsafePointer(to: c) { context.convolution.backward_input_pack($0, weights.pointer, packedBackward.pointer) }
+    overImages(images) { _, range, scratch in
+      withUnsafePointer(to: c) {
+        context.convolution.backward_input(
+          $0, outputGradient.pointer, packedBackward.pointer, inputGradient.pointer, Int32(range.lowerBound),
+          Int32(range.count), scratch)
+      }
+    }
+  }
+
+  /// Indexes the weights that `frozen` (one byte a weight, nonzero = frozen) leaves to be computed.
+  public func index(frozen: Buffer<UInt8>) {
+    precondition(frozen.count == shape.weightCount)
+    withUnsafePointer(to: c) {
+      let bytes = context.sparseGradient.index_bytes($0)
+      if sparseIndex.count < bytes { sparseIndex = Buffer(count: bytes) }
+      context.sparseGradient.index_build($0, frozen.pointer, sparseIndex.pointer)
+    }
+  }
+
+  /// The gradient of the weights times `scale`, from a float input. `sparse`: only of the weights last indexed, the
+  /// others get 0.
+  public func backwardWeight(
+    input: Buffer<Float>, outputGradient: Buffer<Float>, weightGradient: Buffer<Float>, scale: Float, images: Int,
+    sparse: Bool
+  ) {
+    precondition(input.count >= shape.inputCount)
+    backwardWeight(outputGradient, weightGradient, scale, images) { range, partial, scratch in
+      withUnsafePointer(to: c) {
+        if sparse {
+          context.sparseGradient.backward_weight(
+            $0, input.pointer, outputGradient.pointer, sparseIndex.pointer, partial, Int32(range.lowerBound),
+            Int32(range.count), scratch)
+        } else {
+          context.convolution.backward_weight(
+            $0, input.pointer, outputGradient.pointer, partial, Int32(range.lowerBound), Int32(range.count), scratch)
+        }
+      }
+    }
+  }
+
+  /// The same from quantization levels; `scale` includes one level's value.
+  public func backwardWeight(
+    levels: Buffer<UInt8>, outputGradient: Buffer<Float>, weightGradient: Buffer<Float>, scale: Float, images: Int,
+    sparse: Bool
+  ) {
+    precondition(levels.count >= shape.inputCount)
+    backwardWeight(outputGradient, weightGradient, scale, images) { range, partial, scratch in
+      withUnsafePointer(to: c) {
+        if sparse {
+          context.sparseGradient.backward_weight_u8(
+            $0, levels.pointer, outputGradient.pointer, sparseIndex.pointer, partial, Int32(range.lowerBound),
+            Int32(range.count), scratch)
+        } else {
+          context.convolution.backward_weight_u8(
+            $0, levels.pointer, outputGradient.pointer, partial, Int32(range.lowerBound), Int32(range.count), scratch)
+        }
+      }
+    }
+  }
+
+  private func backwardWeight(
+    _ outputGradient: Buffer<Float>, _ weightGradient: Buffer<Float>, _ scale: Float, _ images: Int,
+    _ compute: (Range<Int>, UnsafeMutablePointer<Float>, UnsafeMutableRawPointer) -> Void
+  ) {
+    precondition(outputGradient.count >= shape.outputCount && weightGradient.count == shape.weightCount)
+    let count = shape.weightCount
+    let slices = min(weightGradientSlices, ComputeContext.slices(of: images))
+    let partials = context.partials.pointer
+    overImages(images, slices: slices) { slice, range, scratch in
+      compute(range, partials + slice * count, scratch)
+    }
+    let total = weightGradient.pointer
+    context.pool.run(count < 1 << 14 ? 1 : 8) { task, _ in
+      let range = ComputeContext.slice(task, of: count < 1 << 14 ? 1 : 8, count: count)
+      for index in range {
+        var sum = partials[index]
+        for slice in 1..<max(slices, 1) { sum += partials[slice * count + index] }
+        total[index] = sum * scale
+      }
+    }
+  }
+}
+
+/// Per-slice sums of a tensor's channels, added up in the slices' order.
+public final class ChannelSums {
+  private let buffer: Buffer<Double>
+  private var channels = 0
+  private var slices = 0
+
+  public init(channels: Int) {
+    buffer = Buffer(count: ComputeContext.maximumSlices * 2 * channels)
+  }
+
+  func prepare(channels: Int, slices: Int) {
+    precondition(ComputeContext.maximumSlices * 2 * channels <= buffer.count)
+    self.channels = channels
+    self.slices = slices
+  }
+
+  func slice(_ index: Int) -> UnsafeMutablePointer<Double> { buffer.pointer + index * 2 * channels }
+
+  /// The two sums of a channel.
+  public subscript(channel: Int) -> (Double, Double) {
+    precondition(channel < channels)
+    var first = 0.0
+    var second = 0.0
+    for slice in 0..<slices {
+      first += buffer.pointer[slice * 2 * channels + channel]
+      second += buffer.pointer[slice * 2 * channels + channels + channel]
+    }
+    return (first, second)
+  }
+}
