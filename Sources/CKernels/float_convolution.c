@@ -1,5 +1,14 @@
 #include "float_convolution_private.h"
 
 const sq_convolution_kernels *sq_convolution_kernels_for(sq_isa isa) {
-  return sq_isa_available(isa) ? &sq_float_convolution_reference : NULL;
+  if (!sq_isa_available(isa)) return NULL;
+  switch (isa) {
+    case SQ_ISA_REFERENCE: return &sq_float_convolution_reference;
+    case SQ_ISA_PORTABLE: return &sq_float_convolution_portable;
+#if defined(__x86_64__)
+    case SQ_ISA_AVX2: return &sq_float_convolution_avx2;
+    case SQ_ISA_AVX512: return &sq_float_convolution_avx512;
+#endif
+    default: return NULL;
+  }
 }

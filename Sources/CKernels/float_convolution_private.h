@@ -3,7 +3,12 @@
 
 #include "convolution.h"
 
-/// One table for each instruction set (see float_convolution.c for the choice between them).
+/// One table for each instruction set.
 extern const sq_convolution_kernels sq_float_convolution_reference;
+extern const sq_convolution_kernels sq_float_convolution_portable;
+#if defined(__x86_64__)
+extern const sq_convolution_kernels sq_float_convolution_avx2;
+extern const sq_convolution_kernels sq_float_convolution_avx512;
+#endif
 
 #endif
