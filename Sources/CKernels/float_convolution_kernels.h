@@ -181,8 +181,9 @@ SQ_INLINE void multiply_tile(const product *a, const int pixels, const int vecto
   } else {
     UNROLL for (int i = 0; i < pixels; i++) {
       UNROLL for (int v = 0; v < vectors - 1; v++) sq_store(to[i] + v * SQ_LANES, sum[i][v]);
-      for (int lane = 0; lane < a->last_lanes; lane++)
-        to[i][(vectors - 1) * SQ_LANES + lane] = ((float *)&sum[i][vectors - 1])[lane];
+      float last[SQ_LANES];
+      sq_store(last, sum[i][vectors - 1]);
+      for (int lane = 0; lane < a->last_lanes; lane++) to[i][(vectors - 1) * SQ_LANES + lane] = last[lane];
     }
   }
   if (a->sums) {
