@@ -1,1 +1,72 @@
+#ifndef CHDF5_H
+#define CHDF5_H
+
+// What Swift cannot import of HDF5's C interface: macros, callbacks and the error stack. Everything else is called directly.
+
 #include <hdf5.h>
+#include <stddef.h>
+
+typedef enum chdf5_scalar {
+  CHDF5_FLOAT32,
+  CHDF5_FLOAT64,
+  CHDF5_INT8,
+  CHDF5_INT16,
+  CHDF5_INT32,
+  CHDF5_INT64,
+  CHDF5_UINT8,
+  CHDF5_UINT16,
+  CHDF5_UINT32,
+  CHDF5_UINT64,
+} chdf5_scalar;
+
+/// The predefined type of a value in memory. Never close it.
+hid_t chdf5_memory_type(chdf5_scalar scalar);
+
+/// The predefined little-endian type of a value in a file. Never close it.
+hid_t chdf5_stored_type(chdf5_scalar scalar);
+
+/// A new fixed-length UTF-8 string type of `bytes` bytes (at least 1), padded with NUL bytes.
+hid_t chdf5_fixed_string_type(size_t bytes);
+
+/// A new variable-length UTF-8 string type.
+hid_t chdf5_variable_string_type(void);
+
+/// A new enumeration FALSE = 0, TRUE = 1 over a signed byte: what h5py reads and writes as bool.
+hid_t chdf5_boolean_type(void);
+
+/// Opens the library if need be and keeps the calling thread's errors from being printed.
+herr_t chdf5_prepare(void);
+
+/// Opens `path` for reading, without file locks where HDF5 knows how (files are replaced, never changed in place).
+hid_t chdf5_open(const char *path);
+
+/// Creates a file that lives in memory only, in the format that the oldest readers understand, without times.
+hid_t chdf5_create_in_memory(void);
+
+/// The bytes of a file made by `chdf5_create_in_memory`: valid until the next call with that file. NULL on failure.
+const void *chdf5_image(hid_t file, size_t *size);
+
+/// New creation property lists without times; links and attribute names are UTF-8, missing groups of a path are made.
+hid_t chdf5_link_creation(void);
+hid_t chdf5_group_creation(void);
+hid_t chdf5_dataset_creation(void);
+hid_t chdf5_attribute_creation(void);
+
+/// A new transfer property list that fails, instead of clamping, where a stored value does not fit the type in memory.
+hid_t chdf5_strict_transfer(void);
+
+hid_t chdf5_scalar_space(void);
+hid_t chdf5_simple_space(int rank, const hsize_t *dimensions);
+/// One dimension that may grow later.
+hid_t chdf5_growing_space(hsize_t count);
+
+/// Copies the innermost description on the error stack to `text`, empty where there is none.
+void chdf5_error_text(char *text, size_t size);
+
+/// Whether the error stack says that the file is shorter than its superblock says.
+int chdf5_error_is_truncation(void);
+
+/// Whether the error stack says that a value did not fit the type asked for.
+int chdf5_error_is_conversion(void);
+
+#endif

@@ -1,0 +1,161 @@
+import CHDF5
+
+/// Attributes of this group (`on` nil) or of the dataset or group of that name.
+extension HDF5Group {
+  public func attributeNames(on name: String? = nil) throws(StorageError) -> [String] {
+    try HDF5Library.locked { () throws(StorageError) in
+      let object = try openObject(name)
+      let count = H5Aget_num_attrs(object.id)
+      var names: [String] = []
+      for index in 0..<hsize_t(max(0, count)) {
+        let length = H5Aget_name_by_idx(object.id, ".", H5_INDEX_NAME, H5_ITER_INC, index, nil, 0, 0)
+        guard length > 0 else { throw damaged(name ?? "") }
+        var bytes = [CChar](repeating: 0, count: length + 1)
+        H5Aget_name_by_idx(object.id, ".", H5_INDEX_NAME, H5_ITER_INC, index, &bytes, bytes.count, 0)
+        names.append(String(decoding: bytes.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+      }
+      return names
+    }
+  }
+
+  public func hasAttribute(_ attribute: String, on name: String? = nil) throws(StorageError) -> Bool {
+    try HDF5Library.locked { () throws(StorageError) in H5Aexists(try openObject(name).id, attribute) > 0 }
+  }
+
+  /// A number; see `read(_:as:shape:)` for the conversions.
+  public func attribute<Scalar: HDF5Scalar>(
+    _ attribute: String, as scalar: Scalar.Type = Scalar.self, on name: String? = nil
+  ) throws(StorageError) -> Scalar {
+    try withAttribute(attribute, on: name) { value throws(StorageError) in
+      let numbers = try value.readNumbers(scalar, shape: nil)
+      guard numbers.count == 1 else {
+        throw value.error(.wrongShape, "has shape \(describe(try value.shape())), not scalar")
+      }
+      return numbers[0]
+    }
+  }
+
+  /// Numbers of any shape.
+  public func attributes<Scalar: HDF5Scalar>(
+    _ attribute: String, as scalar: Scalar.Type = Scalar.self, on name: String? = nil
+  ) throws(StorageError) -> [Scalar] {
+    try withAttribute(attribute, on: name) { value throws(StorageError) in
+      try value.readNumbers(scalar, shape: nil)
+    }
+  }
+
+  /// A string.
+  public func stringAttribute(_ attribute: String, on name: String? = nil) throws(StorageError) -> String {
+    try withAttribute(attribute, on: name) { value throws(StorageError) in
+      let strings = try value.readStrings()
+      guard strings.count == 1 else {
+        throw value.error(.wrongShape, "has shape \(describe(try value.shape())), not one string")
+      }
+      return strings[0]
+    }
+  }
+
+  /// Strings of any shape.
+  public func stringAttributes(_ attribute: String, on name: String? = nil) throws(StorageError) -> [String] {
+    try withAttribute(attribute, on: name) { value throws(StorageError) in try value.readStrings() }
+  }
+
+  public func setAttribute<Scalar: HDF5Scalar>(
+    _ attribute: String, to value: Scalar, on name: String? = nil
+  ) throws(StorageError) {
+    try setNumbers(attribute, [value], scalar: true, on: name)
+  }
+
+  public func setAttribute<Scalar: HDF5Scalar>(
+    _ attribute: String, to values: [Scalar], on name: String? = nil
+  ) throws(StorageError) {
+    try setNumbers(attribute, values, scalar: false, on: name)
+  }
+
+  public func setAttribute(_ attribute: String, to value: String, on name: String? = nil) throws(StorageError) {
+    try setStrings(attribute, [value], scalar: true, on: name)
+  }
+
+  public func setAttribute(_ attribute: String, to values: [String], on name: String? = nil) throws(StorageError) {
+    try setStrings(attribute, values, scalar: false, on: name)
+  }
+
+  // MARK: -
+
+  private func objectPath(_ attribute: String, on name: String?) -> String {
+    "\(absolute(name ?? ""))@\(attribute)"
+  }
+
+  private func withAttribute<Result>(
+    _ attribute: String, on name: String?, _ body: (borrowing StoredValue) throws(StorageError) -> Result
+  ) throws(StorageError) -> Result {
+    try HDF5Library.locked { () throws(StorageError) in
+      let object = try openObject(name)
+      let path = objectPath(attribute, on: name)
+      guard H5Aexists(object.id, attribute) > 0 else {
+        let names = try attributeNames(on: name)
+        throw StorageError(
+          .missing, file: file.path, object: path,
+          "no such attribute; \(names.isEmpty ? "there is none" : "there are \(names.joined(separator: ", "))")")
+      }
+      let handle = try handle(name ?? "", H5Aopen(object.id, attribute, 0))
+      return try body(StoredValue(handle: handle, isAttribute: true, file: file.path, object: path))
+    }
+  }
+
+  private func create(
+    _ attribute: String, on name: String?, type: hid_t, count: Int, scalar: Bool
+  ) throws(StorageError) -> StoredValue {
+    let object = try openObject(name)
+    let path = objectPath(attribute, on: name)
+    guard !attribute.isEmpty, !attribute.utf8.contains(0) else {
+      throw StorageError(.badName, file: file.path, object: path, "the name is empty or has a NUL character")
+    }
+    guard H5Aexists(object.id, attribute) == 0 else {
+      throw StorageError(.badName, file: file.path, object: path, "the attribute is already set")
+    }
+    var extent = hsize_t(count)
+    let space = try handle(name ?? "", scalar ? chdf5_scalar_space() : chdf5_simple_space(1, &extent))
+    let creation = try handle(name ?? "", chdf5_attribute_creation())
+    return StoredValue(
+      handle: try Handle(H5Acreate2(object.id, attribute, type, space.id, creation.id, 0)) {
+        StorageError(.system, file: file.path, object: path, "cannot be stored (\($0)); attributes hold at most 64 KB")
+      },
+      isAttribute: true, file: file.path, object: path)
+  }
+
+  private func setNumbers<Scalar: HDF5Scalar>(
+    _ attribute: String, _ values: [Scalar], scalar: Bool, on name: String?
+  ) throws(StorageError) {
+    try HDF5Library.locked { () throws(StorageError) in
+      let kind = Scalar.hdf5ScalarKind
+      let stored = try create(attribute, on: name, type: kind.storedType, count: values.count, scalar: scalar)
+      guard !values.isEmpty else { return }
+      try stored.write(kind.memoryType, from: values)
+    }
+  }
+
+  /// Variable-length strings: Python sees `str`, where fixed-length ones would be `bytes`.
+  private func setStrings(
+    _ attribute: String, _ strings: [String], scalar: Bool, on name: String?
+  ) throws(StorageError) {
+    guard !strings.contains(where: { $0.utf8.contains(0) }) else {
+      throw StorageError(
+        .badName, file: file.path, object: objectPath(attribute, on: name),
+        "a string with a NUL character cannot be stored")
+    }
+    try HDF5Library.locked { () throws(StorageError) in
+      let type = try handle(name ?? "", chdf5_variable_string_type())
+      let stored = try create(attribute, on: name, type: type.id, count: strings.count, scalar: scalar)
+      guard !strings.isEmpty else { return }
+      let copies = strings.map { $0.utf8CString }
+      var pointers = copies.map { copy in
+        let pointer = UnsafeMutablePointer<CChar>.allocate(capacity: copy.count)
+        pointer.initialize(from: Array(copy), count: copy.count)
+        return pointer
+      }
+      defer { for pointer in pointers { pointer.deallocate() } }
+      try stored.write(type.id, from: &pointers)
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import CHDF5
+import Foundation
+
+/// An open HDF5 file. Everything in it is reached through `root`; it closes when the last group of it is gone, or by `close`.
+///
+/// Files are only ever replaced whole (`writeAtomically`), so that readers never meet a half-written one.
+public final class HDF5File: @unchecked Sendable {
+  /// The path as the caller gave it, for messages.
+  public let path: String
+  // Read and written within HDF5Library.locked only; negative once closed.
+  private var id: hid_t
+
+  private init(path: String, id: hid_t) {
+    self.path = path
+    self.id = id
+  }
+
+  deinit { close() }
+
+  /// The root group.
+  public var root: HDF5Group { HDF5Group(file: self, path: "/") }
+
+  /// Opens a file for reading.
+  public static func open(_ path: String) throws(StorageError) -> HDF5File {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw StorageError(.noFile, file: path, "no such file")
+    }
+    guard !isFolder.boolValue else { throw StorageError(.system, file: path, "is a folder, not an HDF5 file") }
+    guard FileManager.default.isReadableFile(atPath: path) else {
+      throw StorageError(.system, file: path, "cannot be read: permission denied")
+    }
+    return try HDF5Library.locked { () throws(StorageError) in
+      guard H5Fis_hdf5(path) > 0 else {
+        throw StorageError(.notHDF5, file: path, "not an HDF5 file")
+      }
+      let id = chdf5_open(path)
+      if id < 0 {
+        if chdf5_error_is_truncation() != 0 {
+          throw StorageError(
+            .damaged, file: path, "truncated HDF5 file: copy it again, or delete it and repeat the run that wrote it")
+        }
+        throw StorageError(
+          .damaged, file: path,
+          "damaged HDF5 file (\(HDF5Library.errorText)): copy it again, or delete it and repeat the run that wrote it")
+      }
+      return HDF5File(path: path, id: id)
+    }
+  }
+
+  /// Writes a whole file: `body` fills it, then it replaces whatever was at `path`, or, on any error, leaves that as it was.
+  ///
+  /// The file is built in memory, written under a temporary name in the same folder (`.NAME.PID-N.tmp`), synchronised and
+  /// renamed. The same contents give the same bytes.
+  /// - Parameter path: In an existing folder.
+  public static func writeAtomically(to path: String, _ body: (HDF5Group) throws -> Void) throws {
+    let file = try HDF5Library.locked { () throws(StorageError) in
+      let id = chdf5_create_in_memory()
+      guard id >= 0 else {
+        throw StorageError(.system, file: path, "cannot be made in memory (\(HDF5Library.errorText))")
+      }
+      return HDF5File(path: path, id: id)
+    }
+    defer { file.close() }
+    try body(file.root)
+    try file.withImage { image throws(StorageError) in try replaceFile(at: path, with: image) }
+  }
+
+  /// Closes the file; later use of its groups throws.
+  public func close() {
+    HDF5Library.locked {
+      guard id >= 0 else { return }
+      H5Fclose(id)
+      id = -1
+    }
+  }
+
+  /// The identifier of the open file. Only within `HDF5Library.locked`.
+  func identifier() throws(StorageError) -> hid_t {
+    guard id >= 0 else { throw StorageError(.closed, file: path, "the file has been closed") }
+    return id
+  }
+
+  private func withImage(_ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void) throws(StorageError) {
+    // The lock is not held while the bytes go to disk: nobody else has this file.
+    let image = try HDF5Library.locked { () throws(StorageError) in
+      var size = 0
+      guard let start = chdf5_image(try identifier(), &size) else {
+        throw StorageError(.system, file: path, "cannot be completed in memory (\(HDF5Library.errorText))")
+      }
+      return UnsafeRawBufferPointer(start: start, count: size)
+    }
+    try body(image)
+  }
+}

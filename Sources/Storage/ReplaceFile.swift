@@ -1,0 +1,63 @@
+import Foundation
+import Synchronization
+
+private let temporaryFileCount = Atomic<Int>(0)
+
+/// Replaces the file at `path` by `contents`, or leaves it as it was: a temporary file in the same folder is written,
+/// synchronised and renamed.
+public func replaceFile(at path: String, with contents: UnsafeRawBufferPointer) throws(StorageError) {
+  let slash = path.lastIndex(of: "/")
+  let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+  let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+  guard !name.isEmpty else { throw StorageError(.badName, file: path, "names a folder; give a file's name") }
+  let number = temporaryFileCount.add(1, ordering: .relaxed).newValue
+  let temporary = "\(folder)/.\(name).\(getpid())-\(number).tmp"
+
+  func failure(_ doing: String) -> StorageError {
+    let code = errno
+    let remedy =
+      switch code {
+      case ENOSPC, EDQUOT: "; free some space and run again"
+      case EACCES, EPERM, EROFS: "; make the folder writable or choose another"
+      case ENOENT where doing == "create": "; create the folder \(folder) first"
+      default: ""
+      }
+    let kind: StorageError.Kind = code == ENOENT ? .noFile : .system
+    return StorageError(kind, file: path, "cannot \(doing) the file: \(String(cString: strerror(code)))\(remedy)")
+  }
+
+  let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+  guard descriptor >= 0 else { throw failure("create") }
+  var failed: StorageError?
+  var rest = contents
+  while failed == nil, !rest.isEmpty {
+    let written = write(descriptor, rest.baseAddress, rest.count)
+    if written > 0 {
+      rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+    } else if written == 0 || errno != EINTR {
+      failed = failure("write")
+    }
+  }
+  if failed == nil, fsync(descriptor) != 0 { failed = failure("write") }
+  if close(descriptor) != 0, failed == nil { failed = failure("write") }
+  if failed == nil, rename(temporary, path) != 0 { failed = failure("replace") }
+  if let failed {
+    unlink(temporary)
+    throw failed
+  }
+  // Without this the rename itself may be lost with the power; a file system that cannot do it has still renamed.
+  let folderDescriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+  if folderDescriptor >= 0 {
+    fsync(folderDescriptor)
+    close(folderDescriptor)
+  }
+}
+
+/// Replaces the file at `path` by UTF-8 text; see the version for bytes.
+public func replaceFile(at path: String, with text: String) throws(StorageError) {
+  var failed: StorageError?
+  Array(text.utf8).withUnsafeBytes { bytes in
+    do throws(StorageError) { try replaceFile(at: path, with: bytes) } catch { failed = error }
+  }
+  if let failed { throw failed }
+}
