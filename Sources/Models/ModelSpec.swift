@@ -1,7 +1,22 @@
 /// Which network, before anything is allocated.
 public struct ModelSpec: Hashable, Codable, Sendable {
+  /// Networks for small images; ResNet-(6n+2) has n basic blocks in each of three stages.
   public enum Architecture: String, Codable, Sendable, CaseIterable {
+    case resnet8
     case resnet20
+    case resnet32
+    case resnet44
+    case resnet56
+
+    public var blocksPerStage: Int {
+      switch self {
+      case .resnet8: 1
+      case .resnet20: 3
+      case .resnet32: 5
+      case .resnet44: 7
+      case .resnet56: 9
+      }
+    }
   }
 
   /// What joins two stages of a ResNet whose shapes differ.
@@ -19,6 +34,8 @@ public struct ModelSpec: Hashable, Codable, Sendable {
   }
 
   public var architecture: Architecture
+  /// Channels of the first stage; each later stage has twice those of the one before.
+  public var width: Int
   public var shortcut: Shortcut
   /// Batch norm over the pooled features, before the linear layer (recipe `spqat`).
   public var batchNormBeforeLinear: Bool
@@ -29,9 +46,11 @@ public struct ModelSpec: Hashable, Codable, Sendable {
 
   public init(
     architecture: Architecture, shortcut: Shortcut, batchNormBeforeLinear: Bool, initialization: Initialization,
-    classes: Int, inputHeight: Int, inputWidth: Int
+    classes: Int, inputHeight: Int, inputWidth: Int, width: Int = 16
   ) {
+    precondition(classes >= 2 && inputHeight >= 4 && inputWidth >= 4 && width >= 2 && width % 2 == 0)
     self.architecture = architecture
+    self.width = width
     self.shortcut = shortcut
     self.batchNormBeforeLinear = batchNormBeforeLinear
     self.initialization = initialization

@@ -23,10 +23,7 @@ public final class Network {
 
   public init(spec: ModelSpec, quantization: QuantizationSpec?, batch: Int, context: ComputeContext) {
     var builder = NetworkBuilder(spec: spec, quantization: quantization, batch: batch, context: context)
-    let logits: Activation
-    switch spec.architecture {
-    case .resnet20: logits = builder.resNet20()
-    }
+    let logits = builder.resNet(blocksPerStage: spec.architecture.blocksPerStage)
     self.spec = spec
     self.quantization = quantization
     self.batch = batch

@@ -1,13 +1,15 @@
 import Layers
 
 extension NetworkBuilder {
-  /// ResNet-20 for small images: a 3×3 convolution, three stages of three basic blocks (16, 32, 64 channels), average
-  /// pooling, a linear layer. Method, recipes `spqat` and `lts`.
-  mutating func resNet20() -> Activation {
-    var x = convolution("conv1", images, channels: 16, kernel: 3, place: .first)
+  /// A ResNet for small images (He et al. 2016, section 4.2): a 3×3 convolution, three stages of basic blocks with w, 2w
+  /// and 4w channels, average pooling, a linear layer. The two recipes differ in the shortcuts and in the batch norm
+  /// before the linear layer.
+  mutating func resNet(blocksPerStage: Int) -> Activation {
+    var x = convolution("conv1", images, channels: spec.width, kernel: 3, place: .first)
     x = batchNorm("bn1", x, relu: true)
-    for (stage, channels) in [16, 32, 64].enumerated() {
-      for block in 0..<3 {
+    for stage in 0..<3 {
+      let channels = spec.width << stage
+      for block in 0..<blocksPerStage {
         x = basicBlock("layer\(stage + 1).\(block)", x, channels: channels, stride: stage > 0 && block == 0 ? 2 : 1)
       }
     }

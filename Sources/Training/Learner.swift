@@ -1,0 +1,66 @@
+public import Kernels
+public import Layers
+public import Models
+public import Quantization
+
+/// A network and what changes it: one training step at a time, on images that the caller has put into the network.
+public final class Learner {
+  public let network: Network
+  public let optimizer: Optimizer
+  public let freezing: FreezingPolicy?
+  public let schedule: LearningRateSchedule
+  /// Training steps done.
+  public internal(set) var step = 0
+
+  public init(
+    network: Network, optimizer: Optimizer, freezing: FreezingPolicy?, schedule: LearningRateSchedule
+  ) {
+    self.network = network
+    self.optimizer = optimizer
+    self.freezing = freezing
+    self.schedule = schedule
+  }
+
+  public convenience init(spec: TrainingSpec, context: ComputeContext) {
+    let network = Network(
+      spec: spec.model, quantization: spec.quantization, batch: spec.batchSize, context: context)
+    self.init(
+      network: network,
+      optimizer: Optimizer(
+        parameters: network.trainedParameters, weights: spec.weights, batchNorm: spec.batchNorm,
+        quantizers: spec.quantizers),
+      freezing: spec.freezing.map { FreezingPolicy(spec: $0, recipe: spec.quantization!.recipe) },
+      schedule: spec.learningRateSchedule)
+  }
+
+  /// Whether a batch has to pass before the first step to set the quantizers (recipe `lts`; `spqat` sets them in it).
+  public var needsQuantizerInitialization: Bool {
+    network.quantization?.recipe == .lts && !network.areActivationQuantizersInitialized
+  }
+
+  /// Passes the batch in training mode: sets the quantizers, moves batch norm's running statistics, freezes nothing.
+  public func initializeQuantizers(images: Int) {
+    network.forward(images: images, purpose: .training)
+  }
+
+  /// Forward, loss and gradients of the next step. Weights that freeze in this forward are not updated any more.
+  public func computeGradients(images: Int) -> CrossEntropy.Result {
+    step += 1
+    network.forward(images: images, purpose: .training, freezing: freezing.map { ($0, step) })
+    let result = network.loss.evaluate(images: images, withGradient: true, on: network.context)
+    if result.loss.isFinite { network.backward(images: images) }
+    return result
+  }
+
+  public func applyGradients() {
+    network.context.measure(.optimizer) {
+      optimizer.update(step: step, factor: schedule.factor(step: step), on: network.context)
+    }
+  }
+
+  /// Loss and ranks of the batch with running statistics; changes nothing.
+  public func evaluate(images: Int) -> CrossEntropy.Result {
+    network.forward(images: images, purpose: .evaluation)
+    return network.loss.evaluate(images: images, withGradient: false, on: network.context)
+  }
+}

@@ -1,0 +1,95 @@
+public import Kernels
+public import Tensor
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// Updates parameters by their group's rule; the state (velocities, moments) lives here.
+public final class Optimizer {
+  /// A parameter with its state.
+  public final class Entry {
+    public let parameter: Parameter
+    /// SGD's velocity or Adam's first moment; nil for SGD without momentum.
+    public let first: Buffer<Float>?
+    /// Adam's second moment.
+    public let second: Buffer<Float>?
+
+    init(_ parameter: Parameter, _ optimizer: OptimizerSpec) {
+      self.parameter = parameter
+      switch optimizer {
+      case .sgd(let momentum, _):
+        first = momentum == 0 ? nil : Buffer(count: parameter.count)
+        second = nil
+      case .adam:
+        first = Buffer(count: parameter.count)
+        second = Buffer(count: parameter.count)
+      }
+    }
+  }
+
+  public let entries: [Entry]
+  private let groups: [ParameterGroup: ParameterGroupSpec]
+
+  public init(parameters: [Parameter], weights: ParameterGroupSpec, batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec) {
+    let groups: [ParameterGroup: ParameterGroupSpec] = [
+      .weights: weights, .batchNorm: batchNorm, .quantizers: quantizers,
+    ]
+    self.groups = groups
+    entries = parameters.map { Entry($0, groups[$0.group]!.optimizer) }
+  }
+
+  /// One update from the parameters' gradients.
+  /// - Parameters:
+  ///   - step: 1-based, for Adam's bias correction.
+  ///   - factor: the schedule's factor on every learning rate.
+  public func update(step: Int, factor: Double, on context: ComputeContext) {
+    for entry in entries {
+      let group = groups[entry.parameter.group]!
+      let rate = group.learningRate * factor
+      switch group.optimizer {
+      case .sgd(let momentum, let weightDecay):
+        context.sgd(
+          entry.parameter, velocity: entry.first, rate: Float(rate), momentum: Float(momentum),
+          weightDecay: Float(weightDecay))
+      case .adam(let beta1, let beta2, let epsilon):
+        adam(entry, step: step, rate: rate, beta1: beta1, beta2: beta2, epsilon: epsilon)
+      }
+    }
+  }
+
+  /// Kingma & Ba 2015, as PyTorch has it: w −= rate · m̂ / (sqrt(v̂) + ε).
+  private func adam(_ entry: Entry, step: Int, rate: Double, beta1: Double, beta2: Double, epsilon: Double) {
+    let first = entry.first!
+    let second = entry.second!
+    let firstCorrection = 1 - pow(beta1, Double(step))
+    let secondCorrection = (1 - pow(beta2, Double(step))).squareRoot()
+    for index in 0..<entry.parameter.count {
+      if let frozen = entry.parameter.frozen, frozen[index] != 0 { continue }
+      let gradient = Double(entry.parameter.gradient[index])
+      let m = beta1 * Double(first[index]) + (1 - beta1) * gradient
+      let v = beta2 * Double(second[index]) + (1 - beta2) * gradient * gradient
+      first[index] = Float(m)
+      second[index] = Float(v)
+      let denominator = v.squareRoot() / secondCorrection + epsilon
+      entry.parameter.value[index] -= Float(rate / firstCorrection * m / denominator)
+    }
+  }
+}
+
+extension LearningRateSchedule {
+  /// The factor on the learning rate in training step `step` (1-based).
+  public func factor(step: Int) -> Double {
+    switch self {
+    case .constant: return 1
+    case .step(let milestones, let factor):
+      return milestones.reduce(1) { step > $1 ? $0 * factor : $0 }
+    case .cosine(let totalSteps):
+      return (1 + cos(.pi * Double(step - 1) / Double(totalSteps))) / 2
+    }
+  }
+}

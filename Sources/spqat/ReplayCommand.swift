@@ -1,0 +1,110 @@
+import ArgumentParser
+import Foundation
+import Kernels
+import Training
+
+struct ReplayCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "replay",
+    abstract: "Take a reference trace's training steps and compare every number.",
+    discussion: """
+      Exit status 0: agrees; 1: does not; 2: the file is not a trace.
+      """)
+
+  @Argument(help: "A trace in format qat-reference-trace, version 1 (HDF5).")
+  var trace: String
+
+  @Option(help: "Threads to compute with.")
+  var threads = ProcessInfo.processInfo.activeProcessorCount
+
+  @Option(name: .customLong("instruction-set"), help: "reference, portable, avx2 or avx512; the best of this machine by default.")
+  var instructionSet: InstructionSet = .best
+
+  @Flag(help: "Print one JSON object instead of tables.")
+  var json = false
+
+  mutating func validate() throws {
+    guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); allowed: 1 to 1024") }
+    guard instructionSet.isAvailable else {
+      throw ValidationError(
+        "--instruction-set \(instructionSet.rawValue) is not available on this machine; "
+          + "available: \(InstructionSet.available.map(\.rawValue).joined(separator: ", "))")
+    }
+  }
+
+  func run() throws {
+    let report: TraceReplay.Report
+    do {
+      let replay = try TraceReplay(
+        trace: Trace(path: trace), context: ComputeContext(threads: threads, instructionSet: instructionSet))
+      if !json { printStepHeader() }
+      report = try replay.run { step in
+        if !json { printStep(step) }
+      }
+    } catch {
+      FileHandle.standardError.write(Data("spqat: \(error)\n".utf8))
+      throw ExitCode(2)
+    }
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+      encoder.nonConformingFloatEncodingStrategy = .convertToString(
+        positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+      struct Verdict: Encodable {
+        var agrees: Bool
+        var report: TraceReplay.Report
+      }
+      print(String(decoding: try encoder.encode(Verdict(agrees: report.agrees, report: report)), as: UTF8.self))
+    } else {
+      printRest(report)
+    }
+    if !report.agrees { throw ExitCode(1) }
+  }
+
+  private func printStepHeader() {
+    print("step         loss    reference   deviation  (float32)    allowed      frozen   reference  quantizers")
+  }
+
+  private func printStep(_ step: TraceReplay.Step) {
+    print(
+      String(
+        format: "%4d %12.7f %12.7f   %9.2e  %9.2e  %9.2e  %10d  %10d   %9.2e  %@", step.step, step.loss,
+        step.referenceLoss, step.lossDeviation, step.float32Deviation, step.lossTolerance, step.frozen,
+        step.referenceFrozen, step.quantizerDeviation, step.agrees ? "agrees" : "DIFFERS"))
+  }
+
+  private func line(_ comparison: TraceReplay.Comparison) -> String {
+    let verdict = comparison.tolerance.map { String(format: "allowed %.1e  %@", $0, comparison.agrees ? "agrees" : "DIFFERS") }
+    return "  "
+      + comparison.name.padding(toLength: max(34, comparison.name.count), withPad: " ", startingAt: 0)
+      + String(format: " %9.2e  ", comparison.deviation) + (verdict ?? "")
+  }
+
+  private func printRest(_ report: TraceReplay.Report) {
+    print("\nQuantizer values after initialization")
+    printQuantizers(report.quantizerStart)
+    print(line(report.quantizerStartDeviation))
+    print("\nGradients of the first step, relative error")
+    for comparison in report.firstGradients { print(line(comparison)) }
+    print("\nQuantizer values after the last step")
+    printQuantizers(report.finalQuantizers)
+    print("\nAt the end")
+    print(line(report.finalMasks))
+    for comparison in report.finalWeights.prefix(8) { print(line(comparison)) }
+    if report.finalWeights.count > 8 { print("  (\(report.finalWeights.count - 8) tensors with smaller relative errors)") }
+    print(line(report.evaluationLogits))
+    print("  level moves of frozen weights: \(report.levelMovesOfFrozenWeights)")
+    print("\n\(report.trace): \(report.agrees ? "agrees" : "DOES NOT AGREE") (\(report.instructionSet), \(report.threads) threads)")
+  }
+
+  private func printQuantizers(_ values: [TraceReplay.QuantizerValue]) {
+    for value in values {
+      print(
+        "  " + value.layer.padding(toLength: 22, withPad: " ", startingAt: 0)
+          + value.column.padding(toLength: 18, withPad: " ", startingAt: 0)
+          + String(format: "%14.8f %14.8f  %9.2e", value.value, value.reference, abs(value.value - value.reference)))
+    }
+  }
+}
+
+extension InstructionSet: ExpressibleByArgument {}
