@@ -19,7 +19,11 @@ extension HDF5Group {
   }
 
   public func hasAttribute(_ attribute: String, on name: String? = nil) throws(StorageError) -> Bool {
-    try HDF5Library.locked { () throws(StorageError) in H5Aexists(try openObject(name).id, attribute) > 0 }
+    try HDF5Library.locked { () throws(StorageError) in
+      // Named, so that the object stays open during the call.
+      let object = try openObject(name)
+      return H5Aexists(object.id, attribute) > 0
+    }
   }
 
   /// A number; see `read(_:as:shape:)` for the conversions.

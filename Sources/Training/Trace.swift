@@ -1,6 +1,6 @@
 public import Models
 public import Quantization
-public import Storage
+import Storage
 
 /// A reference run recorded step by step by another implementation (format "qat-reference-trace", version 1): the network
 /// it starts from, its batches, and what came out of every step. README, "Replaying a trace", has the layout.
@@ -87,8 +87,11 @@ public struct Trace {
     let quantizerRate = try number("lr_quant", in: 0...1e3)
     let epochs = try integer("epochs", in: 1...1_000_000)
     let batchesPerEpoch = try integer("batches_per_epoch", in: 1...1_000_000)
-    quantizerColumns = try file.stringAttribute("quantizer_columns").split(separator: ",").map(String.init)
+    // The recipe fixes the columns; where the trace names them, they have to be those.
     let expectedColumns = recipe == .spqat ? Self.fixedScaleColumns : Self.learnedRangeColumns
+    quantizerColumns =
+      try file.hasAttribute("quantizer_columns")
+      ? file.stringAttribute("quantizer_columns").split(separator: ",").map(String.init) : expectedColumns
     guard quantizerColumns == expectedColumns else {
       throw fail("attribute 'quantizer_columns' is \(quantizerColumns); expected \(expectedColumns) for this recipe")
     }

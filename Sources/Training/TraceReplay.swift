@@ -3,7 +3,7 @@ import Layers
 import Models
 import Quantization
 import Storage
-public import Tensor
+import Tensor
 
 /// Takes a trace's steps with this project's own training code and compares every number on the way.
 ///

@@ -1,4 +1,9 @@
+import ArgumentParser
+
 @main
-struct Main {
-  static func main() {}
+struct Spqat: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "spqat",
+    abstract: "Train, freeze, measure and compare quantized networks, as SpQAT describes it.",
+    subcommands: [ReplayCommand.self])
 }

@@ -1,6 +1,6 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
-import Kernels
+public import Kernels
 import Training
 
 struct ReplayCommand: ParsableCommand {
