@@ -20,7 +20,6 @@ extension HDF5Group {
 
   public func hasAttribute(_ attribute: String, on name: String? = nil) throws(StorageError) -> Bool {
     try HDF5Library.locked { () throws(StorageError) in
-      // Named, so that the object stays open during the call.
       let object = try openObject(name)
       return H5Aexists(object.id, attribute) > 0
     }

@@ -50,8 +50,8 @@ public final class HDF5File: @unchecked Sendable {
 
   /// Writes a whole file: `body` fills it, then it replaces whatever was at `path`, or, on any error, leaves that as it was.
   ///
-  /// The file is built in memory, written under a temporary name in the same folder (`.NAME.PID-N.tmp`), synchronised and
-  /// renamed. The same contents give the same bytes.
+  /// The file is built in memory, written under a temporary name in the same folder, synchronised and renamed
+  /// (`replaceFile`). The same contents give the same bytes.
   /// - Parameter path: In an existing folder.
   public static func writeAtomically(to path: String, _ body: (HDF5Group) throws -> Void) throws {
     let file = try HDF5Library.locked { () throws(StorageError) in

@@ -33,7 +33,8 @@ enum HDF5Library {
 /// The version of the HDF5 library in use, such as "1.10.8".
 public var hdf5Version: String { HDF5Library.version }
 
-/// Owns one HDF5 identifier of any kind and gives it back.
+/// Owns one HDF5 identifier of any kind and gives it back. Bind it with `let` before using its `id`: a temporary ends before
+/// the call that takes the `id`.
 struct Handle: ~Copyable {
   let id: hid_t
 

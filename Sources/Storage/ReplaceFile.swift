@@ -3,15 +3,32 @@ import Synchronization
 
 private let temporaryFileCount = Atomic<Int>(0)
 
-/// Replaces the file at `path` by `contents`, or leaves it as it was: a temporary file in the same folder is written,
-/// synchronised and renamed.
+private let hostName: String = {
+  var bytes = [CChar](repeating: 0, count: 256)
+  guard gethostname(&bytes, bytes.count - 1) == 0 else { return "localhost" }
+  return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}()
+
+/// Removes `PREFIXPID-N.tmp` of processes that are gone.
+private func removeAbandonedFiles(in folder: String, prefix: String) {
+  for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+  where name.hasPrefix(prefix) && name.hasSuffix(".tmp") {
+    guard let process = pid_t(name.dropFirst(prefix.count).prefix { $0 != "-" }) else { continue }
+    if kill(process, 0) != 0, errno == ESRCH { unlink("\(folder)/\(name)") }
+  }
+}
+
+/// Replaces the file at `path` by `contents`, or leaves it as it was: a temporary file in the same folder
+/// (`.NAME.HOST-PID-N.tmp`) is written, synchronised and renamed. What killed processes of this machine left of earlier
+/// attempts at the same file is removed.
 public func replaceFile(at path: String, with contents: UnsafeRawBufferPointer) throws(StorageError) {
   let slash = path.lastIndex(of: "/")
   let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
   let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
   guard !name.isEmpty else { throw StorageError(.badName, file: path, "names a folder; give a file's name") }
   let number = temporaryFileCount.add(1, ordering: .relaxed).newValue
-  let temporary = "\(folder)/.\(name).\(getpid())-\(number).tmp"
+  let prefix = ".\(name).\(hostName)-"
+  let temporary = "\(folder)/\(prefix)\(getpid())-\(number).tmp"
 
   func failure(_ doing: String) -> StorageError {
     let code = errno
@@ -45,6 +62,7 @@ public func replaceFile(at path: String, with contents: UnsafeRawBufferPointer) 
     unlink(temporary)
     throw failed
   }
+  removeAbandonedFiles(in: folder, prefix: prefix)
   // Without this the rename itself may be lost with the power; a file system that cannot do it has still renamed.
   let folderDescriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
   if folderDescriptor >= 0 {

@@ -134,6 +134,7 @@ struct DatasetTests {
   func listing() throws {
     let root = try written {
       try $0.write([1], to: "z")
+      try $0.setAttribute("units", to: "s", on: "z")
       try $0.write([1], to: "b/c")
       _ = try $0.createGroup("a")
     }
@@ -145,6 +146,7 @@ struct DatasetTests {
     #expect(try root.group("b").path == "/b")
     #expect(try root.member("z") == .dataset && root.member("b") == .group && root.member("c") == nil)
     #expect(try root.hasAttribute("units") == false)
+    #expect(try root.hasAttribute("units", on: "z"))
   }
 
   @Test("Several threads read and write at once")
