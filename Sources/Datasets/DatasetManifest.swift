@@ -1,4 +1,4 @@
-import Foundation
+public import Foundation
 
 /// What a data set holds: written by the importers as `manifest.json` in the tree, computed for any other tree.
 public struct DatasetManifest: Codable, Equatable, Sendable {
@@ -9,12 +9,12 @@ public struct DatasetManifest: Codable, Equatable, Sendable {
   public struct Source: Codable, Equatable, Sendable {
     /// Human-readable origin: an archive's name, or "image folder".
     public var origin: String
-    /// MD5 of the archive, where there was one.
-    public var md5: String?
-    /// Whether that is the publisher's checksum; false for one let through by `--accept-other-checksum`.
+    /// MD5 of each file read, by name, where files were read whole.
+    public var md5: [String: String]?
+    /// Whether those are the publisher's checksums; false for an archive let through by `--accept-other-checksum`.
     public var official: Bool?
 
-    public init(origin: String, md5: String? = nil, official: Bool? = nil) {
+    public init(origin: String, md5: [String: String]? = nil, official: Bool? = nil) {
       self.origin = origin
       self.md5 = md5
       self.official = official
@@ -54,12 +54,11 @@ public struct DatasetManifest: Codable, Equatable, Sendable {
     }
   }
 
-  /// The manifest as JSON, keys sorted, ending in a newline.
-  func encoded() -> Data {
+  /// Writes the manifest into the tree at `root`, as JSON with sorted keys.
+  public func write(root: URL) throws(DatasetError) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    guard var json = try? encoder.encode(self) else { preconditionFailure("a manifest is plain JSON") }
-    json.append(0x0a)
-    return json
+    guard let json = try? encoder.encode(self) else { preconditionFailure("a manifest is plain JSON") }
+    try writeFile(json + Data("\n".utf8), to: root.appendingPathComponent(Self.fileName))
   }
 }

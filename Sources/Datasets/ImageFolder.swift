@@ -127,7 +127,7 @@ private struct FolderDecoder: Sendable {
   func pixels(_ range: Range<Int>, threads: Int, progress: ProgressHandler?) throws(DatasetError) -> [UInt8] {
     let total = images.count
     let report: ProgressHandler = { done, _ in progress?(range.lowerBound + done, total) }
-    return try bytes(count: range.count * size.rgbBytes) { (buffer: Shared) throws(DatasetError) in
+    return try bytes(count: range.count * size.rgbBytes) { (buffer: SharedBytes) throws(DatasetError) in
       try forEachIndex(
         below: range.count, threads: threads, progress: report, state: { ImageFileReader(limits: limits) }
       ) { (reader: ImageFileReader, index: Int) throws(DatasetError) in
@@ -149,32 +149,10 @@ private struct FolderDecoder: Sendable {
       }
       return try reader.decode(path, size: size, into: target)
     }
-    let decoded = try bytes(count: found.rgbBytes) { (buffer: Shared) throws(DatasetError) in
+    let decoded = try bytes(count: found.rgbBytes) { (buffer: SharedBytes) throws(DatasetError) in
       try reader.decode(path, size: found, into: buffer.pointer)
     }
     preparation.apply(to: decoded, size: found, into: target)
-  }
-
-  /// An array that `fill` writes whole, made without clearing it first.
-  private func bytes(
-    count: Int, _ fill: (Shared) throws(DatasetError) -> Void
-  ) throws(DatasetError) -> [UInt8] {
-    var failure: DatasetError?
-    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-      do throws(DatasetError) {
-        try fill(Shared(pointer: buffer.baseAddress!))
-        initialized = count
-      } catch {
-        failure = error
-      }
-    }
-    if let failure { throw failure }
-    return bytes
-  }
-
-  /// Threads write to disjoint parts of what this points to.
-  private struct Shared: @unchecked Sendable {
-    let pointer: UnsafeMutablePointer<UInt8>
   }
 }
 

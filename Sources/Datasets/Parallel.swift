@@ -36,3 +36,25 @@ func forEachIndex<State>(
   }
   if let failure = failure.withLock({ $0 }) { throw failure.error }
 }
+
+/// An array that `fill` writes whole, made without clearing it first.
+func bytes(
+  count: Int, _ fill: (SharedBytes) throws(DatasetError) -> Void
+) throws(DatasetError) -> [UInt8] {
+  var failure: DatasetError?
+  let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+    do throws(DatasetError) {
+      try fill(SharedBytes(pointer: buffer.baseAddress!))
+      initialized = count
+    } catch {
+      failure = error
+    }
+  }
+  if let failure { throw failure }
+  return bytes
+}
+
+/// Threads write to disjoint parts of what this points to.
+struct SharedBytes: @unchecked Sendable {
+  let pointer: UnsafeMutablePointer<UInt8>
+}

@@ -1,0 +1,89 @@
+import CPNG
+import Crypto
+import Foundation
+
+/// Reads a whole file of at most `limit` bytes.
+func readFile(_ url: URL, limit: Int) throws(DatasetError) -> Data {
+  guard FileManager.default.fileExists(atPath: url.path), !isFolder(url) else {
+    throw DatasetError(path: url.path, reason: "no such file", remedy: "check the path")
+  }
+  let size = (try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? NSNumber)?.intValue ?? 0
+  guard size <= limit else {
+    throw DatasetError(
+      path: url.path, reason: "the file has \(size) bytes, more than the \(limit) that the data set's can have",
+      remedy: "pass the official file")
+  }
+  do {
+    return try Data(contentsOf: url)
+  } catch {
+    throw DatasetError(path: url.path, reason: "cannot be read", remedy: "check its permissions")
+  }
+}
+
+/// Decompresses gzip data of at most `limit` bytes once decompressed; `path` is named in errors.
+func gunzip(_ data: Data, path: String, limit: Int) throws(DatasetError) -> Data {
+  var plain: UnsafeMutablePointer<UInt8>?
+  var count = 0
+  do throws(PNG.Failure) {
+    try PNG.check { error in
+      data.withUnsafeBytes {
+        cpng_gunzip($0.bindMemory(to: UInt8.self).baseAddress, $0.count, limit, &plain, &count, error)
+      }
+    }
+  } catch {
+    throw DatasetError(path: path, reason: error.reason, remedy: "download it again")
+  }
+  guard let plain else { return Data() }
+  return Data(
+    bytesNoCopy: plain, count: count,
+    deallocator: .custom { memory, _ in cpng_free(memory.assumingMemoryBound(to: UInt8.self)) })
+}
+
+func md5(_ data: Data) -> String {
+  Insecure.MD5.hash(data: data).hexadecimal
+}
+
+/// Regular files of an uncompressed tar archive, by the last component of their names.
+func untar(_ archive: Data, path: String) throws(DatasetError) -> [String: Data] {
+  func damaged(_ reason: String) -> DatasetError {
+    DatasetError(path: path, reason: reason, remedy: "download it again")
+  }
+  let blockSize = 512
+  var files: [String: Data] = [:]
+  var offset = archive.startIndex
+  while archive.endIndex - offset >= blockSize {
+    let header = [UInt8](archive[offset..<offset + blockSize])
+    if header.allSatisfy({ $0 == 0 }) { return files }
+    func octal(_ field: Range<Int>) -> Int? {
+      let digits = header[field].filter { $0 != 0 && $0 != UInt8(ascii: " ") }
+      return Int(String(decoding: digits, as: UTF8.self), radix: 8)
+    }
+    // The header's checksum counts its own eight bytes as blanks.
+    let sum = header.enumerated().reduce(0) { $0 + (148..<156 ~= $1.offset ? 32 : Int($1.element)) }
+    guard octal(148..<156) == sum, let size = octal(124..<136), size >= 0 else {
+      throw damaged("not a tar archive, or a damaged one")
+    }
+    offset += blockSize
+    guard size <= archive.endIndex - offset else { throw damaged("the tar archive is truncated") }
+    let name = String(decoding: header[0..<100].prefix { $0 != 0 }, as: UTF8.self)
+    let isFile = header[156] == UInt8(ascii: "0") || header[156] == 0
+    if isFile, let last = name.split(separator: "/").last, files[String(last)] == nil {
+      files[String(last)] = archive[offset..<offset + size]
+    }
+    offset += min((size + blockSize - 1) / blockSize * blockSize, archive.endIndex - offset)
+  }
+  throw damaged("the tar archive is truncated")
+}
+
+/// Images as a publisher's files hold them, before they become PNG files.
+struct RawImages: Sendable {
+  let size: PixelSize
+  /// 1 for gray, 3 for RGB.
+  let channels: Int
+  /// `[count][height][width][channels]`.
+  var pixels: [UInt8] = []
+  /// Index into the publisher's class names.
+  var labels: [UInt8] = []
+
+  var imageBytes: Int { size.width * size.height * channels }
+}

@@ -1,0 +1,130 @@
+public import ArgumentParser
+import Datasets
+import Foundation
+
+struct DatasetCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "dataset", abstract: "Import and check data sets.", subcommands: [Import.self, Verify.self])
+
+  struct Import: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Write a data set as a tree of PNG files, {train,test}/CLASS/00001.png.",
+      discussion: """
+        CIFAR comes from the official binary archive, checked by its MD5, or from its extracted folder. Without --from,
+        the archive is taken from beside the tree, or downloaded there. Fashion-MNIST comes from its four IDX files,
+        plain or gzipped; without --from, from where Debian's package dataset-fashion-mnist installs them.
+        """)
+
+    @Argument(help: "The data set: \(DatasetImporter.Name.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var name: DatasetImporter.Name
+
+    @Option(help: ArgumentHelp("The archive or folder to read.", valueName: "archive-or-dir"))
+    var from: String?
+
+    @Option(help: ArgumentHelp("The tree to write (default: datasets/<name>).", valueName: "dir"))
+    var to: String?
+
+    @Flag(help: "Use an archive whose MD5 is not the official one; the manifest records it.")
+    var acceptOtherChecksum = false
+
+    @Option(help: "Threads to encode and decode with.")
+    var threads = ProcessInfo.processInfo.activeProcessorCount
+
+    func validate() throws {
+      guard threads >= 1 else { throw ValidationError("--threads is \(threads), at least 1 is needed") }
+    }
+
+    func run() throws {
+      let destination = URL(fileURLWithPath: to ?? "datasets/\(name.rawValue)")
+      let progress = ProgressLine()
+      let outcome = try reportingDatasetErrors(progress) { () throws(DatasetError) in
+        try DatasetImporter(name).run(
+          from: from.map { URL(fileURLWithPath: $0) }, to: destination, acceptOtherChecksum: acceptOtherChecksum,
+          threads: threads
+        ) { stage, done, total in
+          switch stage {
+          case .downloading: progress.update("downloading", done: done >> 20, total: total, note: "MiB")
+          case .reading, .writing, .checking: progress.update(stage.rawValue, done: done, total: total)
+          }
+        }
+      }
+      switch outcome {
+      case .imported(let manifest): print("\(destination.relativePath): \(manifest.summary)")
+      case .present(let manifest):
+        print("\(destination.relativePath): already there, \(manifest.summary); remove it to import again")
+      }
+    }
+  }
+
+  struct Verify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Decode every image of a tree and report what is wrong with which file.")
+
+    @Argument(help: "The tree, {train,test}/CLASS/*.png.")
+    var path: String
+
+    @Flag(help: "Where a sound tree has no manifest, write one, so that later changes to the images are noticed.")
+    var writeManifest = false
+
+    @Option(help: "Threads to decode with.")
+    var threads = ProcessInfo.processInfo.activeProcessorCount
+
+    func validate() throws {
+      guard threads >= 1 else { throw ValidationError("--threads is \(threads), at least 1 is needed") }
+    }
+
+    func run() throws {
+      let progress = ProgressLine()
+      let result = try reportingDatasetErrors(progress) { () throws(DatasetError) in
+        try DatasetVerification.run(root: URL(fileURLWithPath: path), threads: threads) {
+          progress.update("verifying", done: $0, total: $1)
+        }
+      }
+      guard result.problems.isEmpty else {
+        for problem in result.problems { complain("\(problem)") }
+        complain("\(path): \(result.problems.count) problem(s) among \(result.imageCount) images")
+        throw ExitCode(2)
+      }
+      var manifest = result.manifest
+      if manifest == nil && writeManifest {
+        manifest = try reportingDatasetErrors(progress) { () throws(DatasetError) in
+          let root = URL(fileURLWithPath: path)
+          let computed = try ImageDataset.load(root: root, threads: threads).manifest
+          try computed.write(root: root)
+          return computed
+        }
+      }
+      print("\(path): \(manifest?.summary ?? "\(result.imageCount) images, all readable; no manifest")")
+    }
+  }
+}
+
+extension DatasetImporter.Name: ExpressibleByArgument {}
+
+extension DatasetManifest {
+  fileprivate var summary: String {
+    let train = trainCounts.reduce(0, +)
+    let test = testCounts.reduce(0, +)
+    let checksum = source.official == false ? " (not the official archive)" : ""
+    return "\(train) training and \(test) test images of \(width)x\(height) in \(classes.count) classes, "
+      + "from \(source.origin)\(checksum), SHA-256 \(contentHash)"
+  }
+}
+
+private func complain(_ line: String) {
+  FileHandle.standardError.write(Data("spqat: \(line)\n".utf8))
+}
+
+/// Ends the progress line; an error becomes one line on standard error and exit status 2.
+private func reportingDatasetErrors<Result>(
+  _ progress: ProgressLine, _ work: () throws(DatasetError) -> Result
+) throws -> Result {
+  defer { progress.finish() }
+  do throws(DatasetError) {
+    return try work()
+  } catch {
+    progress.finish()
+    complain("\(error)")
+    throw ExitCode(2)
+  }
+}

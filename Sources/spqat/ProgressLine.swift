@@ -1,0 +1,76 @@
+import Foundation
+import Synchronization
+
+/// One line of progress on standard error: redrawn in place on a terminal, with the time left; a plain line now and then
+/// when the output goes to a file or a pipe.
+final class ProgressLine: Sendable {
+  private struct State {
+    var title = ""
+    var started = ContinuousClock.now
+    var shown: ContinuousClock.Instant?
+    var isOpen = false
+  }
+
+  private let isTerminal: Bool
+  private let interval: Duration
+  private let state = Mutex(State())
+
+  init() {
+    isTerminal = isatty(STDERR_FILENO) == 1
+    interval = isTerminal ? .milliseconds(100) : .seconds(10)
+  }
+
+  /// Shows `done` of `total` (0: unknown) under `title`; a new title begins a new line. `note` follows the count.
+  func update(_ title: String, done: Int, total: Int, note: String = "") {
+    state.withLock { state in
+      let now = ContinuousClock.now
+      if title != state.title {
+        close(&state)
+        state = State(title: title, started: now)
+      }
+      let isLast = total > 0 && done >= total
+      if let shown = state.shown, now - shown < interval, !isLast { return }
+      state.shown = now
+
+      var line = title
+      if total > 0 {
+        line += String(format: " %3d%% %d/%d", 100 * done / total, done, total)
+      } else if done > 0 {
+        line += " \(done)"
+      }
+      if !note.isEmpty { line += " \(note)" }
+      if done > 0 && done < total {
+        let seconds = (now - state.started) / .seconds(1) * Double(total - done) / Double(done)
+        line += ", \(Self.duration(seconds)) left"
+      }
+      write(isTerminal ? "\r\u{1B}[K" + line : line + "\n")
+      state.isOpen = isTerminal
+    }
+  }
+
+  /// Ends the line, so that other output can follow.
+  func finish() {
+    state.withLock { state in
+      close(&state)
+      state = State()
+    }
+  }
+
+  /// Such as "8 s", "3 min 20 s" or "2 h 5 min".
+  static func duration(_ seconds: Double) -> String {
+    guard seconds.isFinite, seconds < 1e9 else { return "long" }
+    let whole = Int(seconds.rounded(.up))
+    if whole < 60 { return "\(whole) s" }
+    if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+    return "\(whole / 3600) h \(whole % 3600 / 60) min"
+  }
+
+  private func close(_ state: inout State) {
+    if state.isOpen { write("\n") }
+    state.isOpen = false
+  }
+
+  private func write(_ text: String) {
+    FileHandle.standardError.write(Data(text.utf8))
+  }
+}
