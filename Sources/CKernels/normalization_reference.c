@@ -76,7 +76,7 @@ static void normalize_backward(
       a->pre_gradient[i] = gradient;
       if (!channel_sums) continue;
       channel_sums[c] += gradient;
-      channel_sums[a->channels + c] += (double)gradient * a->input[i];
+      channel_sums[a->channels + c] += a->input ? (double)gradient * a->input[i] : 0;
     }
 }
 

@@ -118,7 +118,11 @@ static void pad_shortcut_backward(
   }
 }
 
-static void softmax_cross_entropy(
+void sq_softmax_cross_entropy(
+    const float *logits, const int32_t *labels, int32_t classes, float scale, int32_t first, int32_t count,
+    double *losses, int32_t *rank, float *gradient);
+
+void sq_softmax_cross_entropy(
     const float *logits, const int32_t *labels, int32_t classes, float scale, int32_t first, int32_t count,
     double *losses, int32_t *rank, float *gradient) {
   for (int32_t row = first; row < first + count; row++) {
@@ -149,5 +153,5 @@ const sq_pooling_kernels sq_pooling_reference = {
     .max_backward = max_backward,
     .pad_shortcut_forward = pad_shortcut_forward,
     .pad_shortcut_backward = pad_shortcut_backward,
-    .softmax_cross_entropy = softmax_cross_entropy,
+    .softmax_cross_entropy = sq_softmax_cross_entropy,
 };
