@@ -236,8 +236,13 @@ public struct TraceReplay {
   private func compareFirstGradients() throws -> [Comparison] {
     var result: [Comparison] = []
     for parameter in network.trainedParameters {
-      let reference: [Float] = try read("first_gradient", parameter.name, shape: parameter.shape)
+      var reference: [Float] = try read("first_gradient", parameter.name, shape: parameter.shape)
       let ours = PyTorchLayout.export(parameter.gradient, shape: parameter.shape)
+      // A reference may hold the gradients of weights that froze in step 1; here they are not computed.
+      if let frozen = parameter.frozen {
+        let mask = PyTorchLayout.export(frozen, shape: parameter.shape)
+        for index in reference.indices where mask[index] != 0 { reference[index] = 0 }
+      }
       result.append(
         Comparison(
           parameter.name, deviation: Self.relativeError(ours, reference),
