@@ -6,6 +6,14 @@ extension HDF5Group {
     try HDF5Library.locked { () throws(StorageError) in try dataset(name).shape() }
   }
 
+  /// The number type of a dataset; nil where it holds something else.
+  public func scalarKind(_ name: String) throws(StorageError) -> HDF5ScalarKind? {
+    try HDF5Library.locked { () throws(StorageError) in
+      let type = try dataset(name).type()
+      return HDF5ScalarKind(rawValue: StoredType(of: type.id).name)
+    }
+  }
+
   // MARK: - Numbers
 
   /// The elements of a dataset in row-major order, converted where no information but precision is lost.

@@ -1,0 +1,77 @@
+/// One epoch of training.
+public struct EpochRecord: Codable, Equatable, Sendable {
+  /// Wall-clock seconds of the epoch and of its parts. The parts of a step run one after another, so they add up to less than
+  /// the total.
+  public struct Seconds: Codable, Equatable, Sendable {
+    public var total: Double = 0
+    public var forward: Double = 0
+    public var inputGradient: Double = 0
+    public var weightGradient: Double = 0
+    public var normalizationAndQuantization: Double = 0
+    public var optimizer: Double = 0
+    public var data: Double = 0
+    public var evaluation: Double = 0
+
+    public init() {}
+  }
+
+  /// 1-based.
+  public var epoch: Int
+  /// Training steps done at the end of the epoch.
+  public var step: Int
+  /// Mean cross-entropy over the training images, nats.
+  public var trainLoss: Double = .nan
+  /// Accuracies are shares in [0, 1].
+  public var trainTopOne: Double = .nan
+  public var testLoss: Double?
+  public var testTopOne: Double?
+  public var testTopFive: Double?
+  /// Of the weights, in the epoch's last step.
+  public var learningRate: Double = .nan
+  /// λ in the epoch's last step; nil where nothing can freeze.
+  public var threshold: Double?
+  /// Frozen / freezable weights after the epoch's last step.
+  public var frozenShare: Double = 0
+  /// The mean of that share over the epoch's steps.
+  public var meanFrozenShare: Double = 0
+  /// How often the level of a frozen weight moved in this epoch (recipe `lts`).
+  public var levelMoves: Int = 0
+  /// Training images.
+  public var images: Int = 0
+  public var seconds = Seconds()
+
+  public init(epoch: Int, step: Int) {
+    self.epoch = epoch
+    self.step = step
+  }
+}
+
+extension EpochRecord: Storable {
+  static var blank: EpochRecord { EpochRecord(epoch: 0, step: 0) }
+
+  static let fields: [Field<EpochRecord>] = [
+    Field("epoch", "Epoch, from 1", .integer(\.epoch)),
+    Field("step", "Training steps done at the end of the epoch", .integer(\.step)),
+    Field("train_loss", unit: "nats", "Mean cross-entropy over the training images", .real(\.trainLoss)),
+    Field("train_top1", "Share of training images classified correctly", .real(\.trainTopOne)),
+    Field("test_loss", unit: "nats", "Mean cross-entropy over the test images", .optionalReal(\.testLoss)),
+    Field("test_top1", "Share of test images classified correctly", .optionalReal(\.testTopOne)),
+    Field("test_top5", "Share of test images whose class is among the first five", .optionalReal(\.testTopFive)),
+    Field("learning_rate", "Learning rate of the weights in the last step", .real(\.learningRate)),
+    Field("threshold", "Freezing threshold, in spacings of a level, in the last step", .optionalReal(\.threshold)),
+    Field("frozen_share", "Frozen / freezable weights after the last step", .real(\.frozenShare)),
+    Field("mean_frozen_share", "Frozen / freezable weights, mean over the steps", .real(\.meanFrozenShare)),
+    Field("level_moves", "Times that the level of a frozen weight moved", .integer(\.levelMoves)),
+    Field("images", "Training images", .integer(\.images)),
+    Field("seconds", unit: "s", "Wall-clock time of the epoch", .real(\.seconds.total)),
+    Field("seconds_forward", unit: "s", "Forward passes of convolution and linear layers", .real(\.seconds.forward)),
+    Field("seconds_input_gradient", unit: "s", "Gradients of their inputs", .real(\.seconds.inputGradient)),
+    Field("seconds_weight_gradient", unit: "s", "Gradients of their weights", .real(\.seconds.weightGradient)),
+    Field(
+      "seconds_normalization_and_quantization", unit: "s", "Batch norm, quantizers and what else lies between layers",
+      .real(\.seconds.normalizationAndQuantization)),
+    Field("seconds_optimizer", unit: "s", "Updates of the parameters", .real(\.seconds.optimizer)),
+    Field("seconds_data", unit: "s", "Waiting for batches", .real(\.seconds.data)),
+    Field("seconds_evaluation", unit: "s", "Evaluation on the test images", .real(\.seconds.evaluation)),
+  ]
+}

@@ -1,0 +1,67 @@
+/// Where a run comes from: code, machine, data and command. Nothing here changes the run's id.
+public struct Provenance: Codable, Equatable, Sendable {
+  /// The commit of the source, "unknown" outside a repository.
+  public var gitCommit = "unknown"
+  /// Whether the source differed from that commit.
+  public var isDirty = false
+  public var spqatVersion = ""
+  /// Rises when the same settings lead to other results.
+  public var algorithmVersion = 0
+  public var swiftVersion = ""
+  public var hdf5Version = ""
+  public var libpngVersion = ""
+  /// A name the user chose for the machine; empty by default, since host names tell more than readers need.
+  public var machineName = ""
+  public var operatingSystem = ""
+  public var cpuModel = ""
+  public var cpuCores = 0
+  /// Bytes.
+  public var memory = 0
+  /// The instruction set of the kernels, such as "avx512".
+  public var instructionSet = ""
+  public var threads = 0
+  public var seed = 0
+  public var datasetName = ""
+  /// SHA-256 of the decoded pixels and labels, in order.
+  public var datasetHash = ""
+  /// The full-precision run that this one started from.
+  public var parentRunID: String?
+  public var commandLine = ""
+  /// ISO 8601, UTC.
+  public var started = ""
+  /// ISO 8601, UTC; nil while it runs.
+  public var ended: String?
+  /// Whether the run had the machine to itself, so that its seconds mean something.
+  public var isExclusive = false
+
+  public init() {}
+}
+
+extension Provenance: Storable {
+  static var blank: Provenance { Provenance() }
+
+  static let fields: [Field<Provenance>] = [
+    Field("git_commit", "Commit of the source", .text(\.gitCommit)),
+    Field("dirty", "Whether the source differed from that commit", .flag(\.isDirty)),
+    Field("spqat_version", "Version of the program", .text(\.spqatVersion)),
+    Field("algorithm_version", "Version of the algorithm", .integer(\.algorithmVersion)),
+    Field("swift_version", "Swift compiler", .text(\.swiftVersion)),
+    Field("hdf5_version", "HDF5 library", .text(\.hdf5Version)),
+    Field("libpng_version", "libpng library", .text(\.libpngVersion)),
+    Field("machine_name", "Name given to the machine", .text(\.machineName)),
+    Field("operating_system", "Operating system", .text(\.operatingSystem)),
+    Field("cpu_model", "Processor", .text(\.cpuModel)),
+    Field("cpu_cores", "Processor cores", .integer(\.cpuCores)),
+    Field("memory", unit: "B", "Memory of the machine", .integer(\.memory)),
+    Field("instruction_set", "Instruction set of the kernels", .text(\.instructionSet)),
+    Field("threads", "Threads used", .integer(\.threads)),
+    Field("seed", "Seed of all random numbers", .integer(\.seed)),
+    Field("dataset_name", "Data set", .text(\.datasetName)),
+    Field("dataset_hash", "SHA-256 of the decoded pixels and labels", .text(\.datasetHash)),
+    Field("parent_run_id", "Full-precision run that this one started from", .optionalText(\.parentRunID)),
+    Field("command_line", "Command", .text(\.commandLine)),
+    Field("started", "Start, UTC", .text(\.started)),
+    Field("ended", "End, UTC", .optionalText(\.ended)),
+    Field("exclusive", "Whether the run had the machine to itself", .flag(\.isExclusive)),
+  ]
+}

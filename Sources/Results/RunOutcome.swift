@@ -1,0 +1,59 @@
+/// How far a run has come and how it ended.
+public struct RunOutcome: Codable, Equatable, Sendable {
+  public enum Status: String, Codable, Sendable, CaseIterable {
+    case running
+    case finished
+    /// The loss became NaN or infinite.
+    case diverged
+    /// Something else went wrong; the message says what.
+    case failed
+  }
+
+  public var status: Status = .running
+  /// Why it diverged or failed.
+  public var message: String?
+  /// Test accuracies, shares in [0, 1], after the last epoch: the result of the run.
+  public var finalTopOne: Double?
+  public var finalTopFive: Double?
+  public var finalTestLoss: Double?
+  /// The best test accuracy and its epoch: chosen on test data, so not a result.
+  public var bestTopOne: Double?
+  public var bestEpoch: Int?
+  /// Frozen / freezable weights, mean over all training steps; nil where no weight may freeze.
+  public var weightUpdatesEliminated: Double?
+  /// The share of the backward pass's multiply-accumulates that frozen weights save; nil where no weight may freeze.
+  public var backwardFLOPsEliminated: Double?
+  /// Wall-clock seconds of the run, over all its sessions.
+  public var totalSeconds: Double = 0
+  /// Seconds of input and weight gradients of convolution and linear layers.
+  public var backwardSeconds: Double = 0
+  public var steps: Int = 0
+  /// Training images seen.
+  public var images: Int = 0
+
+  public init() {}
+}
+
+extension RunOutcome: Storable {
+  static var blank: RunOutcome { RunOutcome() }
+
+  // The status is stored beside these: it is the one property of an own type.
+  static let fields: [Field<RunOutcome>] = [
+    Field("message", "Why the run diverged or failed", .optionalText(\.message)),
+    Field("final_top1", "Test accuracy after the last epoch", .optionalReal(\.finalTopOne)),
+    Field("final_top5", "Test top-5 accuracy after the last epoch", .optionalReal(\.finalTopFive)),
+    Field("final_test_loss", unit: "nats", "Test loss after the last epoch", .optionalReal(\.finalTestLoss)),
+    Field("best_top1", "Best test accuracy, chosen on test data", .optionalReal(\.bestTopOne)),
+    Field("best_epoch", "Its epoch", .optionalInteger(\.bestEpoch)),
+    Field(
+      "weight_updates_eliminated", "Frozen / freezable weights, mean over all steps",
+      .optionalReal(\.weightUpdatesEliminated)),
+    Field(
+      "backward_flops_eliminated", "Share of the backward pass's multiply-accumulates saved",
+      .optionalReal(\.backwardFLOPsEliminated)),
+    Field("total_seconds", unit: "s", "Wall-clock time of the run", .real(\.totalSeconds)),
+    Field("backward_seconds", unit: "s", "Time of input and weight gradients", .real(\.backwardSeconds)),
+    Field("steps", "Training steps", .integer(\.steps)),
+    Field("images", "Training images seen", .integer(\.images)),
+  ]
+}
