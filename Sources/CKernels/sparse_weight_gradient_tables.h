@@ -4,5 +4,8 @@
 #include "include/sparse_weight_gradient.h"
 
 extern const sq_sparse_weight_gradient_kernels sq_sparse_weight_gradient_reference;
+extern const sq_sparse_weight_gradient_kernels sq_sparse_weight_gradient_portable;
+extern const sq_sparse_weight_gradient_kernels sq_sparse_weight_gradient_avx2;
+extern const sq_sparse_weight_gradient_kernels sq_sparse_weight_gradient_avx512;
 
 #endif
