@@ -52,6 +52,7 @@ static const float zero_pixel[16];
 static inline int32_t floor_divide(int32_t a, int32_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 static inline int32_t minimum(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t maximum(int32_t a, int32_t b) { return a > b ? a : b; }
+static inline const char *lesser(const char *a, const char *b) { return a < b ? a : b; }
 static inline size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 static sparse_plan make_plan(const sq_conv *shape, int32_t count) {
@@ -346,12 +347,12 @@ typedef struct sparse_piece {
   int32_t image, images, y, rows;
 } sparse_piece;
 
-static void pack_gradient(const sparse_plan *p, const float *gradient, sparse_piece piece, float *packed) {
+static void pack_gradient(const sparse_plan *p, const char *gradient, sparse_piece piece, float *packed) {
   const sq_conv *s = &p->s;
   const size_t pixel_bytes = (size_t)s->out_channels * sizeof(float);
   for (int32_t row = 0; row < piece.rows; row++)
     for (int32_t n = 0; n < piece.images; n++) {
-      const char *from = (const char *)gradient +
+      const char *from = gradient +
                          ((size_t)(piece.image + n) * s->out_height + piece.y + row) * s->out_width * pixel_bytes;
       float *to = packed + (size_t)row * p->row_length + n * p->pitch;
       pack_row(from, 0, 1, s->out_width, pixel_bytes, 0, to, p->gradient_stride, s->out_channels, s->out_width);
@@ -469,13 +470,13 @@ SQ_INLINE void run_group(
   }
   intptr_t at = 0;
   for (; at <= run - unroll * SQ_LANES; at += unroll * SQ_LANES) {
+    sq_float_vector x[8];
 #pragma clang loop unroll(full)
-    for (int u = 0; u < unroll; u++) {
-      const sq_float_vector x = sq_load(input + at + u * SQ_LANES);
+    for (int u = 0; u < unroll; u++) x[u] = sq_load(input + at + u * SQ_LANES);
 #pragma clang loop unroll(full)
-      for (int k = 0; k < size; k++)
-        sums[k][u] += x * *(const sq_float_vector_unaligned *)(rows[k] + at + u * SQ_LANES);
-    }
+    for (int k = 0; k < size; k++)
+#pragma clang loop unroll(full)
+      for (int u = 0; u < unroll; u++) sums[k][u] += x[u] * sq_load(rows[k] + at + u * SQ_LANES);
   }
 #pragma clang loop unroll(full)
   for (int rest = unroll / 2; rest > 0; rest /= 2)
@@ -501,12 +502,26 @@ SQ_INLINE void run_group(
   add_sums(result, size, totals);
 }
 
+/// What the next piece will read of the input and of the output gradient, fetched into the second-level cache a few
+/// lines a run.
+typedef struct sparse_prefetch {
+  const char *next[2], *end[2];
+  int32_t lines;  // of each, a run
+} sparse_prefetch;
+
+SQ_INLINE void prefetch_some(sparse_prefetch *ahead) {
+  for (int k = 0; k < 2; k++)
+    for (int32_t line = 0; line < ahead->lines && ahead->next[k] < ahead->end[k]; line++, ahead->next[k] += 64)
+      __builtin_prefetch(ahead->next[k], 0, 2);
+}
+
 static void run_entries(
     const run_entry *entry, const run_entry *end, const int32_t *offsets, const float *input, const float *gradient,
-    int32_t gradient_stride, int32_t run, float *totals) {
+    int32_t gradient_stride, int32_t run, float *totals, sparse_prefetch *ahead) {
 #define SQ_RUNS(size, unroll)                                                                                \
   case size:                                                                                                 \
     do {                                                                                                     \
+      prefetch_some(ahead);                                                                                  \
       run_group(input + offsets[entry->pair], gradient, gradient_stride, entry, run, totals, size, unroll); \
       totals += max_group;                                                                                   \
     } while (++entry < end && entry->count == size);                                                         \
@@ -535,7 +550,8 @@ static int32_t input_block_end(const sparse_plan *p, int32_t first) {
 }
 
 static void run_piece(
-    const sparse_plan *p, const sparse_scratch *work, const void *index, int32_t first_channel, int32_t end_channel) {
+    const sparse_plan *p, const sparse_scratch *work, const void *index, int32_t first_channel, int32_t end_channel,
+    sparse_prefetch *ahead) {
   const uint32_t *first = index;
   const run_entry *entries = (const run_entry *)((const char *)index + index_header(p));
   const int32_t first_group = first_channel / p->in_group, last_group = (end_channel - 1) / p->in_group;
@@ -551,7 +567,7 @@ static void run_piece(
             work->input + (size_t)(group * p->in_group + window * p->window - first_channel) * p->input_stride;
         run_entries(
             entries + first[at], entries + first[at + 1], work->offsets, input, gradient, p->gradient_stride, p->run,
-            work->totals + (size_t)first[at] * max_group);
+            work->totals + (size_t)first[at] * max_group, ahead);
       }
     }
   }
@@ -578,28 +594,43 @@ SQ_INLINE void sparse_gradient(
     float *weight_gradient, int32_t first, int32_t count, void *scratch) {
   sparse_plan p = make_plan(shape, count);
   const sparse_scratch work = lay_out(&p, scratch);
-  const size_t in_image = (size_t)shape->in_height * shape->in_width * shape->in_channels;
-  const size_t out_image = (size_t)shape->out_height * shape->out_width * shape->out_channels;
-  const char *images = (const char *)input + first * in_image * (levels ? 1 : sizeof(float));
-  const float *gradients = output_gradient + first * out_image;
+  const size_t input_pixel = shape->in_channels * (levels ? 1 : sizeof(float));
+  const size_t gradient_pixel = shape->out_channels * sizeof(float);
+  const size_t in_pixels = (size_t)shape->in_height * shape->in_width;
+  const size_t out_pixels = (size_t)shape->out_height * shape->out_width;
+  const char *inputs = (const char *)input + first * in_pixels * input_pixel;
+  const char *gradients = (const char *)output_gradient + first * out_pixels * gradient_pixel;
+  const char *const inputs_end = inputs + count * in_pixels * input_pixel;
+  const char *const gradients_end = gradients + count * out_pixels * gradient_pixel;
+  const uint32_t entries = ((const uint32_t *)index)[(size_t)block_count(&p) * p.windows];
   fill_offsets(&p, work.offsets);
-  memset(work.totals, 0, (size_t)((const uint32_t *)index)[(size_t)block_count(&p) * p.windows] * max_group * 4);
+  memset(work.totals, 0, (size_t)entries * max_group * sizeof(float));
   memset(work.input, 0, (size_t)p.input_block * p.input_stride * sizeof(float));
 
-  const int64_t pixels = (int64_t)count * shape->out_height * shape->out_width;
-  const int32_t full_width = p.s.out_width;
+  const int32_t in_width = p.s.in_width, out_width = p.s.out_width;
+  const size_t piece_gradient_bytes = (size_t)p.images * p.rows * out_width * gradient_pixel;
+  const size_t piece_input_bytes =
+      (size_t)p.images * minimum(p.rows * p.s.stride_y, p.s.in_height) * in_width * input_pixel;
+  sparse_prefetch ahead = {.lines = 1 + (int32_t)((piece_gradient_bytes + piece_input_bytes) / 64 / (entries + 1))};
   int32_t filled = -1;  // what of the packed gradient the last piece wrote
   for (int32_t image = 0; image < p.s.batch && count > 0; image += p.images)
     for (int32_t y = 0; y < p.s.out_height; y += p.rows) {
       sparse_piece piece = {
           image, minimum(p.images, p.s.batch - image), y, minimum(p.rows, p.s.out_height - y)};
-      const char *piece_input = images;
-      const float *piece_gradients = gradients;
+      // The rows that follow this piece's.
+      const int32_t last_image = image + piece.images - 1, end_row = y + piece.rows;
+      ahead.next[0] = inputs + ((size_t)last_image * p.s.in_height + minimum(end_row * p.s.stride_y, p.s.in_height)) *
+                                   in_width * input_pixel;
+      ahead.end[0] = lesser(ahead.next[0] + piece_input_bytes, inputs_end);
+      ahead.next[1] = gradients + ((size_t)last_image * p.s.out_height + end_row) * out_width * gradient_pixel;
+      ahead.end[1] = lesser(ahead.next[1] + piece_gradient_bytes, gradients_end);
+
+      const char *piece_inputs = inputs, *piece_gradients = gradients;
       if (p.pointwise) {  // the last row may be short
-        const int64_t row_first = (int64_t)y * full_width;
-        p.s.in_width = p.s.out_width = (int32_t)(pixels - row_first < full_width ? pixels - row_first : full_width);
-        piece_input += (size_t)row_first * shape->in_channels * (levels ? 1 : sizeof(float));
-        piece_gradients += (size_t)row_first * shape->out_channels;
+        const size_t row_first = (size_t)y * out_width, left = count * out_pixels - row_first;
+        p.s.in_width = p.s.out_width = left < (size_t)out_width ? (int32_t)left : out_width;
+        piece_inputs += row_first * input_pixel;
+        piece_gradients += row_first * gradient_pixel;
         piece.y = 0;
       }
       const int32_t fill = piece.images * piece.rows * p.s.out_width;
@@ -610,10 +641,10 @@ SQ_INLINE void sparse_gradient(
       for (int32_t channel = 0; channel < p.s.in_channels;) {
         const int32_t end = input_block_end(&p, channel);
         if (levels)
-          pack_input_levels(&p, piece_input, piece, channel, end - channel, work.input);
+          pack_input_levels(&p, piece_inputs, piece, channel, end - channel, work.input);
         else
-          pack_input_floats(&p, piece_input, piece, channel, end - channel, work.input);
-        run_piece(&p, &work, index, channel, end);
+          pack_input_floats(&p, piece_inputs, piece, channel, end - channel, work.input);
+        run_piece(&p, &work, index, channel, end, &ahead);
         channel = end;
       }
     }
