@@ -1,6 +1,8 @@
 #ifndef SQ_ELEMENTWISE_H
 #define SQ_ELEMENTWISE_H
 
+#include <stdint.h>
+
 // What the element-wise kernels share. They are plain loops that the compiler turns into vector code: a loop marked
 // ELEMENTWISE that it cannot vectorise is a warning.
 
@@ -19,5 +21,14 @@ INLINE float add_in_any_order(float a, float b) {
 
 /// Half to even for |x| < 2^22: adding 1.5 * 2^23 leaves no room for a fraction. NaN stays NaN.
 INLINE float round_to_even(float x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
+
+/// The same for 0 <= x <= 255, read from the low byte of the sum's fraction.
+INLINE uint8_t rounded_byte(float x) {
+  union {
+    float number;
+    uint32_t bits;
+  } sum = {x + 0x1.8p23f};
+  return (uint8_t)sum.bits;
+}
 
 #endif

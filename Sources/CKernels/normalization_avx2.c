@@ -5,6 +5,6 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #define TABLE sq_normalization_avx2
-#include "normalization_kernels.inc"
+#include "normalization_kernels.h"
 #pragma clang attribute pop
 #endif

@@ -5,6 +5,6 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #define TABLE sq_pooling_avx2
-#include "pooling_kernels.inc"
+#include "pooling_kernels.h"
 #pragma clang attribute pop
 #endif

@@ -5,6 +5,6 @@
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
 #define TABLE sq_pooling_avx512
-#include "pooling_kernels.inc"
+#include "pooling_kernels.h"
 #pragma clang attribute pop
 #endif

@@ -5,6 +5,6 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #define TABLE sq_quantization_avx2
-#include "quantization_kernels.inc"
+#include "quantization_kernels.h"
 #pragma clang attribute pop
 #endif

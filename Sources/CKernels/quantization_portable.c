@@ -1,3 +1,3 @@
 // quantization.h for the build's default target.
 #define TABLE sq_quantization_portable
-#include "quantization_kernels.inc"
+#include "quantization_kernels.h"

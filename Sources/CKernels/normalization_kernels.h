@@ -13,6 +13,9 @@
 
 enum { TILE = 512, TILES_A_BLOCK = 32 };
 
+/// Starts on a cache line, so that no vector lies across two.
+#define ALIGNED __attribute__((aligned(64)))
+
 INLINE float position_of(float z, float lower, float inverse_step) { return (z - lower) * inverse_step; }
 
 /// The tiles of channels [channel, channel + channel_count) in rows [first, first + count): for (offset = begin;
@@ -51,7 +54,7 @@ static void repeat(const tiling *t, const float *values, float absent, float *ti
 
 /// Two sums for each element of a tile.
 typedef struct tile_sums {
-  float first[TILE], second[TILE];  ///< over the current block of tiles
+  float first[TILE] ALIGNED, second[TILE];  ///< over the current block of tiles
   double first_total[TILE], second_total[TILE];
   int32_t tiles;
 } tile_sums;
@@ -102,7 +105,7 @@ static void statistics(const float *input, int32_t channels, int64_t first, int6
 INLINE uint8_t level_of(float z, float lower, float inverse_step, float levels) {
   float position = position_of(z, lower, inverse_step);
   position = position > 0 ? position : 0;  // NaN becomes level 0
-  return (uint8_t)(int32_t)round_to_even(position < levels ? position : levels);
+  return rounded_byte(position < levels ? position : levels);
 }
 
 /// One tile of the forward pass. The last four arguments are constants where this is called.
@@ -133,7 +136,7 @@ static void normalize(const sq_normalize *arguments, int64_t first, int64_t coun
   int variant = (a.relu != 0) + 2 * (a.residual != NULL) + 4 * (a.output != NULL) + 8 * a.quantized_count;
   for (int32_t channel = 0; channel < a.channels; channel += TILE) {
     const tiling t = tiling_from(channel, a.channels, first, count);
-    float scale[TILE], shift[TILE];
+    float scale[TILE] ALIGNED, shift[TILE] ALIGNED;
     repeat(&t, a.scale, 1, scale);
     repeat(&t, a.shift, 0, shift);
     for (int64_t offset = t.begin; offset < t.end; offset += t.step) {
@@ -155,10 +158,12 @@ typedef struct quantizer_tile_sums {
   float gradient[2], moment[2];
 } quantizer_tile_sums;
 
-/// One tile of the backward pass, z given. The last three arguments are constants where this is called.
+/// One tile of the backward pass. The last four arguments are constants where this is called; `kept` says whether z is
+/// read or recomputed.
 INLINE quantizer_tile_sums backward_tile(
-    const sq_normalize_backward *a, int64_t offset, int32_t n, const float *z_tile, const float *x, float *sum,
-    float *product_sum, int relu, int gradients, int quantized) {
+    const sq_normalize_backward *a, int64_t offset, int32_t n, const float *scale, const float *shift, const float *x,
+    float *sum, float *product_sum, int relu, int gradients, int quantized, int kept) {
+  const float *z_kept = kept ? a->output + offset : NULL, *input = kept ? NULL : a->input + offset;
   const float *g0 = gradients > 0 ? a->gradient[0] + offset : NULL;
   const float *g1 = gradients > 1 ? a->gradient[1] + offset : NULL;
   const float *g2 = gradients > 2 ? a->gradient[2] + offset : NULL;
@@ -167,8 +172,9 @@ INLINE quantizer_tile_sums backward_tile(
   float *pre_gradient = a->pre_gradient + offset;
   float gradient0 = 0, moment0 = 0, gradient1 = 0, moment1 = 0;
   ELEMENTWISE for (int32_t j = 0; j < n; j++) {
-    float z = relu || quantized > 0 ? z_tile[j] : 0;
-    float gradient = 0;
+    float z = 0, gradient = 0;
+    if (relu || quantized > 0) z = kept ? z_kept[j] : multiply_add(scale[j], input[j], shift[j]);
+    if (relu && !kept) z = z < 0 ? 0 : z;
     if (gradients > 0) gradient = g0[j];
     if (gradients > 1) gradient += g1[j];
     if (gradients > 2) gradient += g2[j];
@@ -202,39 +208,30 @@ static void normalize_backward(
   int gradients = 0;
   for (int k = 0; k < 3; k++)
     if (arguments->gradient[k]) a.gradient[gradients++] = arguments->gradient[k];
-  int needs_z = a.relu || a.quantized_count > 0;
-  int variant = (a.relu != 0) + 2 * gradients + 8 * a.quantized_count;
+  int variant = (a.relu != 0) + 2 * gradients + 8 * (a.output != NULL) + 16 * a.quantized_count;
   // Channel sums are always taken: where nobody asks, with the buffer that is written anyway in the input's place.
   const float *x = channel_sums && a.input ? a.input : a.pre_gradient;
   double quantizer_totals[4] = {0};
   for (int32_t channel = 0; channel < a.channels; channel += TILE) {
     const tiling t = tiling_from(channel, a.channels, first, count);
-    float scale[TILE], shift[TILE], recomputed[TILE];
+    float scale[TILE] ALIGNED, shift[TILE] ALIGNED;
     repeat(&t, a.scale, 1, scale);
     repeat(&t, a.shift, 0, shift);
     tile_sums totals = {0};
     for (int64_t offset = t.begin; offset < t.end; offset += t.step) {
       int32_t n = tile_length(&t, offset);
-      const float *z = recomputed;
-      if (a.output) {
-        z = a.output + offset;
-      } else if (needs_z) {
-        const float *input = a.input + offset;
-        ELEMENTWISE for (int32_t j = 0; j < n; j++) {
-          float value = multiply_add(scale[j], input[j], shift[j]);
-          recomputed[j] = a.relu && value < 0 ? 0 : value;
-        }
-      }
       quantizer_tile_sums sums = {0};
       switch (variant) {
-#define VARIANT(v)                                                                                                   \
-  case v:                                                                                                            \
-    sums = backward_tile(                                                                                            \
-        &a, offset, n, z, x + offset, totals.first, totals.second, (v) & 1, (v) >> 1 & 3, (v) >> 3);                  \
+#define VARIANT(v)                                                                                                    \
+  case v:                                                                                                             \
+    sums = backward_tile(                                                                                             \
+        &a, offset, n, scale, shift, x + offset, totals.first, totals.second, (v) & 1, (v) >> 1 & 3, (v) >> 4,         \
+        (v) >> 3 & 1);                                                                                                \
     break;
-        VARIANT(0) VARIANT(1) VARIANT(2) VARIANT(3) VARIANT(4) VARIANT(5) VARIANT(6) VARIANT(7)
-        VARIANT(8) VARIANT(9) VARIANT(10) VARIANT(11) VARIANT(12) VARIANT(13) VARIANT(14) VARIANT(15)
-        VARIANT(16) VARIANT(17) VARIANT(18) VARIANT(19) VARIANT(20) VARIANT(21) VARIANT(22) VARIANT(23)
+#define VARIANTS(v) \
+  VARIANT(v) VARIANT(v + 1) VARIANT(v + 2) VARIANT(v + 3) VARIANT(v + 4) VARIANT(v + 5) VARIANT(v + 6) VARIANT(v + 7)
+        VARIANTS(0) VARIANTS(8) VARIANTS(16) VARIANTS(24) VARIANTS(32) VARIANTS(40)
+#undef VARIANTS
 #undef VARIANT
       }
       for (int q = 0; q < 2; q++) {
@@ -254,7 +251,7 @@ static void channel_affine(
     int64_t first, int64_t count) {
   for (int32_t channel = 0; channel < channels; channel += TILE) {
     const tiling t = tiling_from(channel, channels, first, count);
-    float a_tile[TILE], b_tile[TILE], d_tile[TILE];
+    float a_tile[TILE] ALIGNED, b_tile[TILE] ALIGNED, d_tile[TILE] ALIGNED;
     repeat(&t, a, 0, a_tile);
     repeat(&t, b, 0, b_tile);
     repeat(&t, d, 0, d_tile);
@@ -274,7 +271,7 @@ static void add(const float *input, float *output, int64_t first, int64_t count)
 
 static void range_statistics(const float *input, int64_t first, int64_t count, double *result) {
   const tiling t = tiling_from(0, 1, first, count);
-  float smallest[TILE];
+  float smallest[TILE] ALIGNED;
   tile_sums totals = {0};
   repeat(&t, NULL, INFINITY, smallest);
   for (int64_t offset = t.begin; offset < t.end; offset += t.step) {
