@@ -200,7 +200,8 @@ SQ_INLINE void multiply_tile(const product *a, const int pixels, const int vecto
   }
 }
 
-SQ_INLINE void multiply_pixels(const product *a, const int vectors, int32_t pixels) {
+SQ_INLINE void multiply_pixels(const product *arguments, const int vectors, int32_t pixels) {
+  const product copy = *arguments, *a = &copy;  // the stores to the output cannot change it
   int32_t p = 0;
   for (; p + TILE_PIXELS <= pixels; p += TILE_PIXELS) multiply_tile(a, TILE_PIXELS, vectors, p);
   switch (pixels - p) {
