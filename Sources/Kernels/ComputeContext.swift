@@ -55,7 +55,7 @@ public final class ComputeContext {
   }
 
   /// The piece of `count` items that slice `index` of `of` covers.
-  static func slice(_ index: Int, of slices: Int, count: Int) -> Range<Int> {
+  public static func slice(_ index: Int, of slices: Int, count: Int) -> Range<Int> {
     (count * index / slices)..<(count * (index + 1) / slices)
   }
 

@@ -16,6 +16,8 @@ public final class Convolution: Layer {
   public let freezing: FreezingState?
   /// False for the layer that sees the images and whose input is not quantized.
   public let needsInputGradient: Bool
+  /// Whether this layer sees the images.
+  public let isFirst: Bool
   /// Frozen share from which the sparse kernel computes the weight gradient.
   public var sparseThreshold: Double
 
@@ -70,6 +72,7 @@ public final class Convolution: Layer {
     weight.frozen = freezing?.frozen
     copy = quantizers.activation.map(input.requireCopy)
     if copy == nil { input.requireValues() }
+    self.isFirst = isFirst
     needsInputGradient = !isFirst || copy != nil
     operation = ConvolutionOperator(shape: shape, context: context)
     effectiveWeight = weightQuantizer == nil ? nil : Buffer(count: shape.weightCount)
@@ -91,6 +94,17 @@ public final class Convolution: Layer {
 
   /// The weights that the forward pass used.
   public var quantizedWeight: Buffer<Float> { effectiveWeight ?? weight.value }
+
+  /// The levels of the weights as they are now: integers, as floats since 8 bits of a learned range exceed a byte.
+  public func currentLevels() -> Buffer<Float> {
+    guard let weightQuantizer else { preconditionFailure("\(name) is not quantized") }
+    let grid = weightQuantizer.grid
+    return Buffer(
+      weight.value.elements.map { weight in
+        let position = min(max((weight - grid.offset) * grid.inverseStep, grid.lowest), grid.highest)
+        return Float(grid.multiplier) * position.rounded(.toNearestOrEven) + Float(grid.addend)
+      })
+  }
 
   public func forward(_ pass: ForwardPass) {
     if let weightQuantizer, let effectiveWeight {

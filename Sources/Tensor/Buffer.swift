@@ -44,6 +44,8 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
 
   public var elements: UnsafeMutableBufferPointer<Element> { UnsafeMutableBufferPointer(start: pointer, count: count) }
 
+  public var readOnly: UnsafeBufferPointer<Element> { UnsafeBufferPointer(elements) }
+
   public var array: [Element] { Array(elements) }
 
   public func copy(from other: Buffer) {
