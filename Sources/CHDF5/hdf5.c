@@ -41,10 +41,10 @@ hid_t chdf5_stored_type(chdf5_scalar scalar) {
   return H5I_INVALID_HID;
 }
 
-static hid_t string_type(size_t size) {
+static hid_t string_type(size_t size, H5T_cset_t characters) {
   hid_t type = H5Tcopy(H5T_C_S1);
   if (type < 0) return type;
-  if (H5Tset_size(type, size) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0 ||
+  if (H5Tset_size(type, size) < 0 || H5Tset_cset(type, characters) < 0 ||
       (size != H5T_VARIABLE && H5Tset_strpad(type, H5T_STR_NULLPAD) < 0)) {
     H5Tclose(type);
     return H5I_INVALID_HID;
@@ -52,9 +52,9 @@ static hid_t string_type(size_t size) {
   return type;
 }
 
-hid_t chdf5_fixed_string_type(size_t bytes) { return string_type(bytes); }
+hid_t chdf5_fixed_string_type(size_t bytes, H5T_cset_t characters) { return string_type(bytes, characters); }
 
-hid_t chdf5_variable_string_type(void) { return string_type(H5T_VARIABLE); }
+hid_t chdf5_variable_string_type(void) { return string_type(H5T_VARIABLE, H5T_CSET_UTF8); }
 
 hid_t chdf5_boolean_type(void) {
   hid_t type = H5Tenum_create(H5T_STD_I8LE);

@@ -130,7 +130,7 @@ extension HDF5Group {
         .badName, file: file.path, object: absolute(name), "a string with a NUL character cannot be stored")
     }
     try HDF5Library.locked { () throws(StorageError) in
-      let type = try handle(name, chdf5_fixed_string_type(fixed.width))
+      let type = try handle(name, chdf5_fixed_string_type(fixed.width, H5T_CSET_UTF8))
       let dataset = try createDataset(name, type: type.id, shape: shape, bytesEach: fixed.width, compressed: true)
       guard !strings.isEmpty else { return }
       try dataset.write(type.id, from: fixed.bytes)

@@ -60,8 +60,8 @@ extension HDF5Group {
       case .boolean:
         let boolean = try handle(name, chdf5_boolean_type())
         status = H5Tinsert(type.id, field.name, field.offset, boolean.id)
-      case .string(let width):
-        let string = try handle(name, chdf5_fixed_string_type(width))
+      case .string(let width, let characters):
+        let string = try handle(name, chdf5_fixed_string_type(width, characters))
         status = H5Tinsert(type.id, field.name, field.offset, string.id)
       }
       guard status >= 0 else { throw damaged(name) }
@@ -139,14 +139,15 @@ private struct RowLayout {
   enum Kind {
     case number(HDF5ScalarKind)
     case boolean
-    case string(width: Int)
+    /// HDF5 does not convert between character sets, so that of other programs' files is kept.
+    case string(width: Int, characters: H5T_cset_t)
 
     var width: Int {
       switch self {
       case .number(.float32): 4
       case .number: 8
       case .boolean: 1
-      case .string(let width): width
+      case .string(let width, _): width
       }
     }
   }
@@ -179,7 +180,7 @@ private struct RowLayout {
         guard !strings.contains(where: { $0.utf8.contains(0) }) else {
           throw error("column '\(column.name)': a string with a NUL character cannot be stored")
         }
-        append(column.name, .string(width: max(1, strings.map(\.utf8.count).max() ?? 0)))
+        append(column.name, .string(width: max(1, strings.map(\.utf8.count).max() ?? 0), characters: H5T_CSET_UTF8))
       }
     }
   }
@@ -198,7 +199,8 @@ private struct RowLayout {
       case .integer: append(name, .number(.int64))
       case .float(let bits): append(name, .number(bits <= 32 ? .float32 : .float64))
       case .boolean where H5Tget_class(member.id) == H5T_ENUM: append(name, .boolean)
-      case .string where H5Tis_variable_str(member.id) == 0: append(name, .string(width: H5Tget_size(member.id)))
+      case .string where H5Tis_variable_str(member.id) == 0:
+        append(name, .string(width: H5Tget_size(member.id), characters: H5Tget_cset(member.id)))
       case let other:
         throw dataset.error(.wrongType, "column '\(name)' holds \(other.name), which tables here do not have")
       }
@@ -241,7 +243,7 @@ private struct RowLayout {
       case .number(.float64): values = .doubles(take(UInt64.self).map { Double(bitPattern: UInt64(littleEndian: $0)) })
       case .number: values = .integers(take(Int64.self).map { Int(Int64(littleEndian: $0)) })
       case .boolean: values = .booleans(take(UInt8.self).map { $0 != 0 })
-      case .string(let fieldWidth):
+      case .string(let fieldWidth, _):
         values = .strings(
           (0..<rows).map { row in
             let start = row * width + field.offset

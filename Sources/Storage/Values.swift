@@ -53,7 +53,7 @@ struct StoredValue: ~Copyable {
     if chdf5_error_is_conversion() != 0 {
       throw error(.wrongType, "holds a value that does not fit the type asked for")
     }
-    throw error(.damaged, "cannot be read (\(HDF5Library.errorText)): the file is damaged, copy it again")
+    throw error(.damaged, "cannot be read (\(HDF5Library.errorText)): the file may be damaged, copy it again")
   }
 
   func write(_ memoryType: hid_t, from source: UnsafeRawPointer) throws(StorageError) {

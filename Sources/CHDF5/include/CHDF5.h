@@ -25,8 +25,8 @@ hid_t chdf5_memory_type(chdf5_scalar scalar);
 /// The predefined little-endian type of a value in a file. Never close it.
 hid_t chdf5_stored_type(chdf5_scalar scalar);
 
-/// A new fixed-length UTF-8 string type of `bytes` bytes (at least 1), padded with NUL bytes.
-hid_t chdf5_fixed_string_type(size_t bytes);
+/// A new fixed-length string type of `bytes` bytes (at least 1), padded with NUL bytes.
+hid_t chdf5_fixed_string_type(size_t bytes, H5T_cset_t characters);
 
 /// A new variable-length UTF-8 string type.
 hid_t chdf5_variable_string_type(void);
