@@ -53,10 +53,11 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
     module("Reporting", ["Results", "Storage"]),
+    module("Benchmarking", ["Training", "Layers", "Models", "Quantization", "Kernels", "Storage", "Tensor"]),
     .executableTarget(
       name: "spqat",
       dependencies: [
-        "Experiments", "Reporting", "Results", "Training", "Models", "Layers", "Quantization", "Kernels", "Datasets",
+        "Benchmarking", "Experiments", "Reporting", "Results", "Training", "Models", "Layers", "Quantization", "Kernels", "Datasets",
         "Storage", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

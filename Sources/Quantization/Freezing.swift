@@ -78,6 +78,13 @@ public final class FreezingState {
     levelMoves += result.levelMoves
   }
 
+  /// Freezes a random share of the weights, to measure with.
+  public func freezeRandomly(share: Double, seed: UInt64) {
+    var random = CounterRandom(seed: seed, stream: 0)
+    for index in 0..<count { frozen[index] = random.uniformDouble() < share ? 1 : 0 }
+    restore(levelMoves: 0)
+  }
+
   /// After the buffers were filled from a checkpoint.
   public func restore(levelMoves: Int) {
     frozenCount = frozen.elements.reduce(0) { $0 + ($1 == 0 ? 0 : 1) }

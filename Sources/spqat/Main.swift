@@ -5,5 +5,5 @@ struct Spqat: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "spqat",
     abstract: "Train, freeze, measure and compare quantized networks, as SpQAT describes it.",
-    subcommands: [DatasetCommand.self, ReplayCommand.self])
+    subcommands: [DatasetCommand.self, BenchCommand.self, ReplayCommand.self])
 }

@@ -2,6 +2,7 @@
 #include "cpu.h"
 #include "integer_convolution.h"
 #include "normalization.h"
+#include "peak.h"
 #include "pooling.h"
 #include "quantization.h"
 #include "sparse_weight_gradient.h"

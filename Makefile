@@ -1,0 +1,52 @@
+# The two commands of the README: `make reproduce-table2` and `make test`.
+
+PROFILE ?= quick
+RESULTS ?= results
+SWEEP_FLAGS ?=
+SPQAT := .build/release/spqat
+
+.PHONY: all setup build data reproduce-table2 sweep-threshold sweep-freeze-start sweep-bits test test-debug check \
+  bench bench-peer soak test-slurm test-browser clean
+
+all: build
+
+setup:
+	@Scripts/setup.sh
+
+build: setup
+	@swift build -c release --product spqat
+
+# CIFAR-10 where it was imported, else Fashion-MNIST.
+data: build
+	@Scripts/setup.sh dataset-fashion-mnist
+	@test -d datasets/cifar10 || test -d datasets/fashion-mnist || $(SPQAT) dataset import fashion-mnist
+
+reproduce-table2: data
+	@$(SPQAT) sweep configs/table2.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)
+
+sweep-threshold: data
+	@$(SPQAT) sweep configs/ablation-threshold.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)
+
+sweep-freeze-start: data
+	@$(SPQAT) sweep configs/ablation-freeze-start.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)
+
+sweep-bits: data
+	@$(SPQAT) sweep configs/ablation-bits.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)
+
+# Everything in release; then one replay in debug, with optimized kernels, since unoptimized C is some 90 times slower.
+test: setup
+	@Scripts/test-python.sh
+	swift test -c release
+	swift test -Xcc -O2 --filter TrainingTests.ReplayTests
+
+check:
+	swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
+
+bench: build
+	@$(SPQAT) bench
+
+bench-peer: build
+	@Benchmarks/bench-peer.sh
+
+clean:
+	rm -rf .build

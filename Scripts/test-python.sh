@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# A virtual environment with the Python libraries that tests read results with. Where it cannot be made, the tests that
+# need it are skipped and say so.
+set -u
+cd "$(dirname "$0")/.."
+environment=.venv-test
+[ -e "$environment/complete" ] && exit 0
+command -v python3 >/dev/null 2>&1 || { echo "test-python: no python3; tests with h5py and pandas will be skipped"; exit 0; }
+echo "test-python: making $environment with h5py, pandas, tables, safetensors"
+rm -rf "$environment"
+if python3 -m venv "$environment" >/dev/null 2>&1 \
+  && "$environment/bin/pip" install --quiet --disable-pip-version-check h5py pandas tables safetensors numpy >/dev/null 2>&1; then
+  touch "$environment/complete"
+else
+  rm -rf "$environment"
+  echo "test-python: could not make it (no venv module or no package index); tests with h5py and pandas will be skipped"
+fi

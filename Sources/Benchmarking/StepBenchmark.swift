@@ -1,0 +1,138 @@
+public import Kernels
+import Layers
+public import Models
+public import Quantization
+import Tensor
+import Training
+
+/// A whole training step on random images: where its time goes.
+public struct StepBenchmark: Sendable {
+  public enum Method: String, CaseIterable, Sendable {
+    case fullPrecision
+    case fullQAT
+    /// With a random `frozenShare` of every layer's weights frozen from the start.
+    case freeze
+  }
+
+  public var recipe: Recipe
+  public var method: Method
+  public var bits: Int
+  public var batch: Int
+  public var threads: Int
+  public var frozenShare: Double
+  public var rangeGradient: RangeGradient
+  public var architecture: ModelSpec.Architecture
+  public var imageSide: Int
+
+  public init(
+    recipe: Recipe, method: Method, bits: Int, batch: Int, threads: Int, frozenShare: Double,
+    rangeGradient: RangeGradient = .unfrozen, architecture: ModelSpec.Architecture = .resnet20, imageSide: Int = 32
+  ) {
+    self.recipe = recipe
+    self.method = method
+    self.bits = bits
+    self.batch = batch
+    self.threads = threads
+    self.frozenShare = frozenShare
+    self.rangeGradient = rangeGradient
+    self.architecture = architecture
+    self.imageSide = imageSide
+  }
+
+  /// Milliseconds a step; the parts are medians of their own.
+  public struct Result: Sendable {
+    public var milliseconds: Spread
+    public var parts: [(part: StepPart, milliseconds: Double)]
+    public var imagesPerSecond: Double
+    /// The weight gradient by layer, milliseconds.
+    public var weightGradientByLayer: [(layer: String, milliseconds: Double)]
+  }
+
+  public func run(steps: Int, warmUp: Int = 3, instructionSet: InstructionSet = .best) -> Result {
+    let context = ComputeContext(threads: threads, instructionSet: instructionSet)
+    let quantization =
+      method == .fullPrecision
+      ? nil : QuantizationSpec(recipe: recipe, weightBits: bits, activationBits: bits, rangeGradient: rangeGradient)
+    // A warm-up longer than the benchmark: the random masks stay as they are, the distances are kept up.
+    let freezing =
+      method == .freeze
+      ? FreezingSpec(schedule: .linear, startStep: 1 << 30, totalSteps: 1 << 31, distanceEMA: 0.99) : nil
+    let weights = ParameterGroupSpec(optimizer: .sgd(momentum: 0.9, weightDecay: 1e-4), learningRate: 1e-3)
+    let spec = TrainingSpec(
+      model: ModelSpec(
+        architecture: architecture, shortcut: recipe == .spqat ? .pad : .convolution,
+        batchNormBeforeLinear: recipe == .spqat, initialization: .kaimingFanIn, classes: 10, inputHeight: imageSide,
+        inputWidth: imageSide),
+      quantization: quantization, freezing: freezing, weights: weights,
+      batchNorm: recipe == .lts
+        ? weights : ParameterGroupSpec(optimizer: .sgd(momentum: 0, weightDecay: 0), learningRate: 1e-3),
+      quantizers: recipe == .lts
+        ? ParameterGroupSpec(optimizer: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8), learningRate: 1e-4)
+        : ParameterGroupSpec(optimizer: .sgd(momentum: 0, weightDecay: 0), learningRate: 1e-3),
+      learningRateSchedule: .constant, batchSize: batch, dropLastPartialBatch: true, totalSteps: 1 << 30,
+      augment: false, seed: 1)
+    let learner = Learner(spec: spec, context: context)
+    let network = learner.network
+    network.initializeWeights(seed: 1)
+    network.initializeWeightQuantizers()
+    var random = CounterRandom(seed: 2, stream: 0)
+    let images = network.images.values!
+    for index in 0..<images.count { images.pointer[index] = random.normal() }
+    for index in 0..<batch { network.loss.labels[index] = Int32(random.bounded(10)) }
+    if method == .freeze {
+      for (index, layer) in network.convolutions.enumerated() {
+        layer.freezing?.freezeRandomly(share: frozenShare, seed: UInt64(index))
+      }
+    }
+    if learner.needsQuantizerInitialization { learner.initializeQuantizers(images: batch) }
+
+    var times: [Double] = []
+    var parts: [[Double]] = StepPart.allCases.map { _ in [] }
+    var layerTimes: [[Double]] = network.convolutions.map { _ in [] }
+    for step in 0..<(warmUp + steps) {
+      context.resetSeconds()
+      for layer in network.convolutions { layer.resetSeconds() }
+      let start = ComputeContext.now()
+      _ = learner.computeGradients(images: batch)
+      learner.applyGradients()
+      let elapsed = ComputeContext.now() - start
+      if step < warmUp { continue }
+      times.append(elapsed * 1e3)
+      for part in StepPart.allCases { parts[part.rawValue].append(context.seconds[part.rawValue] * 1e3) }
+      for (index, layer) in network.convolutions.enumerated() {
+        layerTimes[index].append(layer.weightGradientSeconds * 1e3)
+      }
+    }
+    let spread = Spread(times)
+    return Result(
+      milliseconds: spread,
+      parts: StepPart.allCases.map { ($0, Spread(parts[$0.rawValue]).median) },
+      imagesPerSecond: Double(batch) / spread.median * 1e3,
+      weightGradientByLayer: zip(network.convolutions, layerTimes).map { ($0.name, Spread($1).median) })
+  }
+}
+
+/// Quartiles and extremes of repeated measurements.
+public struct Spread: Sendable {
+  public var minimum: Double
+  public var lowerQuartile: Double
+  public var median: Double
+  public var upperQuartile: Double
+  public var maximum: Double
+
+  public init(_ values: [Double]) {
+    precondition(!values.isEmpty)
+    let sorted = values.sorted()
+    func quantile(_ share: Double) -> Double {
+      let position = share * Double(sorted.count - 1)
+      let index = Int(position)
+      let next = min(index + 1, sorted.count - 1)
+      return sorted[index] + (position - Double(index)) * (sorted[next] - sorted[index])
+    }
+    minimum = sorted[0]
+    lowerQuartile = quantile(0.25)
+    median = quantile(0.5)
+    upperQuartile = quantile(0.75)
+    maximum = sorted[sorted.count - 1]
+  }
+}

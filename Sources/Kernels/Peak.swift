@@ -1,0 +1,33 @@
+import CKernels
+import Tensor
+
+/// What this machine can do at best, to hold kernels against.
+extension ComputeContext {
+  /// Floating-point operations a second of one core, in fused multiply-adds on registers: the best of `repetitions`.
+  public func measurePeak(repetitions: Int = 9) -> Double {
+    var best = 0.0
+    for _ in 0..<repetitions {
+      let start = Self.now()
+      let operations = sq_peak_fma(instructionSet.code, 2_000_000)
+      best = max(best, operations / (Self.now() - start))
+    }
+    return best
+  }
+
+  /// Bytes a second read and written together by all threads copying buffers much larger than the caches.
+  public func measureCopyBandwidth(repetitions: Int = 9) -> Double {
+    let count = 16 << 20
+    let source = Buffer<Float>(count: count)
+    let target = Buffer<Float>(count: count)
+    var best = 0.0
+    for _ in 0..<repetitions {
+      let start = Self.now()
+      pool.run(pool.threads) { task, _ in
+        let range = Self.slice(task, of: pool.threads, count: count)
+        sq_peak_copy(source.pointer + range.lowerBound, target.pointer + range.lowerBound, range.count)
+      }
+      best = max(best, Double(8 * count) / (Self.now() - start))
+    }
+    return best
+  }
+}
