@@ -12,5 +12,8 @@ static inline int sq_integer_convolution_fits(const sq_conv *shape, int32_t max_
 }
 
 extern const sq_integer_convolution_kernels sq_integer_convolution_reference;
+extern const sq_integer_convolution_kernels sq_integer_convolution_portable;
+extern const sq_integer_convolution_kernels sq_integer_convolution_avx2;
+extern const sq_integer_convolution_kernels sq_integer_convolution_avx512;
 
 #endif
