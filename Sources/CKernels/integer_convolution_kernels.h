@@ -152,9 +152,10 @@ SQ_INLINE sq_int_vector broadcast_step(const uint8_t *p) {
 
 /// The sums of `tile_pixels` windows, at `windows` in the padded copy, for `vectors` vectors of output channels.
 SQ_INLINE void multiply_tile(
-    const integer_plan *p, const uint8_t *const *windows, const char *weights, sq_int_vector (*sums)[tile_vectors],
+    const integer_plan *p, const uint8_t *const *windows, const char *weights, sq_int_vector (*result)[tile_vectors],
     const int vectors, const int words) {
   const int32_t runs = p->s.groups == 1 ? 1 : p->s.kernel_width;
+  sq_int_vector sums[tile_pixels][tile_vectors];  // local, so that they stay in registers
   for (int k = 0; k < tile_pixels; k++)
     for (int v = 0; v < tile_vectors; v++) sums[k][v] = (sq_int_vector){};
 #if SQ_TARGET == SQ_TARGET_PORTABLE
@@ -187,7 +188,7 @@ SQ_INLINE void multiply_tile(
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i narrow[tile_pixels][tile_vectors];
   for (int k = 0; k < tile_pixels; k++)
-    for (int v = 0; v < vectors; v++) narrow[k][v] = _mm256_setzero_si256();
+    for (int v = 0; v < tile_vectors; v++) narrow[k][v] = _mm256_setzero_si256();
   int32_t room = p->safe_steps;  // steps that the 16-bit sums can still take
   for (int32_t ky = 0; ky < p->s.kernel_height; ky++)
     for (int32_t run = 0; run < runs; run++) {
@@ -223,6 +224,8 @@ SQ_INLINE void multiply_tile(
     for (int v = 0; v < vectors; v++)
       sums[k][v] += (sq_int_vector)(words ? narrow[k][v] : _mm256_madd_epi16(narrow[k][v], ones));
 #endif
+  for (int k = 0; k < tile_pixels; k++)
+    for (int v = 0; v < tile_vectors; v++) result[k][v] = sums[k][v];
 }
 
 static void multiply_bytes_wide(
