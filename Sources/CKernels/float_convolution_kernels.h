@@ -18,10 +18,11 @@
 
 SQ_KERNELS_BEGIN
 
+// Tiles that leave registers for the operands: TILE_VECTORS, GRADIENT_VECTORS and SWAPPED_VECTORS go with them.
 #if SQ_REGISTERS >= 32
 #define TILE_PIXELS 8
-#define BROADCASTS 8          // broadcast operands of a weight gradient tile of up to 3 vectors
-#define SWAPPED_BROADCASTS 12  // and of up to 2 vectors
+#define BROADCASTS 8
+#define SWAPPED_BROADCASTS 12
 #else
 #define TILE_PIXELS 6
 #define BROADCASTS 4
@@ -29,6 +30,7 @@ SQ_KERNELS_BEGIN
 #endif
 #define TILE_VECTORS 2
 #define GRADIENT_VECTORS 3
+#define SWAPPED_VECTORS 2
 
 #define UNROLL _Pragma("clang loop unroll(full)")
 
@@ -459,22 +461,16 @@ static void backward_input(
       for (int32_t i = 0; i < images; i++) copy_image(&p.images, source + i * out_floats, NULL, copies + i * image);
       source = copies;
     }
+    if (s->kernel_height < s->stride_y || s->kernel_width < s->stride_x)  // some positions get nothing
+      memset(input_gradient + n * in_floats, 0, sizeof(float) * images * in_floats);
     int32_t *offsets = (int32_t *)((char *)scratch + p.offsets);
     const float *weights = packed;
     for (int32_t ry = 0; ry < s->stride_y; ry++)
       for (int32_t rx = 0; rx < s->stride_x; rx++) {
         residue_axis y = axis_of(ry, s->in_height, s->kernel_height, s->stride_y, s->pad_top);
         residue_axis x = axis_of(rx, s->in_width, s->kernel_width, s->stride_x, s->pad_left);
+        if (y.taps == 0 || x.taps == 0) continue;
         float *gradient = input_gradient + n * in_floats + ry * in_row + (ptrdiff_t)rx * s->in_channels;
-        if (y.taps == 0 || x.taps == 0) {
-          for (int32_t i = 0; i < images; i++)
-            for (int32_t t = 0; t < y.positions; t++)
-              for (int32_t u = 0; u < x.positions; u++)
-                memset(
-                    gradient + i * in_floats + t * s->stride_y * in_row + (ptrdiff_t)u * s->stride_x * s->in_channels, 0,
-                    sizeof(float) * s->in_channels);
-          continue;
-        }
         int32_t *to = offsets + p.offsets_of_residue;
         strip own = {p.strip.images, smaller(p.strip.rows, y.positions)};
         if (n == first) {
@@ -532,69 +528,42 @@ SQ_INLINE void add_gradient_tile(const gradient_tile *t, const int broadcasts, c
     UNROLL for (int v = 0; v < vectors; v++, to += SQ_LANES) sq_store(to, sq_load(to) + sum[i][v]);
 }
 
-#define TILE_FUNCTION(broadcasts, vectors, swapped)                                                   \
-  static void gradient_tile_##broadcasts##_##vectors##_##swapped(const gradient_tile *t) {            \
-    add_gradient_tile(t, broadcasts, vectors, swapped);                                               \
-  }
-#define TILE_FUNCTIONS(vectors, swapped)                                                              \
-  TILE_FUNCTION(1, vectors, swapped)                                                                  \
-  TILE_FUNCTION(2, vectors, swapped)                                                                  \
-  TILE_FUNCTION(3, vectors, swapped)                                                                  \
-  TILE_FUNCTION(4, vectors, swapped)
-#define TILE_NAMES(vectors, swapped)                                                                  \
-  gradient_tile_1_##vectors##_##swapped, gradient_tile_2_##vectors##_##swapped,                       \
-      gradient_tile_3_##vectors##_##swapped, gradient_tile_4_##vectors##_##swapped
-#define MORE_TILE_FUNCTIONS(vectors, swapped)                                                         \
-  TILE_FUNCTION(5, vectors, swapped)                                                                  \
-  TILE_FUNCTION(6, vectors, swapped)
-#define MORE_TILE_NAMES(vectors, swapped)                                                             \
-  gradient_tile_5_##vectors##_##swapped, gradient_tile_6_##vectors##_##swapped
-#define YET_MORE_TILE_FUNCTIONS(vectors, swapped)                                                     \
-  TILE_FUNCTION(7, vectors, swapped)                                                                  \
-  TILE_FUNCTION(8, vectors, swapped)
-#define YET_MORE_TILE_NAMES(vectors, swapped)                                                         \
-  gradient_tile_7_##vectors##_##swapped, gradient_tile_8_##vectors##_##swapped
-#define MOST_TILE_FUNCTIONS(vectors, swapped)                                                         \
-  TILE_FUNCTION(9, vectors, swapped)                                                                  \
-  TILE_FUNCTION(10, vectors, swapped)                                                                 \
-  TILE_FUNCTION(11, vectors, swapped)                                                                 \
-  TILE_FUNCTION(12, vectors, swapped)
-#define MOST_TILE_NAMES(vectors, swapped)                                                             \
-  gradient_tile_9_##vectors##_##swapped, gradient_tile_10_##vectors##_##swapped,                      \
-      gradient_tile_11_##vectors##_##swapped, gradient_tile_12_##vectors##_##swapped
-
-TILE_FUNCTIONS(1, 0)
-TILE_FUNCTIONS(2, 0)
-TILE_FUNCTIONS(3, 0)
-TILE_FUNCTIONS(1, 1)
-TILE_FUNCTIONS(2, 1)
-MORE_TILE_FUNCTIONS(1, 1)
-MORE_TILE_FUNCTIONS(2, 1)
-#if SQ_REGISTERS >= 32
-MORE_TILE_FUNCTIONS(1, 0)
-MORE_TILE_FUNCTIONS(2, 0)
-MORE_TILE_FUNCTIONS(3, 0)
-YET_MORE_TILE_FUNCTIONS(1, 0)
-YET_MORE_TILE_FUNCTIONS(2, 0)
-YET_MORE_TILE_FUNCTIONS(3, 0)
-YET_MORE_TILE_FUNCTIONS(1, 1)
-YET_MORE_TILE_FUNCTIONS(2, 1)
-MOST_TILE_FUNCTIONS(1, 1)
-MOST_TILE_FUNCTIONS(2, 1)
-#define ALL_TILE_NAMES(vectors) \
-  TILE_NAMES(vectors, 0), MORE_TILE_NAMES(vectors, 0), YET_MORE_TILE_NAMES(vectors, 0)
-#define ALL_SWAPPED_TILE_NAMES(vectors) \
-  TILE_NAMES(vectors, 1), MORE_TILE_NAMES(vectors, 1), YET_MORE_TILE_NAMES(vectors, 1), MOST_TILE_NAMES(vectors, 1)
-#else
-#define ALL_TILE_NAMES(vectors) TILE_NAMES(vectors, 0)
-#define ALL_SWAPPED_TILE_NAMES(vectors) TILE_NAMES(vectors, 1), MORE_TILE_NAMES(vectors, 1)
+SQ_INLINE void add_gradient_tiles(const gradient_tile *t, int broadcasts, const int vectors, const int swapped) {
+  const int most = swapped ? SWAPPED_BROADCASTS : BROADCASTS;
+#define TILE(count)                                                      \
+  case count:                                                            \
+    if (count <= most) add_gradient_tile(t, count, vectors, swapped);    \
+    break;
+  switch (broadcasts) {
+    TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+#if SWAPPED_BROADCASTS > 6
+    TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
 #endif
+  }
+#undef TILE
+}
 
-typedef void (*gradient_tile_function)(const gradient_tile *);
-static const gradient_tile_function gradient_tiles[GRADIENT_VECTORS][BROADCASTS] = {
-    {ALL_TILE_NAMES(1)}, {ALL_TILE_NAMES(2)}, {ALL_TILE_NAMES(3)}};
-static const gradient_tile_function swapped_gradient_tiles[2][SWAPPED_BROADCASTS] = {
-    {ALL_SWAPPED_TILE_NAMES(1)}, {ALL_SWAPPED_TILE_NAMES(2)}};
+static __attribute__((noinline)) void add_gradient_tiles_1(const gradient_tile *t, int broadcasts) {
+  add_gradient_tiles(t, broadcasts, 1, 0);
+}
+static __attribute__((noinline)) void add_gradient_tiles_2(const gradient_tile *t, int broadcasts) {
+  add_gradient_tiles(t, broadcasts, 2, 0);
+}
+static __attribute__((noinline)) void add_gradient_tiles_3(const gradient_tile *t, int broadcasts) {
+  add_gradient_tiles(t, broadcasts, 3, 0);
+}
+static __attribute__((noinline)) void add_swapped_tiles_1(const gradient_tile *t, int broadcasts) {
+  add_gradient_tiles(t, broadcasts, 1, 1);
+}
+static __attribute__((noinline)) void add_swapped_tiles_2(const gradient_tile *t, int broadcasts) {
+  add_gradient_tiles(t, broadcasts, 2, 1);
+}
+
+/// For 1, 2, ... vectors, along the run and along the output channels.
+static void (*const gradient_tiles[GRADIENT_VECTORS])(const gradient_tile *, int) = {
+    add_gradient_tiles_1, add_gradient_tiles_2, add_gradient_tiles_3};
+static void (*const swapped_gradient_tiles[SWAPPED_VECTORS])(const gradient_tile *, int) = {
+    add_swapped_tiles_1, add_swapped_tiles_2};
 
 /// Cuts `size` into pieces of at most `most` that differ by at most one; the start of piece `i`.
 static int32_t piece_start(int32_t size, int32_t most, int32_t i) {
@@ -628,7 +597,7 @@ static gradient_plan plan_gradient(const sq_conv *s, int bytes) {
   p.swapped = along_outputs < along_run;
   p.lanes = p.swapped ? s->out_channels : p.run;
   p.broadcasts = p.swapped ? p.run : s->out_channels;
-  p.most_vectors = p.swapped ? 2 : GRADIENT_VECTORS;
+  p.most_vectors = p.swapped ? SWAPPED_VECTORS : GRADIENT_VECTORS;
   p.most_broadcasts = p.swapped ? SWAPPED_BROADCASTS : BROADCASTS;
   p.panels = !p.swapped && s->stride_x * s->in_channels >= 64 && s->out_channels >= 4 * BROADCASTS;
 
@@ -643,7 +612,7 @@ static gradient_plan plan_gradient(const sq_conv *s, int bytes) {
 }
 
 /// [pixel][channels] in blocks of broadcast operands: [block][pixel][block's channels].
-static void pack_gradients(const gradient_plan *p, const float *gradient, int32_t channels, int32_t pixels, float *to) {
+static void pack_gradients(const float *gradient, int32_t channels, int32_t pixels, float *to) {
   int32_t blocks = ceil_div(channels, BROADCASTS);
   for (int32_t block = 0; block < blocks; block++) {
     int32_t start = piece_start(channels, BROADCASTS, block);
@@ -656,7 +625,6 @@ static void pack_gradients(const gradient_plan *p, const float *gradient, int32_
       for (int32_t i = 0; i < pixels; i++, from += channels, to += width)
         for (int32_t c = 0; c < width; c++) to[c] = from[c];
   }
-  (void)p;
 }
 
 SQ_INLINE void copy_panel(const float *from, const int32_t *offsets, const int vectors, int32_t pixels, float *to) {
@@ -671,7 +639,7 @@ static void add_strip(
   int32_t *panel_offsets = (int32_t *)(scratch + p->panel_offsets);
   float *panel = (float *)(scratch + p->panel), *gradients = (float *)(scratch + p->gradients);
   float *sums = (float *)(scratch + p->sums);
-  if (!p->swapped) pack_gradients(p, gradient, s->out_channels, pixels, gradients);
+  if (!p->swapped) pack_gradients(gradient, s->out_channels, pixels, gradients);
   int32_t vectors = ceil_div(p->lanes, SQ_LANES), columns = ceil_div(vectors, p->most_vectors);
   int32_t rows = ceil_div(p->broadcasts, p->most_broadcasts);
   int32_t panel_vectors = 0;
@@ -700,13 +668,13 @@ static void add_strip(
           tile.step = s->out_channels;
           tile.by_offset = run + start;
           tile.offsets = offsets;
-          swapped_gradient_tiles[tile_vectors - 1][width - 1](&tile);
+          swapped_gradient_tiles[tile_vectors - 1](&tile, width);
         } else {
           tile.by_step = gradients + (ptrdiff_t)start * pixels;
           tile.step = width;
           tile.by_offset = p->panels ? panel : lanes;
           tile.offsets = p->panels ? panel_offsets : offsets;
-          gradient_tiles[tile_vectors - 1][width - 1](&tile);
+          gradient_tiles[tile_vectors - 1](&tile, width);
         }
         sums += width * tile_vectors * SQ_LANES;
       }
