@@ -1,0 +1,250 @@
+public import Kernels
+public import Storage
+import Tensor
+
+/// Every convolution kernel on the shapes of a network, against this machine's peak and against its reference.
+public struct KernelBenchmark: Sendable {
+  public enum Network: String, CaseIterable, Sendable {
+    case resnet20
+    case resnet18
+
+    /// The distinct convolutions, with how often each occurs.
+    var shapes: [(name: String, occurrences: Int, shape: ConvolutionShape)] {
+      func conv(
+        _ batch: Int, _ side: Int, _ input: Int, _ output: Int, kernel: Int = 3, stride: Int = 1
+      ) -> ConvolutionShape {
+        ConvolutionShape(
+          batch: batch, inputHeight: side, inputWidth: side, inputChannels: input, outputChannels: output,
+          kernel: kernel, stride: stride, padding: kernel / 2)
+      }
+      switch self {
+      case .resnet20:
+        return [
+          ("32x32 3-16", 1, conv(128, 32, 3, 16)), ("32x32 16-16", 6, conv(128, 32, 16, 16)),
+          ("32x32 16-32 /2", 1, conv(128, 32, 16, 32, stride: 2)), ("16x16 32-32", 5, conv(128, 16, 32, 32)),
+          ("16x16 32-64 /2", 1, conv(128, 16, 32, 64, stride: 2)), ("8x8 64-64", 5, conv(128, 8, 64, 64)),
+          ("32x32 16-32 1x1 /2", 1, conv(128, 32, 16, 32, kernel: 1, stride: 2)),
+          ("linear 64-10", 1, conv(128, 1, 64, 10, kernel: 1)),
+        ]
+      case .resnet18:
+        return [
+          ("224x224 3-64 7x7 /2", 1, conv(8, 224, 3, 64, kernel: 7, stride: 2)), ("56x56 64-64", 4, conv(8, 56, 64, 64)),
+          ("56x56 64-128 /2", 1, conv(8, 56, 64, 128, stride: 2)), ("28x28 128-128", 3, conv(8, 28, 128, 128)),
+          ("28x28 128-256 /2", 1, conv(8, 28, 128, 256, stride: 2)), ("14x14 256-256", 3, conv(8, 14, 256, 256)),
+          ("14x14 256-512 /2", 1, conv(8, 14, 256, 512, stride: 2)), ("7x7 512-512", 3, conv(8, 7, 512, 512)),
+          ("56x56 64-128 1x1 /2", 1, conv(8, 56, 64, 128, kernel: 1, stride: 2)),
+        ]
+      }
+    }
+  }
+
+  public var network: Network
+  public var threads: Int
+  public var repetitions: Int
+  public var instructionSet: InstructionSet
+
+  public init(network: Network, threads: Int, repetitions: Int, instructionSet: InstructionSet) {
+    self.network = network
+    self.threads = threads
+    self.repetitions = repetitions
+    self.instructionSet = instructionSet
+  }
+
+  private struct Row {
+    var shape: String
+    var kernel: String
+    var milliseconds: Spread
+    /// Floating-point (or equivalent integer) operations really done.
+    var operations: Double
+    /// Largest deviation from the reference over the largest magnitude; NaN: not compared.
+    var error: Double
+    /// Against the dense weight gradient of the same shape; NaN elsewhere.
+    var timeOfDense: Double
+  }
+
+  /// Columns: shape, kernel, milliseconds (median and quartiles), GFLOP/s, share of the FMA peak, error, time against the
+  /// dense weight gradient.
+  /// - Parameter peak: floating-point operations a second of one core.
+  public func run(peak: Double, progress: (String) -> Void = { _ in }) -> Table {
+    var rows: [Row] = []
+    for (name, _, shape) in network.shapes {
+      progress("\(network.rawValue) \(name)")
+      rows += measure(name, shape)
+    }
+    func rate(_ row: Row) -> Double { row.operations / (row.milliseconds.median * 1e-3) }
+    return Table(
+      title: "Kernels on \(network.rawValue)'s shapes, \(threads) threads, \(instructionSet.rawValue)",
+      columns: [
+        .init("shape", description: "Image side, channels in and out, kernel where not 3x3, stride", .strings(rows.map(\.shape))),
+        .init("kernel", description: "What is computed", .strings(rows.map(\.kernel))),
+        .init(
+          "milliseconds", unit: "ms", description: "Median of \(repetitions) repetitions", decimals: 3,
+          .doubles(rows.map(\.milliseconds.median))),
+        .init(
+          "lower_quartile", unit: "ms", description: "Lower quartile", decimals: 3,
+          .doubles(rows.map(\.milliseconds.lowerQuartile))),
+        .init(
+          "upper_quartile", unit: "ms", description: "Upper quartile", decimals: 3,
+          .doubles(rows.map(\.milliseconds.upperQuartile))),
+        .init(
+          "gflops", unit: "GFLOP/s", description: "Operations really done a second", decimals: 1,
+          .doubles(rows.map { rate($0) / 1e9 })),
+        .init(
+          "share_of_peak", description: "Of the measured float32 FMA peak of these threads", decimals: 2,
+          .doubles(rows.map { rate($0) / (peak * Double(threads)) })),
+        .init(
+          "error", description: "Largest deviation from the scalar reference over its largest magnitude",
+          .doubles(rows.map(\.error))),
+        .init(
+          "time_of_dense", description: "Time over that of the dense weight gradient from the same input", decimals: 2,
+          .doubles(rows.map(\.timeOfDense))),
+      ])
+  }
+
+  private func measure(_ name: String, _ shape: ConvolutionShape) -> [Row] {
+    let context = ComputeContext(threads: threads, instructionSet: instructionSet)
+    let operation = ConvolutionOperator(shape: shape, context: context)
+    // The scalar reference is slow: it checks a few images of a shape of its own.
+    var small = shape
+    small.batch = min(shape.batch, max(1, 40_000_000 / shape.macs))
+    let data = OperandSet(shape: shape)
+    let reference = OperandSet(shape: small)
+    let referenceContext = ComputeContext(threads: threads, instructionSet: .reference)
+    let referenceOperation = ConvolutionOperator(shape: small, context: referenceContext)
+    let checkedOperation = ConvolutionOperator(shape: small, context: context)
+
+    let dense = 2 * Double(shape.macs) * Double(shape.batch)
+    var rows: [Row] = []
+    func time(_ body: () -> Void) -> Spread {
+      body()
+      return Spread(
+        (0..<repetitions).map { _ in
+          let start = ComputeContext.now()
+          body()
+          return (ComputeContext.now() - start) * 1e3
+        })
+    }
+    /// Runs `body` with the kernels under test and with the reference on the same few images; compares what it writes.
+    func error(_ result: Buffer<Float>, _ body: (ConvolutionOperator, OperandSet) -> Void) -> Double {
+      body(checkedOperation, reference)
+      let tested = result.array
+      body(referenceOperation, reference)
+      let expected = result.array
+      var worst = 0.0
+      var largest = 0.0
+      for (a, b) in zip(tested, expected) {
+        let deviation = abs(Double(a) - Double(b))
+        if !(deviation <= worst) { worst = deviation }
+        largest = max(largest, abs(Double(b)))
+      }
+      return largest == 0 ? worst : worst / largest
+    }
+    func add(
+      _ kernel: String, share: Double = 1, dense denseTime: Spread? = nil, result: Buffer<Float>,
+      _ body: @escaping (ConvolutionOperator, OperandSet) -> Void
+    ) -> Spread {
+      let error = error(result, body)
+      let spread = time { body(operation, data) }
+      rows.append(
+        Row(
+          shape: name, kernel: kernel, milliseconds: spread, operations: dense * share, error: error,
+          timeOfDense: denseTime.map { spread.median / $0.median } ?? .nan))
+      return spread
+    }
+
+    _ = add("forward, float", result: reference.output) { operation, data in
+      operation.pack(weights: data.weights)
+      operation.forward(input: data.input, bias: nil, output: data.output, images: operation.shape.batch, sums: nil)
+    }
+    for bits in [2, 4] {
+      let maximumInput = (1 << bits) - 1
+      let maximumWeight = 1 << (bits - 1)
+      guard operation.supportsIntegers(maximumInput: maximumInput, maximumWeight: maximumWeight) else { continue }
+      data.fillLevels(bits: bits)
+      reference.fillLevels(bits: bits)
+      _ = add("forward, \(bits)-bit integers", result: reference.output) { operation, data in
+        operation.pack(levels: data.weightLevels, maximumInput: maximumInput, maximumWeight: maximumWeight)
+        operation.forward(
+          levels: data.levels, maximumInput: maximumInput, maximumWeight: maximumWeight, scale: 1, bias: nil,
+          output: data.output, images: operation.shape.batch, sums: nil)
+      }
+    }
+    _ = add("input gradient", result: reference.inputGradient) { operation, data in
+      operation.backwardInput(
+        weights: data.weights, outputGradient: data.outputGradient, inputGradient: data.inputGradient,
+        images: operation.shape.batch)
+    }
+    for fromLevels in [false, true] {
+      func weightGradient(_ operation: ConvolutionOperator, _ data: OperandSet, sparse: Bool) {
+        if fromLevels {
+          operation.backwardWeight(
+            levels: data.levels, outputGradient: data.outputGradient, weightGradient: data.weightGradient, scale: 1,
+            images: operation.shape.batch, sparse: sparse)
+        } else {
+          operation.backwardWeight(
+            input: data.input, outputGradient: data.outputGradient, weightGradient: data.weightGradient, scale: 1,
+            images: operation.shape.batch, sparse: sparse)
+        }
+      }
+      let source = fromLevels ? "levels" : "floats"
+      let denseTime = add("weight gradient, \(source)", result: reference.weightGradient) {
+        weightGradient($0, $1, sparse: false)
+      }
+      for frozen in [0.3, 0.6, 0.9] {
+        let mask = OperandSet.mask(count: shape.weightCount, frozen: frozen)
+        for operation in [operation, checkedOperation, referenceOperation] { operation.index(frozen: mask) }
+        let unfrozen = Double(mask.elements.count { $0 == 0 }) / Double(mask.count)
+        _ = add(
+          "weight gradient, \(source), \(Int(frozen * 100)) % frozen", share: unfrozen, dense: denseTime,
+          result: reference.weightGradient
+        ) { weightGradient($0, $1, sparse: true) }
+      }
+    }
+    return rows
+  }
+}
+
+/// Random operands of one shape.
+private final class OperandSet {
+  let input: Buffer<Float>
+  let levels: Buffer<UInt8>
+  let weights: Buffer<Float>
+  let weightLevels: Buffer<Int8>
+  let output: Buffer<Float>
+  let outputGradient: Buffer<Float>
+  let inputGradient: Buffer<Float>
+  let weightGradient: Buffer<Float>
+
+  init(shape: ConvolutionShape) {
+    func normal(_ count: Int, stream: UInt64) -> Buffer<Float> {
+      var random = CounterRandom(seed: 7, stream: stream)
+      let buffer = Buffer<Float>(count: count)
+      for index in 0..<count { buffer.pointer[index] = random.normal() }
+      return buffer
+    }
+    input = normal(shape.inputCount, stream: 0)
+    weights = normal(shape.weightCount, stream: 1)
+    outputGradient = normal(shape.outputCount, stream: 2)
+    levels = Buffer(count: shape.inputCount)
+    weightLevels = Buffer(count: shape.weightCount)
+    output = Buffer(count: shape.outputCount)
+    inputGradient = Buffer(count: shape.inputCount)
+    weightGradient = Buffer(count: shape.weightCount)
+    fillLevels(bits: 2)
+  }
+
+  func fillLevels(bits: Int) {
+    var random = CounterRandom(seed: 7, stream: 3)
+    for index in 0..<levels.count { levels.pointer[index] = UInt8(random.next() >> (32 - UInt32(bits))) }
+    for index in 0..<weightLevels.count {
+      weightLevels.pointer[index] = Int8(Int(random.next() >> (32 - UInt32(bits))) - (1 << (bits - 1)))
+    }
+  }
+
+  static func mask(count: Int, frozen: Double) -> Buffer<UInt8> {
+    var random = CounterRandom(seed: 7, stream: 4)
+    let mask = Buffer<UInt8>(count: count)
+    for index in 0..<count { mask.pointer[index] = random.uniformDouble() < frozen ? 1 : 0 }
+    return mask
+  }
+}
