@@ -26,7 +26,8 @@ final class ProgressLine: Sendable {
       let now = ContinuousClock.now
       if title != state.title {
         close(&state)
-        state = State(title: title, started: now)
+        // Work that is soon done needs no lines in a log but its last.
+        state = State(title: title, started: now, shown: isTerminal ? nil : now)
       }
       let isLast = total > 0 && done >= total
       if let shown = state.shown, now - shown < interval, !isLast { return }
