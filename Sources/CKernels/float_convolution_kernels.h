@@ -15,6 +15,7 @@
 
 #include "convolution.h"
 #include "float_convolution_private.h"
+#include "grouped_convolution.h"
 
 SQ_KERNELS_BEGIN
 
@@ -298,13 +299,13 @@ static forward_plan plan_forward(const sq_conv *s) {
 }
 
 static size_t forward_packed_count(const sq_conv *s) {
-  if (s->groups > 1) return sq_float_convolution_reference.forward_packed_count(s);
+  if (s->groups > 1) return SQ_NAME(sq_grouped_convolution).forward_packed_count(s);
   return (size_t)round_up(s->out_channels, SQ_LANES) * s->kernel_height * s->kernel_width * s->in_channels;
 }
 
 static void forward_pack(const sq_conv *s, const float *weights, float *packed) {
   if (s->groups > 1) {
-    sq_float_convolution_reference.forward_pack(s, weights, packed);
+    SQ_NAME(sq_grouped_convolution).forward_pack(s, weights, packed);
     return;
   }
   ptrdiff_t length = (ptrdiff_t)s->kernel_height * s->kernel_width * s->in_channels;
@@ -321,7 +322,7 @@ static void forward(
     const sq_conv *s, const float *input, const float *packed, const float *bias, float *output, double *statistics,
     int32_t first, int32_t count, void *scratch) {
   if (s->groups > 1) {
-    sq_float_convolution_reference.forward(s, input, packed, bias, output, statistics, first, count, scratch);
+    SQ_NAME(sq_grouped_convolution).forward(s, input, packed, bias, output, statistics, first, count, scratch);
     return;
   }
   if (statistics) memset(statistics, 0, sizeof(double) * 2 * s->out_channels);
@@ -410,13 +411,13 @@ static backward_plan plan_backward(const sq_conv *s) {
 }
 
 static size_t backward_input_packed_count(const sq_conv *s) {
-  if (s->groups > 1) return sq_float_convolution_reference.backward_input_packed_count(s);
+  if (s->groups > 1) return SQ_NAME(sq_grouped_convolution).backward_input_packed_count(s);
   return (size_t)round_up(s->in_channels, SQ_LANES) * s->kernel_height * s->kernel_width * s->out_channels;
 }
 
 static void backward_input_pack(const sq_conv *s, const float *weights, float *packed) {
   if (s->groups > 1) {
-    sq_float_convolution_reference.backward_input_pack(s, weights, packed);
+    SQ_NAME(sq_grouped_convolution).backward_input_pack(s, weights, packed);
     return;
   }
   ptrdiff_t tap_floats = s->in_channels, output_step = (ptrdiff_t)s->kernel_height * s->kernel_width * tap_floats;
@@ -444,7 +445,7 @@ static void backward_input(
     const sq_conv *s, const float *output_gradient, const float *packed, float *input_gradient, int32_t first,
     int32_t count, void *scratch) {
   if (s->groups > 1) {
-    sq_float_convolution_reference.backward_input(s, output_gradient, packed, input_gradient, first, count, scratch);
+    SQ_NAME(sq_grouped_convolution).backward_input(s, output_gradient, packed, input_gradient, first, count, scratch);
     return;
   }
   backward_plan p = plan_backward(s);
@@ -739,7 +740,7 @@ static void backward_weight(
     const sq_conv *s, const float *input, const float *output_gradient, float *weight_gradient, int32_t first,
     int32_t count, void *scratch) {
   if (s->groups > 1)
-    sq_float_convolution_reference.backward_weight(s, input, output_gradient, weight_gradient, first, count, scratch);
+    SQ_NAME(sq_grouped_convolution).backward_weight(s, input, output_gradient, weight_gradient, first, count, scratch);
   else
     weight_gradient_from(s, input, NULL, output_gradient, weight_gradient, first, count, scratch);
 }
@@ -748,12 +749,13 @@ static void backward_weight_u8(
     const sq_conv *s, const uint8_t *input, const float *output_gradient, float *weight_gradient, int32_t first,
     int32_t count, void *scratch) {
   if (s->groups > 1)
-    sq_float_convolution_reference.backward_weight_u8(s, input, output_gradient, weight_gradient, first, count, scratch);
+    SQ_NAME(sq_grouped_convolution).backward_weight_u8(s, input, output_gradient, weight_gradient, first, count, scratch);
   else
     weight_gradient_from(s, NULL, input, output_gradient, weight_gradient, first, count, scratch);
 }
 
 static size_t scratch_bytes(const sq_conv *s) {
+  if (s->groups > 1) return SQ_NAME(sq_grouped_convolution).scratch_bytes(s);
   size_t bytes = plan_forward(s).bytes, backward = plan_backward(s).bytes, gradient = plan_gradient(s, 1).bytes;
   if (bytes < backward) bytes = backward;
   return bytes < gradient ? gradient : bytes;

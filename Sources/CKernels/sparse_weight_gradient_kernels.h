@@ -455,8 +455,8 @@ SQ_INLINE void add_sums(sq_float_vector *sums, int size, float *totals) {
 #endif
 }
 
-/// The dot products of `size` gradient channels with one run of the input. `unroll` vectors at a time have sums of their
-/// own, so that there are enough independent ones to hide the latency of the multiply-adds.
+/// The dot products of `size` gradient channels with one run of the input. `unroll` vectors at a time have sums of
+/// their own, so that there are enough independent ones to hide the latency of the multiply-adds.
 SQ_INLINE void run_group(
     const float *input, const float *gradient, int32_t gradient_stride, const run_entry *entry, int32_t run,
     float *totals, const int size, const int unroll) {
