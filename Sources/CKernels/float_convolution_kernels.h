@@ -9,8 +9,8 @@
 // stride, the input pixels of each residue of the stride form a convolution of their own with the taps that reach them.
 // Every output value is added up in one fixed order, whatever tile it falls into.
 //
-// Weight gradient: a tile of weights, broadcast operand x vector operand, stays in registers over a strip of pixels, and
-// is then added to the sums in scratch. The vectors run along the contiguous run of the input, or along the output
+// Weight gradient: a tile of weights, broadcast operand x vector operand, stays in registers over a strip of pixels,
+// and is then added to the sums in scratch. The vectors run along the contiguous run of the input, or along the output
 // channels where those fill the lanes better (3 input channels).
 
 #include "convolution.h"
@@ -35,16 +35,11 @@ SQ_KERNELS_BEGIN
 
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-// Sizes of the pieces that are to stay in the first-level cache.
-#ifndef WEIGHT_FLOATS
-#define WEIGHT_FLOATS 4096    // packed weights walked by one pass over a strip
-#endif
-#ifndef STRIP_PIXELS
+// Sizes of the pieces that are to stay in the first-level cache: the packed weights walked by one pass over a strip,
+// and the pixels of a strip, forward and for the weight gradient.
+#define WEIGHT_FLOATS 4096
 #define STRIP_PIXELS 192
-#endif
-#ifndef GRADIENT_STRIP_PIXELS
 #define GRADIENT_STRIP_PIXELS 128
-#endif
 
 static int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 static int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
@@ -60,7 +55,8 @@ static size_t take(size_t *used, size_t bytes) {
 
 // MARK: - Zero-padded images
 
-/// Images with a zero border: what is before and after the source in either direction. A direct view has none and is the source.
+/// Images with zeros around them: `top` rows and `left` columns before the source, the rest after it. Direct: without
+/// any, so that the source itself will do.
 typedef struct padded_images {
   int32_t source_height, source_width, channels;
   int32_t top, left, height, width;
@@ -228,7 +224,7 @@ static __attribute__((noinline)) void multiply_pixels_2(const product *a, int32_
   multiply_pixels(a, 2, pixels);
 }
 
-/// output[offset of pixel][channel] = bias + sum over runs and their elements of input * weights, for a strip of pixels.
+/// output[offset of pixel][channel] = bias + sum over the runs of input * weights, for a strip of pixels.
 static void multiply_strip(
     const float *input, const int32_t *input_offsets, int32_t runs, int32_t length, ptrdiff_t run_step,
     const float *packed, int32_t channels, float *output, const int32_t *output_offsets, const float *bias,
@@ -375,7 +371,8 @@ static residue_axis axis_of(int32_t residue, int32_t size, int32_t kernel, int32
 
 /// The zeros needed before the outputs, and the size with zeros before and after, for every residue.
 static void axis_padding(
-    int32_t size, int32_t out_size, int32_t kernel, int32_t stride, int32_t pad, int32_t *before, int32_t *padded_size) {
+    int32_t size, int32_t out_size, int32_t kernel, int32_t stride, int32_t pad, int32_t *before,
+    int32_t *padded_size) {
   *before = 0;
   int32_t end = out_size;
   for (int32_t residue = 0; residue < stride; residue++) {
@@ -513,6 +510,8 @@ SQ_INLINE void add_gradient_tile(const gradient_tile *t, const int broadcasts, c
   const float *by_step = t->by_step, *by_offset = t->by_offset;
   const int32_t *offsets = t->offsets, *end = offsets + t->pixels;
   ptrdiff_t step = t->step;
+  // The sums of a large layer do not stay in any cache.
+  for (int i = 0; i < broadcasts * vectors * SQ_LANES; i += 16) __builtin_prefetch(t->sums + i, 1);
 #pragma clang loop unroll_count(2)
   for (; offsets < end; offsets++, by_step += step) {
     const float *vector = swapped ? by_step : by_offset + *offsets;
@@ -635,7 +634,8 @@ SQ_INLINE void copy_panel(const float *from, const int32_t *offsets, const int v
 
 /// Adds a strip to all sums. `window` is the strip's first window, `gradient` its first output gradient.
 static void add_strip(
-    const gradient_plan *p, const sq_conv *s, const float *window, const float *gradient, int32_t pixels, char *scratch) {
+    const gradient_plan *p, const sq_conv *s, const float *window, const float *gradient, int32_t pixels,
+    char *scratch) {
   const int32_t *offsets = (const int32_t *)(scratch + p->offsets);
   int32_t *panel_offsets = (int32_t *)(scratch + p->panel_offsets);
   float *panel = (float *)(scratch + p->panel), *gradients = (float *)(scratch + p->gradients);
@@ -749,7 +749,8 @@ static void backward_weight_u8(
     const sq_conv *s, const uint8_t *input, const float *output_gradient, float *weight_gradient, int32_t first,
     int32_t count, void *scratch) {
   if (s->groups > 1)
-    SQ_NAME(sq_grouped_convolution).backward_weight_u8(s, input, output_gradient, weight_gradient, first, count, scratch);
+    SQ_NAME(sq_grouped_convolution)
+        .backward_weight_u8(s, input, output_gradient, weight_gradient, first, count, scratch);
   else
     weight_gradient_from(s, NULL, input, output_gradient, weight_gradient, first, count, scratch);
 }

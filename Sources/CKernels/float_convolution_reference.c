@@ -103,7 +103,8 @@ static void weight_gradient_from(
               for (int32_t x = 0; x < s->out_width; x++) {
                 int32_t ix = x * s->stride_x + kx - s->pad_left;
                 if (ix < 0 || ix >= s->in_width) continue;
-                size_t i = at(s->in_height, s->in_width, s->in_channels, n, iy, ix, o / group_outputs * group_inputs + c);
+                size_t i =
+                    at(s->in_height, s->in_width, s->in_channels, n, iy, ix, o / group_outputs * group_inputs + c);
                 sum += (double)output_gradient[at(s->out_height, s->out_width, s->out_channels, n, y, x, o)] *
                        (floats ? floats[i] : (float)bytes[i]);
               }

@@ -8,7 +8,7 @@ struct FloatConvolutionTests {
   func referenceByHand() throws {
     // A 3x3 image 1...9, padded by one; weights 1...4 (2x2); stride 2: the four windows' corners are
     // (0 0; 0 1), (0 0; 2 3), (0 4; 0 7), (5 6; 8 9).
-    let shape = ConvolutionShape(1, input: (3, 3, 1), outputs: 1, kernel: (2, 2), stride: (2, 2), pad: (1, 1, 0, 0))
+    let shape = FloatConvolutionCase(1, input: (3, 3, 1), outputs: 1, kernel: (2, 2), stride: (2, 2), pad: (1, 1, 0, 0))
     let operands = ConvolutionOperands(shape)
     for i in 0..<9 { operands.input[i] = Float(i + 1) }
     for i in 0..<4 { operands.weights[i] = Float(i + 1) }
@@ -22,8 +22,8 @@ struct FloatConvolutionTests {
     #expect(result.weightGradient.values == [5000, 6400, 8020, 9731])
   }
 
-  @Test("The reference's gradients are the adjoints of its forward pass", arguments: ConvolutionShape.small)
-  func referenceAdjoints(_ shape: ConvolutionShape) throws {
+  @Test("The reference's gradients are the adjoints of its forward pass", arguments: FloatConvolutionCase.small)
+  func referenceAdjoints(_ shape: FloatConvolutionCase) throws {
     let operands = ConvolutionOperands(shape)
     let result = try ConvolutionResults(SQ_ISA_REFERENCE, operands, bias: false)
     func dot(_ a: Guarded<Float>, _ b: Guarded<Float>) -> Double {
@@ -37,13 +37,13 @@ struct FloatConvolutionTests {
 
   @Test(
     "Every instruction set agrees with the reference, touches only what it owns and splits to the bit",
-    arguments: ConvolutionShape.all)
-  func agreesWithReference(_ shape: ConvolutionShape) throws {
+    arguments: FloatConvolutionCase.all)
+  func agreesWithReference(_ shape: FloatConvolutionCase) throws {
     let operands = ConvolutionOperands(shape)
     let last = shape.c.batch - 1
     for (first, count, bias) in [(0, shape.c.batch, true), (min(1, last), max(1, last), false)] {
       let reference = try ConvolutionResults(SQ_ISA_REFERENCE, operands, first: first, count: count, bias: bias)
-      for isa in ConvolutionShape.fastInstructionSets {
+      for isa in FloatConvolutionCase.fastInstructionSets {
         let result = try ConvolutionResults(isa, operands, first: first, count: count, bias: bias)
         let what = "\(String(cString: sq_isa_name(isa))), images \(first)..<\(first + count), \(shape)"
         for (name, (mine, theirs)) in zip(ConvolutionResults.names, zip(result.all, reference.all)) {
@@ -64,10 +64,11 @@ struct FloatConvolutionTests {
   }
 
   @Test(
-    "A float sum over a long batch keeps its accuracy", arguments: ConvolutionShape.fastInstructionSets.map(\.rawValue))
+    "A float sum over a long batch keeps its accuracy",
+    arguments: FloatConvolutionCase.fastInstructionSets.map(\.rawValue))
   func longSums(_ rawValue: UInt32) throws {
     // 64 images x 576 pixels of positive products: rounding that grows with the number of terms would show.
-    let shape = ConvolutionShape(64, input: (24, 24, 3), outputs: 8, kernel: (1, 1))
+    let shape = FloatConvolutionCase(64, input: (24, 24, 3), outputs: 8, kernel: (1, 1))
     let operands = ConvolutionOperands(shape)
     for i in 0..<operands.input.count { operands.input[i] = abs(operands.input[i]) }
     for i in 0..<operands.outputGradient.count { operands.outputGradient[i] = abs(operands.outputGradient[i]) }
@@ -83,7 +84,7 @@ struct FloatConvolutionTests {
 // MARK: - Shapes
 
 /// A convolution to test. Padding: top, left, bottom, right.
-struct ConvolutionShape: Sendable, CustomStringConvertible {
+struct FloatConvolutionCase: Sendable, CustomStringConvertible {
   let c: sq_conv
 
   init(
@@ -109,32 +110,32 @@ struct ConvolutionShape: Sendable, CustomStringConvertible {
 
   /// A few of everything.
   static let small = [
-    ConvolutionShape(2, input: (5, 4, 3), outputs: 2, kernel: (3, 3), pad: (1, 1, 1, 1)),
-    ConvolutionShape(2, input: (7, 6, 2), outputs: 3, kernel: (3, 2), stride: (2, 3), pad: (1, 0, 0, 1)),
-    ConvolutionShape(1, input: (6, 6, 4), outputs: 6, kernel: (3, 3), stride: (2, 2), pad: (1, 1, 1, 1), groups: 2),
-    ConvolutionShape(2, input: (5, 5, 3), outputs: 3, kernel: (3, 3), pad: (1, 1, 1, 1), groups: 3),
-    ConvolutionShape(3, input: (1, 1, 5), outputs: 4, kernel: (1, 1)),
-    ConvolutionShape(1, input: (2, 2, 1), outputs: 2, kernel: (1, 1), stride: (3, 3), pad: (2, 3, 0, 0)),
+    FloatConvolutionCase(2, input: (5, 4, 3), outputs: 2, kernel: (3, 3), pad: (1, 1, 1, 1)),
+    FloatConvolutionCase(2, input: (7, 6, 2), outputs: 3, kernel: (3, 2), stride: (2, 3), pad: (1, 0, 0, 1)),
+    FloatConvolutionCase(1, input: (6, 6, 4), outputs: 6, kernel: (3, 3), stride: (2, 2), pad: (1, 1, 1, 1), groups: 2),
+    FloatConvolutionCase(2, input: (5, 5, 3), outputs: 3, kernel: (3, 3), pad: (1, 1, 1, 1), groups: 3),
+    FloatConvolutionCase(3, input: (1, 1, 5), outputs: 4, kernel: (1, 1)),
+    FloatConvolutionCase(1, input: (2, 2, 1), outputs: 2, kernel: (1, 1), stride: (3, 3), pad: (2, 3, 0, 0)),
   ]
 
   /// Awkward sizes in each direction, and draws of everything at once.
-  static let all: [ConvolutionShape] = {
+  static let all: [FloatConvolutionCase] = {
     let channels: [Int32] = [1, 3, 7, 8, 9, 16, 17, 33]
     let kernels: [Int32] = [1, 2, 3, 5, 7]
     var shapes = small
     for inputs in channels {
       for outputs in channels {
         shapes.append(
-          ConvolutionShape(2, input: (5, 6, inputs), outputs: outputs, kernel: (3, 3), pad: (1, 1, 1, 1)))
+          FloatConvolutionCase(2, input: (5, 6, inputs), outputs: outputs, kernel: (3, 3), pad: (1, 1, 1, 1)))
       }
-      shapes.append(ConvolutionShape(7, input: (1, 1, inputs), outputs: 10, kernel: (1, 1)))
-      shapes.append(ConvolutionShape(2, input: (1, 1, inputs), outputs: 17, kernel: (3, 3), pad: (1, 1, 1, 1)))
+      shapes.append(FloatConvolutionCase(7, input: (1, 1, inputs), outputs: 10, kernel: (1, 1)))
+      shapes.append(FloatConvolutionCase(2, input: (1, 1, inputs), outputs: 17, kernel: (3, 3), pad: (1, 1, 1, 1)))
     }
     for kernel in kernels {
       for stride in Int32(1)...3 {
         for pad in Int32(0)...3 {
           shapes.append(
-            ConvolutionShape(
+            FloatConvolutionCase(
               2, input: (9, 8, 5), outputs: 9, kernel: (kernel, kernel), stride: (stride, stride),
               pad: (pad, pad, pad, pad)))
         }
@@ -145,20 +146,20 @@ struct ConvolutionShape: Sendable, CustomStringConvertible {
     {
       for stride in Int32(1)...2 {
         shapes.append(
-          ConvolutionShape(
+          FloatConvolutionCase(
             2, input: (7, 6, inputs), outputs: outputs, kernel: (3, 3), stride: (stride, stride), pad: (1, 1, 1, 1),
             groups: groups))
       }
     }
     // Several strips an image, several images a strip, long sums.
-    shapes.append(ConvolutionShape(2, input: (33, 31, 5), outputs: 10, kernel: (3, 3), pad: (1, 1, 1, 1)))
+    shapes.append(FloatConvolutionCase(2, input: (33, 31, 5), outputs: 10, kernel: (3, 3), pad: (1, 1, 1, 1)))
     shapes.append(
-      ConvolutionShape(1, input: (40, 37, 3), outputs: 17, kernel: (7, 7), stride: (2, 2), pad: (3, 3, 3, 3)))
-    shapes.append(ConvolutionShape(9, input: (7, 7, 70), outputs: 34, kernel: (3, 3), pad: (1, 1, 1, 1)))
+      FloatConvolutionCase(1, input: (40, 37, 3), outputs: 17, kernel: (7, 7), stride: (2, 2), pad: (3, 3, 3, 3)))
+    shapes.append(FloatConvolutionCase(9, input: (7, 7, 70), outputs: 34, kernel: (3, 3), pad: (1, 1, 1, 1)))
     shapes.append(
-      ConvolutionShape(9, input: (8, 8, 65), outputs: 66, kernel: (3, 3), stride: (2, 2), pad: (1, 1, 1, 1)))
-    shapes.append(ConvolutionShape(300, input: (1, 1, 40), outputs: 10, kernel: (1, 1)))
-    shapes.append(ConvolutionShape(2, input: (4, 4, 600), outputs: 20, kernel: (1, 1)))
+      FloatConvolutionCase(9, input: (8, 8, 65), outputs: 66, kernel: (3, 3), stride: (2, 2), pad: (1, 1, 1, 1)))
+    shapes.append(FloatConvolutionCase(300, input: (1, 1, 40), outputs: 10, kernel: (1, 1)))
+    shapes.append(FloatConvolutionCase(2, input: (4, 4, 600), outputs: 20, kernel: (1, 1)))
     // Square or not, padded on any side, strides of their own.
     var random = SmallRandom(state: 1)
     while shapes.count < 240 {
@@ -168,7 +169,7 @@ struct ConvolutionShape: Sendable, CustomStringConvertible {
       let stride = (1 + random.below(3), 1 + random.below(3))
       guard input.0 + pad.0 + pad.2 >= kernel.0, input.1 + pad.1 + pad.3 >= kernel.1 else { continue }
       shapes.append(
-        ConvolutionShape(
+        FloatConvolutionCase(
           1 + random.below(4), input: input, outputs: random.of(channels), kernel: kernel, stride: stride, pad: pad))
     }
     return shapes
@@ -191,8 +192,8 @@ struct SmallRandom {
 
 // MARK: - Data
 
-/// A buffer as the kernels' conventions have it: 64-byte aligned, 64 bytes past its end. Everything starts as bytes 0xFF
-/// (NaN for floats), so that what should not have been read or written shows.
+/// A buffer as the kernels' conventions have it: 64-byte aligned, 64 bytes past its end. Everything starts as bytes
+/// 0xFF (NaN for floats), so that what should not have been read or written shows.
 final class Guarded<Element> {
   let raw: UnsafeMutableRawPointer
   let count: Int
@@ -235,11 +236,11 @@ extension Guarded where Element == Float {
 }
 
 struct ConvolutionOperands {
-  let shape: ConvolutionShape
+  let shape: FloatConvolutionCase
   let input, outputGradient, weights, bias: Guarded<Float>
   let levels: Guarded<UInt8>
 
-  init(_ shape: ConvolutionShape) {
+  init(_ shape: FloatConvolutionCase) {
     let c = shape.c
     self.shape = shape
     input = Guarded(Int(c.batch * c.in_height * c.in_width * c.in_channels))
@@ -315,7 +316,7 @@ struct ConvolutionResults {
   }
 
   /// The first statistic that is not the sum of the written output, or of its squares.
-  func statisticsProblem(first: Int32, count: Int32, _ shape: ConvolutionShape) -> String? {
+  func statisticsProblem(first: Int32, count: Int32, _ shape: FloatConvolutionCase) -> String? {
     let channels = Int(shape.c.out_channels)
     let pixels = Int(shape.c.out_height * shape.c.out_width)
     for channel in 0..<channels {
