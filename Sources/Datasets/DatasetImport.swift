@@ -134,8 +134,9 @@ public struct DatasetImporter: Sendable {
     _ images: RawImages, classes: [String], to folder: URL, threads: Int, progress: @escaping @Sendable (Int) -> Void
   ) throws(DatasetError) {
     for name in classes { try makeFolder(folder.appendingPathComponent(name)) }
+    let report: ProgressHandler = { done, _ in progress(done) }
     try forEachIndex(
-      below: images.labels.count, threads: threads, progress: { done, _ in progress(done) }, state: {}
+      below: images.labels.count, threads: threads, progress: report, state: ()
     ) { (_: Void, index: Int) throws(DatasetError) in
       let number = String(index + 1)
       let file = folder.appendingPathComponent(classes[Int(images.labels[index])])

@@ -23,7 +23,7 @@ public struct DatasetVerification: Sendable {
     let images = folder.train + folder.test
     let faults = Mutex<[(index: Int, error: DatasetError)]>([])
     try forEachIndex(
-      below: images.count, threads: threads, progress: progress, state: { ImageFileReader(limits: limits) }
+      below: images.count, threads: threads, progress: progress, state: ImageFileReader(limits: limits)
     ) { (reader: ImageFileReader, index: Int) throws(DatasetError) in
       let path = images[index].path
       do throws(DatasetError) {

@@ -129,7 +129,7 @@ private struct FolderDecoder: Sendable {
     let report: ProgressHandler = { done, _ in progress?(range.lowerBound + done, total) }
     return try bytes(count: range.count * size.rgbBytes) { (buffer: SharedBytes) throws(DatasetError) in
       try forEachIndex(
-        below: range.count, threads: threads, progress: report, state: { ImageFileReader(limits: limits) }
+        below: range.count, threads: threads, progress: report, state: ImageFileReader(limits: limits)
       ) { (reader: ImageFileReader, index: Int) throws(DatasetError) in
         try decode(range.lowerBound + index, with: reader, into: buffer.pointer + index * size.rgbBytes)
       }

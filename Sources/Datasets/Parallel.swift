@@ -9,7 +9,7 @@ public typealias ProgressHandler = @Sendable (_ done: Int, _ total: Int) -> Void
 /// Throws the error of the lowest failing index, whatever the number of threads: indices are handed out in order, so
 /// every index below a failing one is done before the error is chosen.
 func forEachIndex<State>(
-  below count: Int, threads: Int, progress: ProgressHandler?, state: @Sendable () -> State,
+  below count: Int, threads: Int, progress: ProgressHandler?, state: @autoclosure @Sendable () -> State,
   _ body: @Sendable (State, Int) throws(DatasetError) -> Void
 ) throws(DatasetError) {
   precondition(threads >= 1, "at least one thread does the work")
