@@ -3,38 +3,301 @@ public import Benchmarking
 import Foundation
 import Kernels
 public import Quantization
+import Storage
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measure this machine, the kernels and the training step.",
-    subcommands: [StepBench.self])
+    commandName: "bench",
+    abstract: "Measure this machine, the kernels and the training step.",
+    discussion: """
+      Let nothing else run meanwhile. Ratios within one run hold; absolute figures move with the machine.
+      """,
+    subcommands: [Everything.self, Kernels.self, Step.self], defaultSubcommand: Everything.self)
+
+  struct Machine: ParsableArguments {
+    @Option(help: "Threads to compute with.")
+    var threads = ProcessInfo.processInfo.activeProcessorCount
+
+    @Option(
+      name: .customLong("instruction-set"),
+      help: "reference, portable, avx2 or avx512; the best of this machine by default.")
+    var instructionSet: InstructionSet = .best
+
+    mutating func validate() throws {
+      guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); allowed: 1 to 1024") }
+      guard instructionSet.isAvailable else {
+        throw ValidationError(
+          "--instruction-set \(instructionSet.rawValue) is not available on this machine; "
+            + "available: \(InstructionSet.available.map(\.rawValue).joined(separator: ", "))")
+      }
+    }
+  }
+
+  struct Output: ParsableArguments {
+    @Flag(help: "Print one JSON object instead of tables.")
+    var json = false
+
+    @Option(help: "Also write the tables to this HDF5 file.")
+    var output: String?
+  }
 }
 
-struct StepBench: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "step", abstract: "Time the training step of ResNet-20 on random images.")
+// MARK: The whole benchmark
 
-  @Option var recipe: Recipe = .spqat
-  @Option var method: StepBenchmark.Method = .fullQAT
-  @Option var bits = 2
-  @Option var batch = 128
-  @Option var threads = ProcessInfo.processInfo.activeProcessorCount
-  @Option(name: .customLong("frozen")) var frozenShare = 0.6
-  @Option var steps = 12
-  @Option(name: .customLong("instruction-set")) var instructionSet: InstructionSet = .best
+extension BenchCommand {
+  struct Everything: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "all", abstract: "Machine, kernels of both networks, and the training step in many settings.")
 
-  func run() throws {
-    let result = StepBenchmark(
-      recipe: recipe, method: method, bits: bits, batch: batch, threads: threads, frozenShare: frozenShare
-    ).run(steps: steps, instructionSet: instructionSet)
-    print(
-      String(
-        format: "%.1f ms a step (%.1f to %.1f), %.0f images/s", result.milliseconds.median,
-        result.milliseconds.lowerQuartile, result.milliseconds.upperQuartile, result.imagesPerSecond))
-    for (part, milliseconds) in result.parts { print(String(format: "  %@ %.2f ms", "\(part)", milliseconds)) }
-    for (layer, milliseconds) in result.weightGradientByLayer { print(String(format: "    %@ %.2f ms", layer, milliseconds)) }
+    @OptionGroup var machine: Machine
+    @OptionGroup var output: Output
+    @Option(help: "Repetitions of every measurement.") var repetitions = 9
+
+    func run() throws {
+      let (machineTable, peak) = Kernels.measureMachine(machine)
+      var tables = [("machine", machineTable)]
+      if !output.json { print(machineTable.markdown()) }
+      for network in KernelBenchmark.Network.allCases {
+        let table = KernelBenchmark(
+          network: network, threads: machine.threads, repetitions: repetitions, instructionSet: machine.instructionSet
+        ).run(peak: peak)
+        tables.append(("kernels_\(network.rawValue)", table))
+        if !output.json { print(table.markdown()) }
+      }
+      let steps = try measureSteps()
+      tables.append(("steps", steps))
+      if !output.json { print(steps.markdown()) }
+      try BenchCommand.finish(tables, output)
+    }
+
+    /// One process a setting, so that its peak of resident memory is its own.
+    private func measureSteps() throws -> Table {
+      var results: [StepReport] = []
+      for recipe in Recipe.allCases {
+        var settings: [(StepBenchmark.Method, Int, Double)] = [(.fullPrecision, 2, 0)]
+        for bits in [2, 4] { settings.append((.fullQAT, bits, 0)) }
+        for share in [0, 0.3, 0.6, 0.9] { settings.append((.freeze, 2, share)) }
+        for (method, bits, share) in settings {
+          for batch in method == .fullQAT && bits == 2 ? [128, 256] : [128] {
+            results.append(try runStep(recipe, method, bits, share, batch))
+          }
+        }
+      }
+      return StepReport.table(results)
+    }
+
+    private func runStep(
+      _ recipe: Recipe, _ method: StepBenchmark.Method, _ bits: Int, _ share: Double, _ batch: Int
+    ) throws -> StepReport {
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+      process.arguments = [
+        "bench", "step", "--recipe", recipe.rawValue, "--method", method.rawValue, "--bits", "\(bits)", "--frozen",
+        "\(share)", "--batch", "\(batch)", "--steps", "\(repetitions)", "--threads", "\(machine.threads)",
+        "--instruction-set", machine.instructionSet.rawValue, "--json",
+      ]
+      let pipe = Pipe()
+      process.standardOutput = pipe
+      try process.run()
+      let data = pipe.fileHandleForReading.readDataToEndOfFile()
+      process.waitUntilExit()
+      guard process.terminationStatus == 0 else { throw ExitCode(process.terminationStatus) }
+      return try JSONDecoder().decode(StepReport.self, from: data)
+    }
+  }
+
+  /// Writes what `--json` and `--output` ask for.
+  static func finish(_ tables: [(String, Table)], _ output: Output) throws {
+    if output.json {
+      var object: [String: Any] = [:]
+      for (name, table) in tables { object[name] = table.rows }
+      let data = try JSONSerialization.data(withJSONObject: object, options: [.prettyPrinted, .sortedKeys])
+      print(String(decoding: data, as: UTF8.self))
+    }
+    if let path = output.output {
+      do {
+        try HDF5File.writeAtomically(to: path) { file in
+          for (name, table) in tables { try file.write(table, to: name) }
+        }
+      } catch {
+        FileHandle.standardError.write(Data("spqat: \(error)\n".utf8))
+        throw ExitCode(2)
+      }
+    }
+  }
+}
+
+// MARK: Kernels
+
+extension BenchCommand {
+  struct Kernels: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Time every convolution kernel on a network's shapes, against peak, reference and dense kernel.")
+
+    @OptionGroup var machine: Machine
+    @OptionGroup var output: Output
+    @Option(help: "resnet20 (batch 128) or resnet18 (batch 8).") var network: KernelBenchmark.Network = .resnet20
+    @Option(help: "Repetitions of every measurement.") var repetitions = 15
+
+    func run() throws {
+      let (machineTable, peak) = Self.measureMachine(machine)
+      let table = KernelBenchmark(
+        network: network, threads: machine.threads, repetitions: repetitions, instructionSet: machine.instructionSet
+      ).run(peak: peak)
+      if !output.json { print(machineTable.markdown(), table.markdown(), separator: "\n") }
+      try BenchCommand.finish([("machine", machineTable), ("kernels_\(network.rawValue)", table)], output)
+    }
+
+    static func measureMachine(_ machine: Machine) -> (Table, peak: Double) {
+      let context = ComputeContext(threads: machine.threads, instructionSet: machine.instructionSet)
+      let peak = context.measurePeak()
+      let bandwidth = context.measureCopyBandwidth()
+      let table = Table(
+        title: "This machine",
+        columns: [
+          .init("instruction_set", .strings([machine.instructionSet.rawValue])),
+          .init("threads", .integers([machine.threads])),
+          .init(
+            "fma_peak", unit: "GFLOP/s", description: "Float32 multiply-adds on registers, one core", decimals: 1,
+            .doubles([peak / 1e9])),
+          .init(
+            "copy_bandwidth", unit: "GB/s", description: "Bytes read and written, all threads", decimals: 1,
+            .doubles([bandwidth / 1e9])),
+        ])
+      return (table, peak)
+    }
+  }
+}
+
+// MARK: Training step
+
+extension BenchCommand {
+  struct Step: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Time the training step of ResNet-20 on random images.")
+
+    @OptionGroup var machine: Machine
+    @Option(help: "spqat or lts.") var recipe: Recipe = .spqat
+    @Option(help: "fullPrecision, fullQAT or freeze.") var method: StepBenchmark.Method = .fullQAT
+    @Option(help: "Bits of weights and activations, 2 to 8.") var bits = 2
+    @Option(help: "Images a step.") var batch = 128
+    @Option(name: .customLong("frozen"), help: "Share of every layer frozen at random, for --method freeze.")
+    var frozenShare = 0.6
+    @Option(name: .customLong("range-gradient"), help: "dense or unfrozen, for --recipe lts.")
+    var rangeGradient: RangeGradient = .unfrozen
+    @Option(help: "Steps to time, after three to warm up.") var steps = 15
+    @Flag(help: "Print one JSON object.") var json = false
+    @Flag(help: "Also print the weight gradient by layer.") var layers = false
+
+    mutating func validate() throws {
+      guard (2...8).contains(bits) else { throw ValidationError("--bits is \(bits); allowed: 2 to 8") }
+      guard (1...65_536).contains(batch) else { throw ValidationError("--batch is \(batch); allowed: 1 to 65536") }
+      guard (0...1).contains(frozenShare) else { throw ValidationError("--frozen is \(frozenShare); allowed: 0 to 1") }
+      guard steps >= 1 else { throw ValidationError("--steps is \(steps); allowed: 1 or more") }
+    }
+
+    func run() throws {
+      let result = StepBenchmark(
+        recipe: recipe, method: method, bits: bits, batch: batch, threads: machine.threads,
+        frozenShare: method == .freeze ? frozenShare : 0, rangeGradient: rangeGradient
+      ).run(steps: steps, instructionSet: machine.instructionSet)
+      let report = StepReport(
+        recipe: recipe.rawValue, method: method.rawValue, bits: method == .fullPrecision ? 32 : bits, batch: batch,
+        threads: machine.threads, instructionSet: machine.instructionSet.rawValue,
+        frozenShare: method == .freeze ? frozenShare : 0, milliseconds: result.milliseconds.median,
+        lowerQuartile: result.milliseconds.lowerQuartile, upperQuartile: result.milliseconds.upperQuartile,
+        imagesPerSecond: result.imagesPerSecond,
+        parts: Dictionary(uniqueKeysWithValues: result.parts.map { ("\($0.part)", $0.milliseconds) }),
+        peakMiB: StepReport.peakResidentMiB())
+      if json {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        print(String(decoding: try encoder.encode(report), as: UTF8.self))
+      } else {
+        print(StepReport.table([report]).markdown())
+        if layers {
+          for (layer, milliseconds) in result.weightGradientByLayer {
+            print(layer.padding(toLength: 24, withPad: " ", startingAt: 0) + String(format: "%8.2f ms", milliseconds))
+          }
+        }
+      }
+    }
+  }
+
+  /// One setting of the training step, as `bench step --json` prints it.
+  struct StepReport: Codable {
+    var recipe: String
+    var method: String
+    var bits: Int
+    var batch: Int
+    var threads: Int
+    var instructionSet: String
+    var frozenShare: Double
+    var milliseconds: Double
+    var lowerQuartile: Double
+    var upperQuartile: Double
+    var imagesPerSecond: Double
+    /// Milliseconds by part of the step.
+    var parts: [String: Double]
+    var peakMiB: Double
+
+    static func peakResidentMiB() -> Double {
+      var usage = rusage()
+      #if canImport(Darwin)
+        getrusage(RUSAGE_SELF, &usage)
+        return Double(usage.ru_maxrss) / 1_048_576
+      #else
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return Double(usage.ru_maxrss) / 1024
+      #endif
+    }
+
+    static func table(_ reports: [StepReport]) -> Table {
+      func part(_ name: String, _ heading: String, _ description: String) -> Table.Column {
+        .init(
+          "ms_\(heading)", unit: "ms", description: description, decimals: 1,
+          .doubles(reports.map { $0.parts[name] ?? .nan }))
+      }
+      return Table(
+        title: "Training step of ResNet-20 on random 32x32 images",
+        columns: [
+          .init("recipe", .strings(reports.map(\.recipe))), .init("method", .strings(reports.map(\.method))),
+          .init("bits", .integers(reports.map(\.bits))), .init("batch", .integers(reports.map(\.batch))),
+          .init("frozen_share", decimals: 2, .doubles(reports.map(\.frozenShare))),
+          .init("ms_step", unit: "ms", description: "Median", decimals: 1, .doubles(reports.map(\.milliseconds))),
+          .init("ms_lower_quartile", unit: "ms", decimals: 1, .doubles(reports.map(\.lowerQuartile))),
+          .init("ms_upper_quartile", unit: "ms", decimals: 1, .doubles(reports.map(\.upperQuartile))),
+          .init("images_per_second", decimals: 0, .doubles(reports.map(\.imagesPerSecond))),
+          part("forward", "forward", "Convolutions, forward"),
+          part("inputGradient", "input_gradient", "Gradients of inputs"),
+          part("weightGradient", "weight_gradient", "Gradients of weights"),
+          part("normalizationAndQuantization", "normalization", "Batch norm, ReLU, quantization, pooling, freezing"),
+          part("optimizer", "optimizer", "Updates"),
+          .init("peak_mib", unit: "MiB", description: "Peak resident memory", decimals: 0, .doubles(reports.map(\.peakMiB))),
+        ])
+    }
+  }
+}
+
+extension Table {
+  /// One dictionary a row, for JSON; what is not finite becomes null.
+  fileprivate var rows: [[String: Any]] {
+    (0..<rowCount).map { row in
+      var result: [String: Any] = [:]
+      for column in columns {
+        switch column.values {
+        case .integers(let values): result[column.name] = values[row]
+        case .doubles(let values): result[column.name] = values[row].isFinite ? values[row] : NSNull()
+        case .floats(let values): result[column.name] = values[row].isFinite ? Double(values[row]) : NSNull()
+        case .booleans(let values): result[column.name] = values[row]
+        case .strings(let values): result[column.name] = values[row]
+        }
+      }
+      return result
+    }
   }
 }
 
 extension Recipe: ExpressibleByArgument {}
+extension RangeGradient: ExpressibleByArgument {}
 extension StepBenchmark.Method: ExpressibleByArgument {}
+extension KernelBenchmark.Network: ExpressibleByArgument {}
