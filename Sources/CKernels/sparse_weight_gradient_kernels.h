@@ -271,9 +271,8 @@ SQ_INLINE void transpose_tile(tile_row r[tile]) {
 
 SQ_INLINE void store_tile(tile_row r[tile], float *packed, int32_t stride, int32_t channels, int32_t entries) {
   transpose_tile(r);
-  if (entries == tile) {
-    for (int c = 0; c < tile; c++)
-      if (c < channels) *(tile_row_unaligned *)(packed + (size_t)c * stride) = r[c];
+  if (entries == tile && channels >= tile) {
+    for (int c = 0; c < tile; c++) *(tile_row_unaligned *)(packed + (size_t)c * stride) = r[c];
   } else {
     for (int c = 0; c < tile; c++)
       if (c < channels) memcpy(packed + (size_t)c * stride, &r[c], (size_t)entries * sizeof(float));
@@ -289,7 +288,8 @@ SQ_INLINE void pack_tile(
   const int32_t last = column + step * (tile - 1);
   if (column >= 0 && last < width) {
     const char *from = row + (size_t)column * pixel_bytes;
-    for (int k = 0; k < tile; k++) r[k] = load_tile_row(from + (size_t)(k * step) * pixel_bytes, levels);
+    const size_t between = step * pixel_bytes;
+    for (int k = 0; k < tile; k++) r[k] = load_tile_row(from + k * between, levels);
   } else {
     for (int k = 0; k < tile; k++) {
       const int32_t at = column + k * step;
@@ -312,14 +312,25 @@ SQ_INLINE void pack_tile(
 }
 #endif
 
-/// One row of `channels` channels: entry j of [0, pitch) is column first_column + step * j. Entries outside the image
-/// are zeros already unless they share a tile with others.
+/// Entry j of [0, pitch) of a packed row is column first_column + step * j; the entries [begin, end) are written. Those
+/// outside the image are zeros already unless they share a tile with others.
+typedef struct row_columns {
+  int32_t first_column, step, width, begin, end;
+} row_columns;
+
+static row_columns find_columns(int32_t first_column, int32_t step, int32_t width, int32_t pitch) {
+  row_columns r = {first_column, step, width, 0, 0};
+  r.begin = first_column >= 0 ? 0 : (-first_column + step - 1) / step;
+  r.end = minimum(pitch, (width - first_column + step - 1) / step);
+  if (r.end - r.begin < tile) r.begin = 0, r.end = pitch;
+  return r;
+}
+
 SQ_INLINE void pack_row(
-    const char *row, int32_t first_column, int32_t step, int32_t width, size_t pixel_bytes, int levels, float *packed,
-    int32_t stride, int32_t channels, int32_t pitch) {
-  int32_t begin = first_column >= 0 ? 0 : (-first_column + step - 1) / step;
-  int32_t end = minimum(pitch, (width - first_column + step - 1) / step);
-  if (end - begin < tile) begin = 0, end = pitch;
+    const char *row, const row_columns *columns, size_t pixel_bytes, int levels, float *packed, int32_t stride,
+    int32_t channels) {
+  const int32_t first_column = columns->first_column, step = columns->step, width = columns->width;
+  const int32_t begin = columns->begin, end = columns->end;
   const size_t element = levels ? 1 : sizeof(float);
   for (int32_t c = 0; c < channels; c += tile) {
     const char *from = row + (size_t)c * element;
@@ -350,12 +361,13 @@ typedef struct sparse_piece {
 static void pack_gradient(const sparse_plan *p, const char *gradient, sparse_piece piece, float *packed) {
   const sq_conv *s = &p->s;
   const size_t pixel_bytes = (size_t)s->out_channels * sizeof(float);
+  const row_columns columns = find_columns(0, 1, s->out_width, s->out_width);
   for (int32_t row = 0; row < piece.rows; row++)
     for (int32_t n = 0; n < piece.images; n++) {
       const char *from = gradient +
                          ((size_t)(piece.image + n) * s->out_height + piece.y + row) * s->out_width * pixel_bytes;
       float *to = packed + (size_t)row * p->row_length + n * p->pitch;
-      pack_row(from, 0, 1, s->out_width, pixel_bytes, 0, to, p->gradient_stride, s->out_channels, s->out_width);
+      pack_row(from, &columns, pixel_bytes, 0, to, p->gradient_stride, s->out_channels);
     }
 }
 
@@ -366,31 +378,30 @@ SQ_INLINE void pack_input(
   const size_t element = levels ? 1 : sizeof(float);
   const size_t pixel_bytes = s->in_channels * element;
   const int32_t rows = p->rows + p->extra_rows;
-  for (int32_t class = 0; class < p->classes; class++) {
-    // Kernel rows of this class: class, class + stride, ...
-    const int32_t last_ky = class + (s->kernel_height - 1 - class) / s->stride_y * s->stride_y;
-    const int32_t shift = floor_divide(class - s->pad_top, s->stride_y);
-    const int32_t residue = class - s->pad_top - shift * s->stride_y;
-    const int32_t begin = shift - p->min_shift_y;
-    const int32_t end = piece.rows + floor_divide(last_ky - s->pad_top, s->stride_y) - p->min_shift_y;
-    for (int32_t row = begin; row < end; row++) {
-      const int32_t y = (piece.y + row + p->min_shift_y) * s->stride_y + residue;
-      for (int32_t n = 0; n < piece.images; n++)
-        for (int32_t plane = 0; plane < p->planes; plane++) {
-          float *to = packed + (size_t)((plane * p->classes + class) * rows + row) * p->row_length + n * p->pitch;
-          if (y < 0 || y >= s->in_height) {
+  for (int32_t plane = 0; plane < p->planes; plane++) {
+    int32_t column = plane - s->pad_left;
+    if (!p->expanded) column = column - floor_divide(column, s->stride_x) * s->stride_x - p->left * s->stride_x;
+    const row_columns columns = find_columns(column, s->stride_x, s->in_width, p->pitch);
+    for (int32_t class = 0; class < p->classes; class++) {
+      // Kernel rows of this class: class, class + stride, ...
+      const int32_t last_ky = class + (s->kernel_height - 1 - class) / s->stride_y * s->stride_y;
+      const int32_t shift = floor_divide(class - s->pad_top, s->stride_y);
+      const int32_t residue = class - s->pad_top - shift * s->stride_y;
+      const int32_t begin = shift - p->min_shift_y;
+      const int32_t end = piece.rows + floor_divide(last_ky - s->pad_top, s->stride_y) - p->min_shift_y;
+      for (int32_t row = begin; row < end; row++) {
+        const int32_t y = (piece.y + row + p->min_shift_y) * s->stride_y + residue;
+        float *to = packed + (size_t)((plane * p->classes + class) * rows + row) * p->row_length;
+        for (int32_t n = 0; n < piece.images; n++, to += p->pitch) {
+          if (y < 0 || y >= s->in_height)
             clear_row(to, p->input_stride, channels, p->pitch);
-            continue;
-          }
-          const char *from = (const char *)input +
-                             ((size_t)(piece.image + n) * s->in_height + y) * s->in_width * pixel_bytes +
-                             first_channel * element;
-          int32_t column = plane - s->pad_left;
-          if (!p->expanded)
-            column = column - floor_divide(column, s->stride_x) * s->stride_x - p->left * s->stride_x;
-          pack_row(
-              from, column, s->stride_x, s->in_width, pixel_bytes, levels, to, p->input_stride, channels, p->pitch);
+          else
+            pack_row(
+                (const char *)input + ((size_t)(piece.image + n) * s->in_height + y) * s->in_width * pixel_bytes +
+                    first_channel * element,
+                &columns, pixel_bytes, levels, to, p->input_stride, channels);
         }
+      }
     }
   }
 }
