@@ -57,10 +57,10 @@ SQ_INLINE sq_float_vector load_sources(
   const int32_t at = sources->first[0] + j;
   if (kind == lanes_contiguous) return floats ? sq_load(floats + at) : sq_load_u8(levels + at);
   if (kind == lanes_same) return sq_splat(floats ? floats[at] : (float)levels[at]);
-  float lanes[SQ_LANES];
+  sq_float_vector lanes = {};
   for (int lane = 0; lane < SQ_LANES; lane++)
     lanes[lane] = floats ? floats[sources->first[lane] + j] : (float)levels[sources->first[lane] + j];
-  return sq_load(lanes);
+  return lanes;
 }
 
 SQ_INLINE void store_lanes(float *to, sq_float_vector v, int32_t lanes) {
