@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Times a training step of ResNet-20 on CIFAR-sized random batches in eager PyTorch on the CPU, the way a user would
+otherwise run it, and prints one JSON line.
+
+    pip install -r Benchmarks/requirements.txt
+    pytorch_step.py --recipe spqat --mode freeze --bits 2 --frozen-share 0.6
+
+Modes: fullPrecision (no quantizers), fullQAT, and freeze. `freeze` holds a random share of the weights of every layer
+that freezes and, like the published code, computes the whole backward pass, updates every weight's distance, and masks
+afterwards; its bookkeeping runs in full, but its threshold lets no further weight freeze, so the share stays put.
+"""
+
+import argparse
+import json
+import math
+import resource
+import statistics
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class RoundStraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        return x.round()
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient
+
+
+class FreezingState:
+    """Levels, distances and mask of one layer's weights."""
+
+    def __init__(self, weight, share, spacing):
+        self.weight, self.spacing = weight, spacing
+        self.frozen = torch.rand_like(weight) < share
+        self.held = weight.detach().clone()
+        self.distance = torch.zeros_like(weight)
+        self.level = torch.zeros_like(weight)
+
+    @torch.no_grad()
+    def record(self, v, level, ema=0.99, threshold=-1.0):
+        averaged = torch.lerp((v - level).abs(), self.distance, ema)
+        self.distance = averaged.masked_fill_(level != self.level, self.spacing)
+        self.level = level
+        self.frozen |= self.distance <= threshold * self.spacing
+
+    @torch.no_grad()
+    def restore(self):
+        """Drops the optimizer's update of the frozen weights."""
+        self.held = torch.where(self.frozen, self.held, self.weight)
+        self.weight.copy_(self.held)
+
+
+class Quantizers(nn.Module):
+    """Weight and activation quantizers of one layer in either recipe, and its freezing state."""
+
+    def __init__(self, weight, options, first=False, last=False):
+        super().__init__()
+        self.learned_range = options.recipe == "lts"
+        edge = not self.learned_range and (first or last)
+        self.bits = 8 if edge else options.bits
+        self.quantizes_input = self.learned_range or not first
+        self.rescales = last and not self.learned_range
+        range_start = 3 * weight.detach().std()
+        if self.learned_range:
+            self.weight_range = nn.ParameterList([-range_start, range_start.clone()])
+            self.input_range = nn.ParameterList([torch.tensor(-2.0 if first else 0.0), torch.tensor(3.0)])
+            spacing = 1 / (2**self.bits - 1)
+        else:
+            self.weight_scale = nn.Parameter(range_start, requires_grad=last)
+            if self.quantizes_input:
+                self.input_scale = nn.Parameter(torch.tensor(3.0))
+            spacing = 2 / 2**self.bits
+        freezes = options.mode == "freeze" and not self.rescales
+        self.freezing = FreezingState(weight, options.frozen_share, spacing) if freezes else None
+
+    def in_range(self, x, low, high):
+        v, steps = (x - low) / (high - low), 2**self.bits - 1
+        return v, RoundStraightThrough.apply(v.clamp(0, 1) * steps) / steps
+
+    def forward(self, x, weight):
+        """The quantized input and weight."""
+        if self.learned_range:
+            v, level = self.in_range(weight, *self.weight_range)
+            quantized = 2 * level - 1
+            x = self.in_range(x, *self.input_range)[1]
+        else:
+            half = 2 ** (self.bits - 1)
+            v = weight / (self.weight_scale.abs() + 1e-6)
+            level = RoundStraightThrough.apply((v * half).clamp(-half, half - 1)) / half
+            quantized = level * self.weight_scale if self.rescales else level
+            if self.quantizes_input:
+                levels = 2**self.bits
+                x = (x * (levels / (self.input_scale.abs() + 1e-6))).clamp(0, levels - 1)
+                x = RoundStraightThrough.apply(x) / levels
+        if self.freezing:
+            self.freezing.record(v.detach(), level.detach())
+        return x, quantized
+
+
+class Convolution(nn.Conv2d):
+    def __init__(self, inputs, outputs, kernel, options, stride=1, first=False):
+        super().__init__(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        quantized = options.mode != "fullPrecision"
+        self.quantizers = Quantizers(self.weight, options, first=first) if quantized else None
+
+    def forward(self, x):
+        weight = self.weight
+        if self.quantizers:
+            x, weight = self.quantizers(x, weight)
+        return F.conv2d(x, weight, None, self.stride, self.padding)
+
+
+class Linear(nn.Linear):
+    def __init__(self, inputs, outputs, options):
+        super().__init__(inputs, outputs)
+        quantized = options.mode != "fullPrecision"
+        self.quantizers = Quantizers(self.weight, options, last=True) if quantized else None
+
+    def forward(self, x):
+        weight = self.weight
+        if self.quantizers:
+            x, weight = self.quantizers(x, weight)
+        return F.linear(x, weight, self.bias)
+
+
+class PadShortcut(nn.Module):
+    """Every second pixel, zero channels in equal numbers on both sides."""
+
+    def __init__(self, added):
+        super().__init__()
+        self.side = added // 2
+
+    def forward(self, x):
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.side, self.side))
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, inputs, outputs, options):
+        super().__init__()
+        stride = 1 if inputs == outputs else 2
+        self.residual = nn.Sequential(
+            Convolution(inputs, outputs, 3, options, stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True),
+            Convolution(outputs, outputs, 3, options), nn.BatchNorm2d(outputs))
+        if inputs == outputs:
+            self.shortcut = nn.Identity()
+        elif options.recipe == "lts":
+            self.shortcut = nn.Sequential(
+                Convolution(inputs, outputs, 1, options, stride), nn.BatchNorm2d(outputs))
+        else:
+            self.shortcut = PadShortcut(outputs - inputs)
+
+    def forward(self, x):
+        return F.relu(self.residual(x) + self.shortcut(x), inplace=True)
+
+
+def resnet20(options, classes=10):
+    layers = [Convolution(3, 16, 3, options, first=True), nn.BatchNorm2d(16), nn.ReLU(inplace=True)]
+    channels = [16] * 4 + [32] * 3 + [64] * 3
+    layers += [BasicBlock(inputs, outputs, options) for inputs, outputs in zip(channels, channels[1:])]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    if options.recipe == "spqat":
+        layers.append(nn.BatchNorm1d(64))
+    return nn.Sequential(*layers, Linear(64, classes, options))
+
+
+def make_optimizers(model, recipe):
+    ranges, norms, others = [], [], []
+    for module in model.modules():
+        own = [parameter for parameter in module.parameters(recurse=False) if parameter.requires_grad]
+        if isinstance(module, (Quantizers, nn.ParameterList)):
+            ranges += own
+        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            norms += own
+        else:
+            others += own
+    decayed = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
+    if recipe == "lts":
+        optimizers = [torch.optim.SGD(others + norms, **decayed)]
+        return optimizers + ([torch.optim.Adam(ranges, lr=1e-4)] if ranges else [])
+    optimizers = [torch.optim.SGD([{"params": others, **decayed}, {"params": norms}], lr=0.1)]
+    return optimizers + ([torch.optim.SGD(ranges, lr=0.01)] if ranges else [])
+
+
+def train_step(model, optimizers, frozen, images, labels):
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    loss = F.cross_entropy(model(images), labels)
+    loss.backward()
+    for optimizer in optimizers:
+        optimizer.step()
+    for state in frozen:
+        state.restore()
+    return loss
+
+
+def peak_mebibytes():
+    """Peak resident memory; the system counts in KiB on Linux, in bytes on macOS."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def share(text):
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share between 0 and 1")
+    return value
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", default="spqat", choices=("spqat", "lts"))
+    parser.add_argument("--mode", default="fullQAT", choices=("fullPrecision", "fullQAT", "freeze"))
+    parser.add_argument("--bits", type=int, default=2, choices=range(2, 9), metavar="2...8")
+    parser.add_argument("--batch", type=positive, default=128)
+    parser.add_argument("--threads", type=positive, default=2)
+    parser.add_argument("--frozen-share", type=share, default=0.6, help="of every layer that freezes; mode freeze only")
+    parser.add_argument("--steps", type=positive, default=12, help="timed, after three untimed ones")
+    options = parser.parse_args()
+
+    torch.manual_seed(0)
+    torch.set_num_threads(options.threads)
+    model = resnet20(options)
+    optimizers = make_optimizers(model, options.recipe)
+    frozen = [m.freezing for m in model.modules() if isinstance(m, Quantizers) and m.freezing]
+    batches = [
+        (torch.randn(options.batch, 3, 32, 32), torch.randint(0, 10, (options.batch,))) for _ in range(4)
+    ]
+    milliseconds, untimed = [], 3
+    for step in range(untimed + options.steps):
+        start = time.perf_counter()
+        loss = train_step(model, optimizers, frozen, *batches[step % len(batches)])
+        milliseconds.append(1e3 * (time.perf_counter() - start))
+    if not math.isfinite(loss.item()):
+        sys.exit("the loss is not finite: nothing to compare with")
+    timed = milliseconds[untimed:]
+    lower, median, upper = statistics.quantiles(timed, n=4, method="inclusive") if len(timed) > 1 else timed * 3
+    print(json.dumps({
+        "peer": "PyTorch", "torchVersion": torch.__version__,
+        "recipe": options.recipe, "mode": options.mode, "bits": options.bits, "batch": options.batch,
+        "threads": options.threads, "frozenShare": options.frozen_share if options.mode == "freeze" else 0.0,
+        "steps": options.steps,
+        "stepMilliseconds": round(median, 2), "lowerQuartileMilliseconds": round(lower, 2),
+        "upperQuartileMilliseconds": round(upper, 2), "imagesPerSecond": round(1e3 * options.batch / median, 1),
+        "peakMebibytes": peak_mebibytes(),
+    }))
+
+
+if __name__ == "__main__":
+    main()
