@@ -197,7 +197,7 @@ def train_step(model, optimizers, frozen, images, labels):
         optimizer.step()
     for state in frozen:
         state.restore()
-    return loss
+    return loss.detach()
 
 
 def peak_mebibytes():
