@@ -19,7 +19,7 @@ enum {
   max_group = 8,        // weights that share a run
   output_block = 16,    // output channels whose packed gradients stay in the first-level cache
   tile = 8,             // pixels and channels transposed at a time
-  expanded_below = 16,  // output widths below this use the expanded form
+  expanded_below = 17,  // output widths below this use the expanded form: aligned loads and no extra columns
   run_target = 288,     // pixels in a piece
   packed_input_target = 40 * 1024  // floats of packed input in the second-level cache
 };
