@@ -164,3 +164,5 @@ int cpng_encode(
 }
 
 void cpng_free(uint8_t *memory) { free(memory); }
+
+const char *cpng_version(void) { return png_get_libpng_ver(NULL); }

@@ -1,5 +1,8 @@
 import CPNG
 
+/// The version of the libpng library in use, such as "1.6.39".
+public var libpngVersion: String { String(cString: cpng_version()) }
+
 /// PNG files in memory as 8-bit RGB pixels, interleaved [height][width][3].
 package enum PNG {
   /// Why a file is not a readable PNG, in a few words without a path.

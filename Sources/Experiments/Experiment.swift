@@ -69,6 +69,15 @@ public struct Experiment: Sendable {
   }
 
   public static let defaultProfile = "quick"
+
+  /// Whether `file` is a JSON Schema: `configs/*.json` matches the experiments' own.
+  public static func isSchema(_ file: String) throws(ConfigurationError) -> Bool {
+    guard case .string(let schema)? = try Source(file: file, checksKeys: false).base[ExperimentKey.schema.rawValue]
+    else {
+      return false
+    }
+    return schema.hasPrefix("https://json-schema.org/")
+  }
 }
 
 /// A parsed file and the steps from its tree to an experiment.
@@ -82,7 +91,8 @@ private struct Source {
   private static let notAxes: [ExperimentKey] = [.schema, .name, .title, .dataset, .seeds, .axes, .profiles]
   private static let maximumPoints = 10_000
 
-  init(file: String) throws(ConfigurationError) {
+  /// - Parameter checksKeys: false reads any JSON object.
+  init(file: String, checksKeys: Bool = true) throws(ConfigurationError) {
     self.file = file
     let contents: Data
     do {
@@ -96,6 +106,10 @@ private struct Source {
       base = try JSONParser.parse(Array(contents))
     } catch {
       throw ConfigurationError(file: "\(file):\(error.line):\(error.column)", problem: error.problem)
+    }
+    guard checksKeys else {
+      profilePatches = []
+      return
     }
     do throws(DecodingError) {
       let root = try ObjectReader<ExperimentKey>(base, at: KeyPath())

@@ -1,19 +1,14 @@
 public import Datasets
 import Models
 public import Quantization
+public import Results
 public import Training
 
 /// One run with everything resolved: what will be trained, from what, under which id.
 public struct PlannedRun: Sendable {
-  public enum Kind: String, Sendable {
-    case fullPrecision
-    case fullQAT
-    case freeze
-  }
-
   public var identity: RunIdentity
   public var id: String { identity.id }
-  public var kind: Kind
+  public var kind: RunKind
   /// For people and `--only`: bits, method, what the sweep varies, seed.
   public var label: String
   public var spec: TrainingSpec
@@ -25,6 +20,10 @@ public struct PlannedRun: Sendable {
   public var recipe: Recipe
   /// What the sweep varies and this run therefore differs in.
   public var axisValues: [Experiment.AxisValue]
+  public var stepsPerEpoch: Int
+  public var testImages: Int
+  /// Epochs, a last part of one counted whole: each ends in an evaluation.
+  public var evaluations: Int { (spec.totalSteps + stepsPerEpoch - 1) / stepsPerEpoch }
 }
 
 /// An experiment's runs on one data set, in the order they are trained: full-precision networks, then baselines, then
@@ -103,7 +102,8 @@ extension PlannedRun {
       spec: resolved.spec(
         settings, data: manifest, quantization: nil, freezing: nil, seed: settings.pretraining.seed),
       settings: settings, data: manifest, kind: .fullPrecision,
-      label: "fullPrecision \(settings.recipe) seed=\(settings.pretraining.seed)", parent: nil, axisValues: [])
+      label: "fullPrecision \(settings.recipe) seed=\(settings.pretraining.seed)", parent: nil, axisValues: [],
+      stepsPerEpoch: resolved.stepsPerEpoch)
   }
 
   fileprivate init(
@@ -143,12 +143,13 @@ extension PlannedRun {
           rangeGradient: settings.rangeGradient),
         freezing: freezing, seed: settings.seed),
       settings: settings, data: manifest, kind: settings.method == .fullQAT ? .fullQAT : .freeze,
-      label: words.joined(separator: " "), parent: parent, axisValues: point.axisValues)
+      label: words.joined(separator: " "), parent: parent, axisValues: point.axisValues,
+      stepsPerEpoch: resolved.stepsPerEpoch)
   }
 
   private init(
-    spec: TrainingSpec, settings: RunSettings, data manifest: DatasetManifest, kind: Kind, label: String,
-    parent: String?, axisValues: [Experiment.AxisValue]
+    spec: TrainingSpec, settings: RunSettings, data manifest: DatasetManifest, kind: RunKind, label: String,
+    parent: String?, axisValues: [Experiment.AxisValue], stepsPerEpoch: Int
   ) {
     let normalization = Normalization.published(
       by: settings.recipe == .spqat ? .spqat : .lts, for: manifest)
@@ -159,7 +160,7 @@ extension PlannedRun {
         spec: spec, dataHash: manifest.contentHash, mean: normalization.mean,
         standardDeviation: normalization.standardDeviation, subset: subset, parent: parent),
       kind: kind, label: label, spec: spec, parent: parent, subset: subset, normalization: normalization,
-      recipe: settings.recipe, axisValues: axisValues)
+      recipe: settings.recipe, axisValues: axisValues, stepsPerEpoch: stepsPerEpoch, testImages: manifest.testCount)
   }
 }
 

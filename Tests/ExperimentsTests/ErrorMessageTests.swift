@@ -78,7 +78,9 @@ struct ErrorMessageTests {
         adding: #""recipe": "qat""#,
         "experiment.json: recipe: unknown value \"qat\"; did you mean \"spqat\"? allowed: \"spqat\", \"lts\""),
       Mistake(
-        adding: #""model": "vgg""#, "experiment.json: model: unknown value \"vgg\"; allowed: \"resnet20\""),
+        adding: #""model": "vgg""#,
+        "experiment.json: model: unknown value \"vgg\"; allowed: \"resnet8\", \"resnet20\", "
+          + "\"resnet32\", \"resnet44\", \"resnet56\""),
       Mistake(
         adding: #""pretraining": {"optimizer": {"quantizers": {}}}"#,
         "experiment.json: pretraining.optimizer.quantizers: unknown key \"quantizers\"; allowed: \"weights\", "

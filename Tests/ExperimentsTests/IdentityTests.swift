@@ -3,6 +3,7 @@ import Experiments
 import Foundation
 import Models
 import Quantization
+import Results
 import Testing
 import Training
 
@@ -30,39 +31,51 @@ struct IdentityTests {
   @Test("the canonical form and the ids of the first version stay as they are")
   func pinned() throws {
     let runs = try plan().runs
-    #expect(
-      runs.map(\.id) == ["2105317e2a3e", "0e934ba317ea", "87070910cc32", "febf82afe7f4", "a58347a7e88b"])
+    #expect(runs.map(\.id) == ["93f712e92eca", "db073d194040", "b8bf636e6308", "a87ef1502529", "695c686ed513"])
     let freezing = try #require(runs.first { $0.kind == .freeze })
     #expect(
       freezing.identity.canonicalForm == """
-        algorithm=1
-        batchSize=10
-        data=c0ffee
-        data.mean=0.25,0.5,0.75
-        data.standardDeviation=0.25,0.25,0.25
-        dropLastPartialBatch=true
-        freezing.distanceEMA=0.0
-        freezing.schedule=linear
-        freezing.startStep=20
-        freezing.totalSteps=100
-        learningRateSchedule=step(25,50,75 factor 0.1)
-        model.architecture=resnet20
-        model.batchNormBeforeLinear=true
-        model.classes=2
-        model.initialization=kaimingFanIn
-        model.inputHeight=8
-        model.inputWidth=8
-        model.shortcut=pad
-        optimizer.batchNorm=sgd(momentum 0.0, weight decay 0.0) rate 0.1
-        optimizer.quantizers=sgd(momentum 0.0, weight decay 0.0) rate 0.01
-        optimizer.weights=sgd(momentum 0.9, weight decay 0.0001) rate 0.1
-        parent=2105317e2a3e
-        quantization.activationBits=2
-        quantization.rangeGradient=unfrozen
-        quantization.recipe=spqat
-        quantization.weightBits=2
-        seed=1
-        totalSteps=100
+        {
+          "algorithm": 1,
+          "batchSize": 10,
+          "data": "c0ffee",
+          "data.mean": [0.25, 0.5, 0.75],
+          "data.standardDeviation": [0.25, 0.25, 0.25],
+          "dropLastPartialBatch": true,
+          "freezing.distanceEMA": 0.0,
+          "freezing.startStep": 20,
+          "freezing.threshold": "linear",
+          "freezing.totalSteps": 100,
+          "learningRate.factor": 0.1,
+          "learningRate.milestones": [25, 50, 75],
+          "learningRate.schedule": "step",
+          "model.architecture": "resnet20",
+          "model.batchNormBeforeLinear": true,
+          "model.classes": 2,
+          "model.initialization": "kaimingFanIn",
+          "model.inputHeight": 8,
+          "model.inputWidth": 8,
+          "model.shortcut": "pad",
+          "optimizer.batchNorm.learningRate": 0.1,
+          "optimizer.batchNorm.momentum": 0.0,
+          "optimizer.batchNorm.rule": "sgd",
+          "optimizer.batchNorm.weightDecay": 0.0,
+          "optimizer.quantizers.learningRate": 0.01,
+          "optimizer.quantizers.momentum": 0.0,
+          "optimizer.quantizers.rule": "sgd",
+          "optimizer.quantizers.weightDecay": 0.0,
+          "optimizer.weights.learningRate": 0.1,
+          "optimizer.weights.momentum": 0.9,
+          "optimizer.weights.rule": "sgd",
+          "optimizer.weights.weightDecay": 0.0001,
+          "parent": "93f712e92eca",
+          "quantization.activationBits": 2,
+          "quantization.rangeGradient": "unfrozen",
+          "quantization.recipe": "spqat",
+          "quantization.weightBits": 2,
+          "seed": 1,
+          "totalSteps": 100
+        }
 
         """)
   }
@@ -122,7 +135,6 @@ struct IdentityTests {
       standardDeviation: run.normalization.standardDeviation, subset: run.subset, parent: run.parent,
       algorithmVersion: 0)
     #expect(older.id != run.id)
-    #expect(older.settingsDigest == run.identity.settingsDigest)
   }
 
   @Test("schedules resolve to steps of this data set")

@@ -33,4 +33,7 @@ int cpng_gunzip(const uint8_t *bytes, size_t count, size_t limit, uint8_t **plai
 
 void cpng_free(uint8_t *memory);
 
+/// The version of the libpng in use, such as "1.6.39".
+const char *cpng_version(void);
+
 #endif

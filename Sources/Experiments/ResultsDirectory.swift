@@ -1,0 +1,70 @@
+import Foundation
+
+/// Why results cannot be used, in one line: path, what is wrong, what helps.
+public struct ResultsError: Error, Equatable, CustomStringConvertible {
+  public var path: String
+  public var problem: String
+
+  public init(path: String, problem: String) {
+    self.path = path
+    self.problem = problem
+  }
+
+  init(system action: String, path: String, code: Int32) {
+    let remedy =
+      switch code {
+      case EACCES, EPERM, EROFS: "make the folder writable, or choose another with --results"
+      case ENOSPC, EDQUOT: "free some space and run again; what is finished is kept"
+      case ENOTDIR, EEXIST: "a file is in the folder's place; move it, or choose another folder with --results"
+      default: "choose another folder with --results"
+      }
+    self.init(path: path, problem: "cannot \(action): \(String(cString: strerror(code))); \(remedy)")
+  }
+
+  public var description: String { "\(path): \(problem)" }
+}
+
+/// Where one experiment's files are: `NAME/runs/ID.h5`, and beside them checkpoints, locks and logs.
+public struct ResultsDirectory: Sendable {
+  /// The folder that holds all experiments, `results` by default.
+  public let root: String
+  /// The experiment's name.
+  public let name: String
+
+  public init(root: String, name: String) {
+    self.root = root
+    self.name = name
+  }
+
+  public var folder: String { "\(root)/\(name)" }
+  public var runsFolder: String { "\(folder)/runs" }
+  /// Written once, when the run has ended.
+  public func runFile(_ id: String) -> String { "\(runsFolder)/\(id).h5" }
+  /// Gone once the run has ended.
+  public func checkpoint(_ id: String) -> String { "\(folder)/checkpoints/\(id).h5" }
+  public func lock(_ id: String) -> String { "\(folder)/locks/\(id).lock" }
+  /// What a job of `--jobs` wrote to standard error.
+  public func log(_ id: String) -> String { "\(folder)/logs/\(id).log" }
+
+  /// Makes the folders, and finds out now rather than after an epoch whether they can be written.
+  public func prepare() throws(ResultsError) {
+    for part in ["runs", "checkpoints", "locks", "logs"] {
+      var path = ""
+      for component in "\(folder)/\(part)".split(separator: "/", omittingEmptySubsequences: false) {
+        path += path.isEmpty && component.isEmpty ? "/" : (path.isEmpty || path.hasSuffix("/") ? "" : "/") + component
+        guard mkdir(path, 0o777) != 0 else { continue }
+        let code = errno
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { continue }
+        throw ResultsError(system: "make the folder", path: path, code: code)
+      }
+      if access(path, W_OK) != 0 { throw ResultsError(system: "write to the folder", path: path, code: errno) }
+    }
+  }
+
+  /// Ids of the runs that have a file, sorted.
+  public var recordedIDs: [String] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: runsFolder)) ?? [])
+      .filter { $0.hasSuffix(".h5") && !$0.hasPrefix(".") }.map { String($0.dropLast(3)) }.sorted()
+  }
+}

@@ -1,0 +1,104 @@
+import Foundation
+
+/// The right to train one run, held by at most one process: an advisory lock on a file, which the system releases with the
+/// process however that ends. The file's contents tell others how far the holder is.
+public final class RunLock {
+  /// What the holder last wrote about itself.
+  public struct Holder: Codable, Equatable, Sendable {
+    public var process: Int32
+    public var host: String
+    public var step: Int
+    public var totalSteps: Int
+    public var imagesPerSecond: Double
+    /// False once anything else of this program trained on the machine at the same time.
+    public var exclusive: Bool
+    /// When the run began, over all its sessions; ISO 8601, UTC.
+    public var started: String
+
+    /// This process, as far as it is.
+    public init(step: Int, totalSteps: Int, imagesPerSecond: Double, exclusive: Bool, started: String) {
+      process = getpid()
+      host = hostName
+      self.step = step
+      self.totalSteps = totalSteps
+      self.imagesPerSecond = imagesPerSecond
+      self.exclusive = exclusive
+      self.started = started
+    }
+  }
+
+  private let descriptor: Int32
+  private let path: String
+
+  /// Takes the lock, or returns nil where another process (or another lock of this one) holds it.
+  public init?(path: String) throws(ResultsError) {
+    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    guard descriptor >= 0 else { throw ResultsError(system: "create", path: path, code: errno) }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      let code = errno
+      close(descriptor)
+      if code == EWOULDBLOCK { return nil }
+      throw ResultsError(system: "lock", path: path, code: code)
+    }
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  deinit { close(descriptor) }
+
+  /// What the last holder wrote before it ended, nil where nobody did.
+  public var lastHolder: Holder? { Self.lastHolder(at: path) }
+
+  /// Tells others how far this process is. A failure only costs them that, so it is not reported.
+  public func publish(_ holder: Holder) {
+    guard let data = try? JSONEncoder().encode(holder) else { return }
+    data.withUnsafeBytes { bytes in
+      // Written first and cut after, so that a reader never meets an empty file.
+      if pwrite(descriptor, bytes.baseAddress, bytes.count, 0) == bytes.count {
+        _ = ftruncate(descriptor, off_t(bytes.count))
+      }
+    }
+  }
+
+  /// Who holds the lock at `path` now; nil where nobody does. Of one that has not written yet, only that there is one.
+  public static func currentHolder(at path: String) -> Holder? {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return nil }
+    return lastHolder(at: path) ?? Holder(step: 0, totalSteps: 0, imagesPerSecond: 0, exclusive: false, started: "")
+  }
+
+  /// What the last holder of the lock at `path` wrote, whether it still holds it or not.
+  public static func lastHolder(at path: String) -> Holder? {
+    guard let data = try? Data(contentsOf: URL(fileURLWithPath: path)) else { return nil }
+    return try? JSONDecoder().decode(Holder.self, from: data)
+  }
+}
+
+/// Whether this process is the only one of the program that trains on this machine: seconds measured beside others are
+/// not worth comparing.
+final class MachinePresence {
+  private let descriptor: Int32
+
+  init() {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("spqat-training.lock").path
+    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    if descriptor >= 0 { flock(descriptor, LOCK_SH) }
+  }
+
+  deinit { if descriptor >= 0 { close(descriptor) } }
+
+  var isAlone: Bool {
+    guard descriptor >= 0 else { return true }
+    let alone = flock(descriptor, LOCK_EX | LOCK_NB) == 0
+    flock(descriptor, LOCK_SH)
+    return alone
+  }
+}
+
+let hostName: String = {
+  var bytes = [CChar](repeating: 0, count: 256)
+  guard gethostname(&bytes, bytes.count - 1) == 0 else { return "unknown" }
+  return String(decoding: bytes.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+}()

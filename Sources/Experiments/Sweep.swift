@@ -1,0 +1,163 @@
+/// How an attempt to train one run ended.
+public enum RunEnd: Equatable, Sendable {
+  /// Trained to its last step, now.
+  case finished
+  /// NaN or infinite loss at this step; recorded as such.
+  case diverged(step: Int)
+  /// Asked to stop; a checkpoint holds what was done.
+  case stopped(step: Int)
+  /// Another process trains it.
+  case busy
+  /// Something else went wrong, in one line. What was checkpointed is kept.
+  case failed(String)
+}
+
+/// Trains runs, one or several at a time.
+public protocol RunExecutor {
+  /// How many runs may be under way.
+  var slots: Int { get }
+  /// Begins a run. An executor with one slot may do all of it here.
+  mutating func start(_ run: PlannedRun)
+  /// Waits until a run that was started has ended.
+  mutating func next() -> (id: String, end: RunEnd)
+}
+
+/// What `Sweep` needs to know of a run's file.
+public enum RecordedState: Equatable, Sendable {
+  case absent
+  case finished
+  case diverged(step: Int)
+}
+
+/// The order of a sweep: parents before those that start from them, nothing twice, failures put aside.
+public struct Sweep {
+  public struct Failure: Equatable, Sendable {
+    public var run: String
+    public var label: String
+    public var reason: String
+    /// Rather the full-precision run that it starts from failed.
+    public var isConsequence: Bool
+  }
+
+  public struct Summary: Equatable, Sendable {
+    /// Ids trained to the end now.
+    public var trained: [String] = []
+    /// Ids that were finished before, or meanwhile by another process.
+    public var found: [String] = []
+    public var failures: [Failure] = []
+    /// Ids left for another time: by a limit or a stop.
+    public var left: [String] = []
+  }
+
+  public var plan: RunPlan
+  /// Runs to train at most; those that are finished do not count.
+  public var limit: Int?
+  /// Train diverged runs again.
+  public var retriesFailed: Bool
+
+  public init(plan: RunPlan, limit: Int? = nil, retriesFailed: Bool = false) {
+    self.plan = plan
+    self.limit = limit
+    self.retriesFailed = retriesFailed
+  }
+
+  /// - Parameters:
+  ///   - state: what a run's file says; asked again before each start, as other processes may train too.
+  ///   - shouldStop: asked before each start.
+  ///   - pause: waits a moment where everything left is being trained by other processes.
+  public func run(
+    on executor: inout some RunExecutor, state: (PlannedRun) throws -> RecordedState, shouldStop: () -> Bool,
+    pause: ([PlannedRun]) -> Void
+  ) -> Summary {
+    var summary = Summary()
+    var waiting = plan.runs
+    var underWay: [PlannedRun] = []
+    var busyElsewhere: Set<String> = []
+    var finished: Set<String> = []
+    var failed: Set<String> = []
+    var attempted: Set<String> = []
+    var started = 0
+
+    func fail(_ run: PlannedRun, _ reason: String, isConsequence: Bool = false) {
+      failed.insert(run.id)
+      summary.failures.append(
+        Failure(run: run.id, label: run.label, reason: reason, isConsequence: isConsequence))
+    }
+
+    /// Settles what needs no training, and finds the next run that does.
+    func nextToStart() -> PlannedRun? {
+      var index = 0
+      while index < waiting.count {
+        let run = waiting[index]
+        let current: RecordedState
+        do {
+          current = try state(run)
+        } catch {
+          waiting.remove(at: index)
+          fail(run, "\(error)")
+          continue
+        }
+        switch current {
+        case .finished:
+          waiting.remove(at: index)
+          finished.insert(run.id)
+          summary.found.append(run.id)
+          continue
+        case .diverged(let step) where !retriesFailed || attempted.contains(run.id):
+          waiting.remove(at: index)
+          fail(run, "diverged at step \(step) before; --retry-failed trains it again")
+          continue
+        case .diverged, .absent: break
+        }
+        if let parent = run.parent, failed.contains(parent) {
+          waiting.remove(at: index)
+          fail(run, "the full-precision run \(parent) that it starts from failed", isConsequence: true)
+          continue
+        }
+        let isReady = run.parent.map { finished.contains($0) } ?? true
+        if isReady, !busyElsewhere.contains(run.id) {
+          if let limit, started >= limit { return nil }
+          return waiting.remove(at: index)
+        }
+        index += 1
+      }
+      return nil
+    }
+
+    while true {
+      while underWay.count < executor.slots, !shouldStop(), let run = nextToStart() {
+        started += 1
+        attempted.insert(run.id)
+        underWay.append(run)
+        executor.start(run)
+      }
+      if underWay.isEmpty {
+        let limitReached = limit.map { started >= $0 } ?? false
+        if waiting.isEmpty || shouldStop() || limitReached { break }
+        // Everything left is trained by other processes, or starts from what they train.
+        pause(waiting.filter { busyElsewhere.contains($0.id) })
+        busyElsewhere.removeAll()
+        continue
+      }
+      let (id, end) = executor.next()
+      guard let index = underWay.firstIndex(where: { $0.id == id }) else { preconditionFailure("ends what it started") }
+      let run = underWay.remove(at: index)
+      switch end {
+      case .finished:
+        finished.insert(id)
+        summary.trained.append(id)
+      case .diverged(let step):
+        fail(run, "diverged at step \(step): the loss is not a number; try a lower learning rate or a longer start")
+      case .failed(let reason): fail(run, reason)
+      case .stopped: waiting.insert(run, at: 0)
+      case .busy:
+        started -= 1
+        attempted.remove(id)
+        busyElsewhere.insert(id)
+        waiting.insert(run, at: 0)
+      }
+    }
+    summary.left = waiting.map(\.id)
+    return summary
+  }
+}

@@ -1,0 +1,107 @@
+import Foundation
+
+/// Trains each run in a process of its own, several at a time. Their standard error goes to the run's log.
+public struct WorkerExecutor: RunExecutor {
+  /// What a worker's exit status says; anything else is a failure, explained in the log.
+  public enum ExitStatus: Int32 {
+    case finished = 0
+    case diverged = 1
+    case busy = 3
+    case stopped = 4
+  }
+
+  public let slots: Int
+  private let results: ResultsDirectory
+  private let arguments: (PlannedRun) -> [String]
+  private let shouldStop: () -> Bool
+  private let observe: (PlannedRun, RunEnd?) -> Void
+  private var workers: [(run: PlannedRun, process: Process)] = []
+  private var failures: [(id: String, end: RunEnd)] = []
+  private var isStopping = false
+
+  /// - Parameters:
+  ///   - arguments: the command line, after the program's name, that trains one run.
+  ///   - shouldStop: true passes the request on to the workers, which write checkpoints and end.
+  ///   - observe: told of each start (nil) and end.
+  public init(
+    jobs: Int, results: ResultsDirectory, arguments: @escaping (PlannedRun) -> [String],
+    shouldStop: @escaping () -> Bool, observe: @escaping (PlannedRun, RunEnd?) -> Void
+  ) {
+    slots = jobs
+    self.results = results
+    self.arguments = arguments
+    self.shouldStop = shouldStop
+    self.observe = observe
+  }
+
+  public mutating func start(_ run: PlannedRun) {
+    let process = Process()
+    process.executableURL = Bundle.main.executableURL
+    process.arguments = arguments(run)
+    process.standardInput = FileHandle.nullDevice
+    do {
+      guard FileManager.default.createFile(atPath: results.log(run.id), contents: nil),
+        let log = FileHandle(forWritingAtPath: results.log(run.id))
+      else {
+        throw ResultsError(path: results.log(run.id), problem: "cannot be written; check the folder and its space")
+      }
+      process.standardError = log
+      try process.run()
+      workers.append((run, process))
+      observe(run, nil)
+    } catch {
+      failures.append((run.id, .failed(oneLine(error))))
+    }
+  }
+
+  public mutating func next() -> (id: String, end: RunEnd) {
+    while true {
+      if !failures.isEmpty { return failures.removeFirst() }
+      if let index = workers.firstIndex(where: { !$0.process.isRunning }) {
+        let (run, process) = workers.remove(at: index)
+        let end = ending(of: run, process)
+        observe(run, end)
+        return (run.id, end)
+      }
+      if !isStopping, shouldStop() {
+        isStopping = true
+        for worker in workers { worker.process.terminate() }
+      }
+      usleep(20_000)
+    }
+  }
+
+  private func ending(of run: PlannedRun, _ process: Process) -> RunEnd {
+    if process.terminationReason == .exit, let status = ExitStatus(rawValue: process.terminationStatus) {
+      switch status {
+      case .finished: return .finished
+      case .busy: return .busy
+      case .stopped: return .stopped(step: RunLock.lastHolder(at: results.lock(run.id))?.step ?? 0)
+      case .diverged:
+        if case .diverged(let step)? = try? results.state(run.id) { return .diverged(step: step) }
+      }
+    }
+    let how =
+      process.terminationReason == .uncaughtSignal
+      ? "killed by signal \(process.terminationStatus)" : "exit status \(process.terminationStatus)"
+    let log = (try? String(contentsOfFile: results.log(run.id), encoding: .utf8)) ?? ""
+    let lastLine = log.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
+    return .failed("\(how)\(lastLine) (log: \(results.log(run.id)))")
+  }
+}
+
+/// Trains in this process, one run after another.
+public struct LocalExecutor: RunExecutor {
+  public let slots = 1
+  private let trainer: RunTrainer
+  private var ended: (id: String, end: RunEnd)?
+
+  public init(_ trainer: RunTrainer) { self.trainer = trainer }
+
+  public mutating func start(_ run: PlannedRun) { ended = (run.id, trainer.train(run)) }
+
+  public mutating func next() -> (id: String, end: RunEnd) {
+    guard let ended else { preconditionFailure("next follows start") }
+    return ended
+  }
+}

@@ -1,0 +1,94 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Foundation
+import Results
+
+/// What every command on an experiment takes.
+struct ExperimentOptions: ParsableArguments {
+  @Argument(help: ArgumentHelp("The experiment, such as configs/table2.json.", valueName: "config"))
+  var config: String
+
+  @Option(help: "Which of the file's profiles to use (default: quick, where there is one).")
+  var profile: String?
+
+  @Option(name: .customLong("set"), help: ArgumentHelp("Override a value; may be repeated.", valueName: "path=value"))
+  var overrides: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Only runs whose label contains this, matches it with * and ?, or whose id begins so; may be repeated.",
+      valueName: "pattern"))
+  var only: [String] = []
+
+  @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
+  var results = "results"
+
+  @Option(help: ArgumentHelp("Where imported data sets are.", valueName: "dir"))
+  var datasets = "datasets"
+
+  @Option(help: "Threads to compute with (default: all cores).")
+  var threads = ProcessInfo.processInfo.activeProcessorCount
+
+  func validate() throws {
+    guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); allowed: 1 to 1024") }
+  }
+
+  /// The experiment, its data and its runs.
+  func load(quietly: Bool = false) throws -> LoadedExperiment {
+    let experiment = try Experiment.load(
+      file: config, profile: profile, overrides: overrides.map { try Experiment.Override(argument: $0) })
+    let progress = ProgressLine()
+    defer { progress.finish() }
+    let data = try ExperimentData(
+      experiment.dataset, file: config, folder: datasets, threads: threads
+    ) { done, total in if !quietly { progress.update("decoding images", done: done, total: total) } }
+    let plan = try RunPlan(experiment, data: data.manifest).selecting(only)
+    guard !plan.runs.isEmpty else {
+      let labels = try RunPlan(experiment, data: data.manifest).runs.map(\.label)
+      throw ResultsError(
+        path: config,
+        problem: "no run matches \(only.joined(separator: ", ")); labels are such as '\(labels.last ?? "")'")
+    }
+    return LoadedExperiment(
+      experiment: experiment, data: data, plan: plan, results: ResultsDirectory(root: results, name: experiment.name))
+  }
+
+  /// The arguments that select the same runs in another process, after the command's name.
+  var commandArguments: [String] {
+    var arguments = [config, "--results", results, "--datasets", datasets]
+    if let profile { arguments += ["--profile", profile] }
+    for override in overrides { arguments += ["--set", override] }
+    return arguments
+  }
+}
+
+struct LoadedExperiment {
+  var experiment: Experiment
+  var data: ExperimentData
+  var plan: RunPlan
+  var results: ResultsDirectory
+
+  /// Records of finished runs among the planned ones, for estimates.
+  func estimate(threads: Int) -> RunEstimate {
+    let rates = plan.runs.compactMap { run -> Double? in
+      guard let record = try? results.record(run.id, includingTensors: false), record.outcome.status == .finished,
+        record.provenance.threads == threads
+      else { return nil }
+      let seconds = record.epochs.reduce(0) { $0 + $1.seconds.total - $1.seconds.evaluation }
+      return seconds > 0 ? Double(record.outcome.images) / seconds : nil
+    }
+    return RunEstimate(measured: rates, threads: threads, height: data.manifest.height, width: data.manifest.width)
+  }
+}
+
+/// The command as typed, for provenance and "how to rerun".
+var commandLine: String {
+  (["spqat"] + CommandLine.arguments.dropFirst()).map { argument in
+    let isPlain = argument.utf8.allSatisfy { byte in
+      (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+        || "-_./=%,:+@".utf8.contains(byte)
+    }
+    return isPlain && !argument.isEmpty ? argument : "'" + argument.replacing("'", with: "'\\''") + "'"
+  }.joined(separator: " ")
+}

@@ -1,0 +1,322 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Foundation
+import Results
+import Training
+
+struct ValidateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "validate", abstract: "Check experiment files, in every profile, without training.")
+
+  @Argument(help: ArgumentHelp("Experiment files.", valueName: "file"))
+  var files: [String]
+
+  func run() throws {
+    var isValid = true
+    for file in files {
+      do {
+        if try Experiment.isSchema(file) {
+          print("\(file): the schema of experiments, not one itself")
+          continue
+        }
+        let experiment = try Experiment.load(file: file, profile: nil)
+        let profiles =
+          experiment.profiles.isEmpty ? "no profiles" : "profiles \(experiment.profiles.joined(separator: ", "))"
+        print("\(file): valid, \(profiles)")
+      } catch {
+        printError(oneLine(error))
+        isValid = false
+      }
+    }
+    if !isValid { throw ExitCode(2) }
+  }
+}
+
+struct StatusCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status", abstract: "Show which runs are finished, running, failed or waiting, and the time left.",
+    discussion: "Takes an experiment file, or a folder of results such as results/table2.")
+
+  @OptionGroup var options: ExperimentOptions
+
+  func run() throws {
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: options.config, isDirectory: &isFolder), isFolder.boolValue {
+      try showFolder()
+    } else {
+      try showExperiment()
+    }
+  }
+
+  private func showExperiment() throws {
+    let loaded = try options.load()
+    let estimate = loaded.estimate(threads: options.threads)
+    var counts: [String: Int] = [:]
+    var left = 0.0
+    for run in loaded.plan.runs {
+      let status = RunStatus(run, in: loaded.results)
+      counts[status.group, default: 0] += 1
+      if !status.isDone { left += estimate.seconds(run, from: status.step) }
+      print("\(run.id)  \(run.label)  \(status.text(of: run))")
+    }
+    for stale in staleRuns(of: loaded.plan, in: loaded.results) {
+      print("\(stale.id)  stale: algorithm version \(stale.version), now \(RunIdentity.algorithmVersion)")
+    }
+    let groups = ["finished", "running", "failed", "waiting"].map { "\(counts[$0] ?? 0) \($0)" }
+    print("\(groups.joined(separator: ", ")); about \(ProgressLine.duration(left)) left")
+  }
+
+  private func showFolder() throws {
+    let folder = URL(fileURLWithPath: options.config)
+    let results = ResultsDirectory(root: folder.deletingLastPathComponent().path, name: folder.lastPathComponent)
+    let locks = ((try? FileManager.default.contentsOfDirectory(atPath: "\(results.folder)/locks")) ?? [])
+      .filter { $0.hasSuffix(".lock") }.map { String($0.dropLast(5)) }
+    let ids = Set(results.recordedIDs).union(locks).sorted()
+    guard !ids.isEmpty else {
+      throw ResultsError(path: options.config, problem: "holds no runs; give an experiment file or results/NAME")
+    }
+    for id in ids {
+      if let holder = RunLock.currentHolder(at: results.lock(id)) {
+        let left = Double(holder.totalSteps - holder.step)
+        print(
+          "\(id)  running, step \(holder.step) of \(holder.totalSteps) (\(Int(left)) left), process \(holder.process)")
+      } else if FileManager.default.fileExists(atPath: results.runFile(id)) {
+        do {
+          let record = try results.record(id, includingTensors: false)
+          let stale =
+            record.provenance.algorithmVersion == RunIdentity.algorithmVersion
+            ? "" : ", stale: algorithm version \(record.provenance.algorithmVersion)"
+          print("\(id)  \(record.label)  \(record.outcome.summary)\(stale)")
+        } catch {
+          print("\(id)  unreadable: \(oneLine(error))")
+        }
+      } else if FileManager.default.fileExists(atPath: results.checkpoint(id)) {
+        print("\(id)  interrupted near step \(RunLock.lastHolder(at: results.lock(id))?.step ?? 0)")
+      }
+    }
+  }
+}
+
+extension RunStatus {
+  fileprivate var group: String {
+    switch phase {
+    case .finished: "finished"
+    case .running: "running"
+    case .diverged, .unreadable: "failed"
+    case .interrupted, .waiting: "waiting"
+    }
+  }
+
+  fileprivate func text(of run: PlannedRun) -> String {
+    switch phase {
+    case .finished(let topOne): "finished, top-1 \(percent(topOne))"
+    case .running(let holder):
+      "running, step \(holder.step) of \(run.spec.totalSteps), \(Int(holder.imagesPerSecond)) images/s, process "
+        + "\(holder.process) on \(holder.host)"
+    default: summary
+    }
+  }
+}
+
+extension RunOutcome {
+  fileprivate var summary: String {
+    switch status {
+    case .finished: "finished, top-1 \(percent(finalTopOne ?? .nan))"
+    default: "\(status.rawValue)\(message.map { ": \($0)" } ?? "")"
+    }
+  }
+}
+
+/// Names one run's file.
+struct RunArgument: ExpressibleByArgument {
+  var text: String
+  init?(argument: String) { text = argument }
+
+  /// The file: a path, or the beginning of an id among all experiments in `results`.
+  func file(in results: String) throws -> String {
+    if text.contains("/") || text.hasSuffix(".h5") { return text }
+    let experiments = ((try? FileManager.default.contentsOfDirectory(atPath: results)) ?? []).sorted()
+    let found = experiments.flatMap { name -> [String] in
+      let folder = ResultsDirectory(root: results, name: name)
+      return folder.recordedIDs.filter { $0.hasPrefix(text) }.map { folder.runFile($0) }
+    }
+    guard let first = found.first else {
+      throw ResultsError(
+        path: results, problem: "has no run '\(text)'; give a file, or the beginning of an id that 'spqat status' shows"
+      )
+    }
+    guard found.count == 1 else {
+      throw ResultsError(path: results, problem: "'\(text)' is ambiguous: \(found.joined(separator: ", "))")
+    }
+    return first
+  }
+}
+
+struct ShowCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Show a run's configuration, provenance and outcome, and how to repeat it.")
+
+  @Argument(help: ArgumentHelp("A run's file, or the beginning of its id.", valueName: "run"))
+  var target: RunArgument
+
+  @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
+  var results = "results"
+
+  @Flag(help: "Print the record as JSON, without tensors.")
+  var json = false
+
+  func run() throws {
+    let file = try target.file(in: results)
+    let record = try RunFile.read(file, includingTensors: false)
+    if json { return print(try record.json()) }
+    print("\(record.id)  \(record.label)\n\(file)\n")
+    print("configuration")
+    for line in record.configuration.split(separator: "\n") where line.hasPrefix("  ") {
+      print(line.hasSuffix(",") ? line.dropLast() : line)
+    }
+    print("\nprovenance")
+    for (name, value) in record.provenance.facts { print("  \(name): \(value)") }
+    print("\noutcome")
+    for (name, value) in record.outcome.facts { print("  \(name): \(value)") }
+    if !record.epochs.isEmpty {
+      print("\nepoch   loss    train     test   frozen  seconds")
+      for epoch in record.epochs {
+        print(
+          String(
+            format: "%5d %6.4f %7.2f%% %7.2f%% %7.2f%% %8.1f", epoch.epoch, epoch.trainLoss, 100 * epoch.trainTopOne,
+            100 * (epoch.testTopOne ?? .nan), 100 * epoch.frozenShare, epoch.seconds.total))
+      }
+    }
+    print("\nto repeat it exactly")
+    let commit = record.provenance.gitCommit
+    print("  git checkout \(commit)\(record.provenance.isDirty ? "  # had local changes, which are not recorded" : "")")
+    print("  swift build -c release")
+    print("  \(record.provenance.commandLine)")
+  }
+}
+
+extension Provenance {
+  fileprivate var facts: [(String, String)] {
+    [
+      ("commit", gitCommit + (isDirty ? " with local changes" : "")), ("program", "spqat \(spqatVersion)"),
+      ("algorithm version", "\(algorithmVersion)"),
+      ("libraries", "Swift \(swiftVersion), HDF5 \(hdf5Version), libpng \(libpngVersion)"),
+      ("machine", "\(cpuModel), \(cpuCores) cores, \(memory >> 20) MiB, \(operatingSystem)"),
+      ("computed with", "\(instructionSet), \(threads) threads\(isExclusive ? "" : ", beside other runs")"),
+      ("data", "\(datasetName), SHA-256 \(datasetHash)"), ("starts from", parentRunID ?? "random weights"),
+      ("seed", "\(seed)"), ("started", started), ("ended", ended ?? "not yet"),
+    ]
+  }
+}
+
+extension RunOutcome {
+  fileprivate var facts: [(String, String)] {
+    var facts = [("status", status.rawValue + (message.map { ": \($0)" } ?? ""))]
+    if let finalTopOne { facts.append(("top-1 after the last epoch", percent(finalTopOne))) }
+    if let finalTopFive { facts.append(("top-5 after the last epoch", percent(finalTopFive))) }
+    if let bestTopOne, let bestEpoch {
+      facts.append(("best top-1 (chosen on test data, no result)", "\(percent(bestTopOne)) in epoch \(bestEpoch)"))
+    }
+    if let weightUpdatesEliminated { facts.append(("weight updates eliminated", percent(weightUpdatesEliminated))) }
+    if let backwardFLOPsEliminated { facts.append(("backward FLOPs eliminated", percent(backwardFLOPsEliminated))) }
+    facts.append(("steps", "\(steps) (\(images) images)"))
+    facts.append(("seconds", "\(decimal(totalSeconds, 1)), of them \(decimal(backwardSeconds, 1)) in gradients"))
+    return facts
+  }
+}
+
+struct DiffCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "diff", abstract: "Show what differs between two runs: configuration, environment, outcome, weights.",
+    discussion: "Exit status 0: nothing differs; 1: something does; 2: a file cannot be read.")
+
+  @Argument(help: "A run's file, or the beginning of its id.")
+  var first: RunArgument
+
+  @Argument(help: "The other one.")
+  var second: RunArgument
+
+  @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
+  var results = "results"
+
+  @Flag(help: "Leave out seconds and provenance: two executions of one run then agree to the bit.")
+  var ignoreTimes = false
+
+  @Option(help: "Differences shown of each kind.")
+  var limit = 20
+
+  func run() throws {
+    let comparison = try RunComparison(
+      RunFile.read(first.file(in: results), includingTensors: true),
+      RunFile.read(second.file(in: results), includingTensors: true), ignoringTimes: ignoreTimes)
+    for section in RunComparison.Section.allCases {
+      let differences = comparison.differences.filter { $0.section == section }
+      guard !differences.isEmpty else { continue }
+      print(section.rawValue)
+      for difference in differences.prefix(limit) {
+        print("  \(difference.key): \(difference.first) | \(difference.second)")
+      }
+      if differences.count > limit { print("  and \(differences.count - limit) more") }
+    }
+    guard comparison.differences.isEmpty else { throw ExitCode(1) }
+    print(ignoreTimes ? "no difference but times and provenance" : "no difference")
+  }
+}
+
+struct EvaluateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate", abstract: "Recompute a finished run's accuracy from its stored weights.")
+
+  @Argument(help: ArgumentHelp("A run's file, or the beginning of its id.", valueName: "run"))
+  var target: RunArgument
+
+  @Option(
+    help: ArgumentHelp(
+      "Images {train,test}/CLASS/*.png (default: the data that the run was trained on).", valueName: "path"))
+  var data: String?
+
+  @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
+  var results = "results"
+
+  @Option(help: ArgumentHelp("Where imported data sets are.", valueName: "dir"))
+  var datasets = "datasets"
+
+  @Option(help: "Threads to compute with (default: all cores).")
+  var threads = ProcessInfo.processInfo.activeProcessorCount
+
+  func validate() throws {
+    guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); allowed: 1 to 1024") }
+  }
+
+  func run() throws {
+    let file = try target.file(in: results)
+    let record = try RunFile.read(file, includingTensors: true)
+    guard record.outcome.status == .finished else {
+      throw ResultsError(path: file, problem: "the run is \(record.outcome.status.rawValue), it has no final weights")
+    }
+    var stored = try StoredSpecification(canonicalForm: record.configuration, file: file)
+    let root = data ?? "\(datasets)/\(record.provenance.datasetName)"
+    let progress = ProgressLine()
+    let images = try ImageDataset.load(root: URL(fileURLWithPath: root), threads: threads) {
+      progress.update("decoding images", done: $0, total: $1)
+    }
+    progress.finish()
+    // Nothing is trained here, so training images need not fill a batch.
+    stored.spec.dropLastPartialBatch = false
+    let session = try TrainingSession(
+      spec: stored.spec, data: images, normalization: stored.normalization, threads: threads)
+    try session.load(final: record.tensors)
+    let result = try session.evaluate()
+    print("\(record.id)  \(record.label)  on \(images.manifest.name), \(result.images) test images")
+    print("top-1 \(percent(result.topOne)), top-5 \(percent(result.topFive)), loss \(decimal(result.loss, 5))")
+    if images.contentHash == record.provenance.datasetHash {
+      let recorded = record.outcome.finalTopOne ?? .nan
+      print("recorded: top-1 \(percent(recorded))\(recorded == result.topOne ? ", the same" : ", which differs")")
+    } else {
+      print(
+        "recorded, on other images (\(record.provenance.datasetName)): top-1 \(percent(record.outcome.finalTopOne ?? .nan))"
+      )
+    }
+  }
+}

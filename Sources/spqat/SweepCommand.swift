@@ -1,0 +1,218 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Foundation
+import Results
+import Training
+
+struct SweepCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sweep", abstract: "Train every run of an experiment that is not finished.",
+    discussion: """
+      Full-precision networks come first, then the full-QAT baselines, then the rest. Finished runs are never trained
+      twice, interrupted ones go on from their last checkpoint. Exit status 0: everything is finished; 1: runs failed;
+      2: the input is wrong; 130: interrupted.
+      """)
+
+  @OptionGroup var options: ExperimentOptions
+  @OptionGroup var pace: PaceOptions
+
+  @Option(help: "Train at most this many runs now.")
+  var limit: Int?
+
+  @Flag(help: "Train runs again that diverged.")
+  var retryFailed = false
+
+  @Flag(help: "Print the runs, their ids and an estimate of the time, and train nothing.")
+  var dryRun = false
+
+  @Option(help: "Runs at once; threads are divided among them, and their seconds count as not measured.")
+  var jobs = 1
+
+  func validate() throws {
+    guard (1...256).contains(jobs) else { throw ValidationError("--jobs is \(jobs); allowed: 1 to 256") }
+    if let limit, limit < 1 { throw ValidationError("--limit is \(limit); allowed: 1 or more") }
+  }
+
+  func run() throws {
+    let loaded = try options.load()
+    if dryRun { return printPlan(loaded, options: options, jobs: jobs) }
+    try train(loaded, options: options, pace: pace, limit: limit, retryFailed: retryFailed, jobs: jobs)
+  }
+}
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Train one run of an experiment, and the full-precision network that it starts from.")
+
+  @OptionGroup var options: ExperimentOptions
+  @OptionGroup var pace: PaceOptions
+
+  @Flag(help: "Train the run again if it diverged.")
+  var retryFailed = false
+
+  @Flag(help: "Print the run, its id and an estimate of the time, and train nothing.")
+  var dryRun = false
+
+  func run() throws {
+    let loaded = try options.load()
+    let parents = Set(loaded.plan.runs.compactMap(\.parent))
+    let chosen = loaded.plan.runs.filter { !parents.contains($0.id) }
+    guard chosen.count == 1 else {
+      throw ResultsError(
+        path: options.config,
+        problem:
+          "has \(chosen.count) runs; choose one with --only, for example --only '\(chosen[0].label)', or train all "
+          + "of them with 'spqat sweep'")
+    }
+    if dryRun { return printPlan(loaded, options: options, jobs: 1) }
+    try train(loaded, options: options, pace: pace, limit: nil, retryFailed: retryFailed, jobs: 1)
+  }
+}
+
+/// How often checkpoints are written; for tests.
+struct PaceOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Longest time between checkpoints.", valueName: "seconds", visibility: .hidden))
+  var checkpointSeconds = 300.0
+}
+
+/// Trains one run for `sweep --jobs`.
+struct WorkerCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "worker", abstract: "Train one run for a sweep.", shouldDisplay: false)
+
+  @OptionGroup var options: ExperimentOptions
+  @OptionGroup var pace: PaceOptions
+  @Option var id: String
+  @Flag var retryFailed = false
+  /// Recorded instead of this process's own.
+  @Option var sweepCommand: String
+
+  func run() throws {
+    Interruption.listen(endsAtSecond: false)
+    // A sweep that was killed takes its workers along: they write a checkpoint and end.
+    let parent = getppid()
+    let loaded = try options.load(quietly: true)
+    guard let run = loaded.plan.runs.first(where: { $0.id == id }) else {
+      throw ResultsError(path: options.config, problem: "has no run \(id) any more; start the sweep again")
+    }
+    let progress = TrainingProgress([run], estimate: loaded.estimate(threads: options.threads), plain: true)
+    let trainer = RunTrainer(
+      results: loaded.results, data: loaded.data,
+      options: RunTrainer.Options(
+        threads: options.threads, checkpointInterval: pace.checkpointSeconds, isExclusive: false,
+        retriesFailed: retryFailed, commandLine: sweepCommand),
+      observe: progress.observe, shouldStop: { Interruption.isRequested || getppid() != parent })
+    let status: WorkerExecutor.ExitStatus
+    switch trainer.train(run) {
+    case .finished: status = .finished
+    case .diverged: status = .diverged
+    case .busy: status = .busy
+    case .stopped: status = .stopped
+    case .failed: throw ExitCode(2)
+    }
+    throw ExitCode(status.rawValue)
+  }
+}
+
+private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions, jobs: Int) {
+  let estimate = loaded.estimate(threads: options.threads)
+  let manifest = loaded.data.manifest
+  let profile = loaded.experiment.profile.map { ", profile \($0)" } ?? ""
+  print("\(loaded.experiment.title)\(profile), on \(manifest.name) (\(manifest.width)x\(manifest.height))")
+  var left = 0.0
+  for run in loaded.plan.runs {
+    let state = RunStatus(run, in: loaded.results)
+    let seconds = state.isDone ? 0 : estimate.seconds(run, from: state.step)
+    left += seconds
+    let time = state.isDone ? "" : ", about \(ProgressLine.duration(seconds))"
+    print("  \(run.id)  \(run.label)  \(run.spec.totalSteps) steps of \(run.spec.batchSize), \(state.summary)\(time)")
+  }
+  let basis =
+    estimate.measuredRuns > 0
+    ? "measured on \(estimate.measuredRuns) finished runs" : "a rough guess until a run has finished here"
+  print(
+    "\(loaded.plan.runs.count) runs, about \(ProgressLine.duration(left)) left at \(Int(estimate.imagesPerSecond)) images/s "
+      + "(\(basis))")
+}
+
+private func train(
+  _ loaded: LoadedExperiment, options: ExperimentOptions, pace: PaceOptions, limit: Int?, retryFailed: Bool, jobs: Int
+) throws {
+  Interruption.listen()
+  try loaded.results.prepare()
+  let results = loaded.results
+  for stale in staleRuns(of: loaded.plan, in: results) {
+    printError(
+      "\(results.runFile(stale.id)): stale, trained by algorithm version \(stale.version) (now "
+        + "\(RunIdentity.algorithmVersion)); trained again as \(stale.successor)")
+  }
+  let pending = loaded.plan.runs.filter { (try? results.state($0.id)) != .finished }
+  let progress = TrainingProgress(pending, estimate: loaded.estimate(threads: options.threads))
+  let sweep = Sweep(plan: loaded.plan, limit: limit, retriesFailed: retryFailed)
+  func pause(_ runs: [PlannedRun]) {
+    if let run = runs.first, let holder = RunLock.currentHolder(at: results.lock(run.id)) {
+      progress.waits(for: run, holder: holder)
+    }
+    usleep(500_000)
+  }
+  let summary: Sweep.Summary
+  if jobs == 1 {
+    var executor = LocalExecutor(
+      RunTrainer(
+        results: results, data: loaded.data,
+        options: RunTrainer.Options(
+          threads: options.threads, checkpointInterval: pace.checkpointSeconds, retriesFailed: retryFailed,
+          commandLine: commandLine),
+        observe: progress.observe, shouldStop: { Interruption.isRequested }))
+    summary = sweep.run(
+      on: &executor, state: { try results.state($0.id) }, shouldStop: { Interruption.isRequested }, pause: pause)
+  } else {
+    let threads = max(1, options.threads / jobs)
+    var executor = WorkerExecutor(
+      jobs: jobs, results: results,
+      arguments: { run in
+        ["worker"] + options.commandArguments + [
+          "--threads", "\(threads)", "--id", run.id, "--checkpoint-seconds", "\(pace.checkpointSeconds)",
+          "--sweep-command", commandLine,
+        ] + (retryFailed ? ["--retry-failed"] : [])
+      },
+      shouldStop: { Interruption.isRequested },
+      observe: { run, end in
+        if let end {
+          progress.ended(run, end)
+        } else {
+          progress.line("\(run.id) \(run.label): begins, log \(results.log(run.id))")
+        }
+      })
+    summary = sweep.run(
+      on: &executor, state: { try results.state($0.id) }, shouldStop: { Interruption.isRequested }, pause: pause)
+  }
+  try close(loaded, summary)
+}
+
+/// The closing list, the tables, and the exit status.
+private func close(_ loaded: LoadedExperiment, _ summary: Sweep.Summary) throws {
+  for id in loaded.plan.runs.map(\.id) {
+    guard let record = try? loaded.results.record(id, includingTensors: false), record.outcome.status == .finished
+    else { continue }
+    print("\(id)  \(record.label)  top-1 \(percent(record.outcome.finalTopOne ?? .nan))")
+  }
+  print(
+    "\(summary.trained.count) trained, \(summary.found.count) already finished, \(summary.failures.count) failed, "
+      + "\(summary.left.count) left")
+  if !summary.failures.isEmpty {
+    print("failed:")
+    for failure in summary.failures {
+      print("  \(failure.run)  \(failure.label): \(failure.reason)")
+      if !failure.isConsequence {
+        print("    see 'spqat show \(loaded.results.runFile(failure.run))' if it was recorded")
+      }
+    }
+  }
+  if let status = Interruption.exitStatus {
+    print("interrupted; the same command goes on from the checkpoints")
+    throw ExitCode(status)
+  }
+  if !summary.failures.isEmpty { throw ExitCode(1) }
+}

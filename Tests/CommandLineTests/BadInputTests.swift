@@ -1,0 +1,67 @@
+import Foundation
+import Testing
+
+@Suite("Bad input on the command line")
+struct BadInputTests {
+  @Test(
+    "is one line on standard error and exit status 2",
+    arguments: [
+      (["nonsense"], "nonsense"), (["sweep"], "config"), (["sweep", "EXPERIMENT", "--frobnicate"], "--frobnicate"),
+      (["sweep", "EXPERIMENT", "--jobs", "0"], "--jobs is 0; allowed: 1 to 256"),
+      (["sweep", "EXPERIMENT", "--threads", "many"], "--threads"),
+      (["sweep", "EXPERIMENT", "--limit", "0"], "--limit is 0"),
+      (["sweep", "missing.json"], "missing.json: no such file"),
+      (["sweep", "EXPERIMENT", "--profile", "quick"], "no profile \"quick\""),
+      (["sweep", "EXPERIMENT", "--set", "batchSize=0"], "batchSize: found 0"),
+      (["sweep", "EXPERIMENT", "--set", "batchsize=1"], "did you mean \"batchSize\"?"),
+      (["sweep", "EXPERIMENT", "--datasets", "nowhere"], "no data set \"sample\" in nowhere"),
+      (["run", "EXPERIMENT"], "choose one with --only"),
+      (["sweep", "EXPERIMENT", "--only", "zebra"], "no run matches zebra"),
+      (["show", "missing.h5"], "missing.h5: no such file"),
+      (["diff", "missing.h5", "missing.h5"], "missing.h5: no such file"),
+      (["evaluate", "missing.h5"], "missing.h5: no such file"),
+      (["show", "abc", "--results", "nowhere"], "nowhere: has no run 'abc'"),
+      (["validate", "missing.json"], "missing.json: no such file"),
+      (["status", "missing.json"], "missing.json: no such file"),
+    ])
+  func oneLine(arguments: [String], part: String) throws {
+    let place = try Workplace()
+    var arguments = arguments.map { $0 == "EXPERIMENT" ? place.experiment : $0 }
+    if arguments.contains(place.experiment), !arguments.contains("--datasets") {
+      arguments += ["--datasets", Spqat.repository.appendingPathComponent("datasets").path]
+    }
+    let output = try place.run(arguments)
+    #expect(output.status == 2)
+    let lines = output.errorLines.filter { !$0.hasPrefix("decoding images") }
+    #expect(lines.count == 1, "\(output.standardError)")
+    #expect(lines.first?.hasPrefix("spqat: ") == true)
+    #expect(output.standardError.contains(part), "\(output.standardError)")
+    #expect(output.standardOutput.isEmpty)
+  }
+
+  @Test("help is printed with exit status 0", arguments: [["--help"], ["sweep", "--help"], ["help", "run"]])
+  func help(arguments: [String]) throws {
+    let output = try Workplace().run(arguments)
+    #expect(output.status == 0)
+    #expect(output.standardOutput.contains("USAGE"))
+    #expect(output.standardError.isEmpty)
+  }
+
+  @Test("all committed experiments are valid")
+  func committed() throws {
+    let configs = Spqat.repository.appendingPathComponent("configs")
+    let files = try FileManager.default.contentsOfDirectory(atPath: configs.path).filter { $0.hasSuffix(".json") }
+    let output = try Workplace().run(["validate"] + files.map { configs.appendingPathComponent($0).path })
+    #expect(output.status == 0, "\(output.standardError)")
+    #expect(output.standardOutput.split(separator: "\n").count == files.count)
+  }
+
+  @Test("a file in place of the results folder is named")
+  func resultsIsFile() throws {
+    let place = try Workplace()
+    let output = try place.sweep(results: place.experiment)
+    #expect(output.status == 2)
+    #expect(output.standardError.contains("\(place.experiment)"))
+    #expect(output.standardError.contains("--results"))
+  }
+}

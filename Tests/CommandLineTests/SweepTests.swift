@@ -1,0 +1,185 @@
+import Foundation
+import Results
+import Testing
+
+@Suite("Sweeps", .serialized)
+struct SweepTests {
+  @Test("train every run once, and nothing the second time")
+  func twice() throws {
+    let place = try Workplace()
+    let plan = try place.sweep(["--dry-run"])
+    #expect(plan.status == 0)
+    #expect(plan.standardOutput.contains("3 runs, about"))
+    #expect(!FileManager.default.fileExists(atPath: place.results))
+
+    let first = try place.sweep()
+    #expect(first.status == 0, "\(first.standardError)")
+    #expect(first.standardOutput.contains("3 trained, 0 already finished, 0 failed, 0 left"))
+    let files = try place.runFiles()
+    for file in files { #expect(plan.standardOutput.contains(file.dropLast(3))) }
+    #expect(files.count == 3)
+    let second = try place.sweep()
+    #expect(second.standardOutput.contains("0 trained, 3 already finished, 0 failed, 0 left"))
+    let checkpoints = try FileManager.default.contentsOfDirectory(atPath: "\(place.results)/tiny/checkpoints")
+    #expect(checkpoints == [])
+  }
+
+  @Test("take new axis values into an existing sweep, and limits and patterns")
+  func extended() throws {
+    let place = try Workplace()
+    let limited = try place.sweep(["--limit", "1"])
+    #expect(limited.standardOutput.contains("1 trained, 0 already finished, 0 failed, 2 left"))
+    let one = try place.sweep(["--only", "fullQAT"])
+    #expect(one.standardOutput.contains("1 trained, 1 already finished, 0 failed, 0 left"))
+    let more = try place.sweep(["--set", #"axes=[{"method": ["fullQAT", "freeze"]}, {"bits.weights": [2, 3]}]"#])
+    #expect(more.standardOutput.contains("3 trained, 2 already finished, 0 failed, 0 left"))
+  }
+
+  @Test("'run' trains one run and the network that it starts from")
+  func single() throws {
+    let place = try Workplace()
+    let output = try place.run(place.arguments("run", ["--only", "freeze"]))
+    #expect(output.status == 0, "\(output.standardError)")
+    #expect(output.standardOutput.contains("2 trained"))
+  }
+
+  @Test("record divergence, go on with the rest, and try again when asked")
+  func divergence() throws {
+    let place = try Workplace(
+      #""axes": [{"method": ["fullQAT"]}, {"optimizer.weights.learningRate": [1e30, 0.1]}]"#)
+    let output = try place.sweep()
+    #expect(output.status == 1)
+    #expect(output.standardOutput.contains("2 trained, 0 already finished, 1 failed, 0 left"))
+    #expect(output.standardOutput.contains("diverged at step"))
+    let again = try place.sweep()
+    #expect(again.status == 1)
+    #expect(again.standardOutput.contains("0 trained, 2 already finished, 1 failed, 0 left"))
+    #expect(again.standardOutput.contains("--retry-failed trains it again"))
+    #expect(!again.standardError.contains("begins"))
+    let retried = try place.sweep(["--retry-failed"])
+    #expect(retried.status == 1)
+    #expect(retried.standardError.contains("begins"))
+    let status = try place.run(place.arguments("status"))
+    #expect(status.standardOutput.contains("2 finished, 0 running, 1 failed, 0 waiting"))
+  }
+
+  @Test("leave files of other programs alone, and say so")
+  func foreignFile() throws {
+    let place = try Workplace()
+    let plan = try place.sweep(["--dry-run"]).standardOutput
+    let line = try #require(plan.split(separator: "\n").first { $0.contains("fullQAT") })
+    let id = try #require(line.split(separator: " ").first)
+    try FileManager.default.createDirectory(at: place.runs, withIntermediateDirectories: true)
+    let file = place.runs.appendingPathComponent("\(id).h5")
+    try Data("somebody's notes".utf8).write(to: file)
+    let output = try place.sweep()
+    #expect(output.status == 1)
+    #expect(output.standardOutput.contains("2 trained, 0 already finished, 1 failed, 0 left"))
+    #expect(output.standardOutput.contains("\(id).h5: not an HDF5 file"))
+    #expect(try Data(contentsOf: file) == Data("somebody's notes".utf8))
+  }
+
+  @Test("keep what is finished when the disk is full")
+  func fullDisk() throws {
+    let place = try Workplace()
+    #expect(try place.sweep(["--limit", "1"]).status == 0)
+    // No file may grow beyond a few blocks: what a full disk does to writing.
+    let output = try place.run(place.arguments("sweep"), through: "trap '' XFSZ; ulimit -f 40")
+    #expect(output.status == 1, "\(output.standardError)")
+    #expect(output.standardOutput.contains("0 trained, 1 already finished, 2 failed, 0 left"))
+    #expect(output.standardOutput.contains("cannot write"))
+    let rest = try place.sweep()
+    #expect(rest.status == 0)
+    #expect(rest.standardOutput.contains("2 trained, 1 already finished, 0 failed, 0 left"))
+  }
+
+  @Test("several jobs at once leave the seconds unmeasured and the results the same")
+  func jobs() throws {
+    let place = try Workplace()
+    let output = try place.sweep(["--jobs", "2"])
+    #expect(output.status == 0, "\(output.standardOutput)\(output.standardError)")
+    #expect(output.standardOutput.contains("3 trained, 0 already finished, 0 failed, 0 left"))
+    let other = place.folder.appendingPathComponent("other").path
+    #expect(try place.sweep(results: other).status == 0)
+    try expectSameRuns(place, other)
+    for file in try place.runFiles() {
+      let record = try RunFile.read(place.runs.appendingPathComponent(file).path, includingTensors: false)
+      #expect(!record.provenance.isExclusive)
+      #expect(record.provenance.threads == 1)
+      #expect(record.provenance.commandLine.contains("sweep"))
+    }
+  }
+
+  @Test("two at once on the same results train every run once")
+  func twoParents() throws {
+    let place = try Workplace(#""axes": [{"method": ["fullQAT", "freeze"]}, {"bits.weights": [2, 3]}]"#)
+    let first = try place.start(place.arguments("sweep"))
+    let second = try place.start(place.arguments("sweep"))
+    let outputs = [try first.read(), try second.read()]
+    #expect(outputs.map(\.status) == [0, 0])
+    let trained = outputs.flatMap { $0.standardError.split(separator: "\n").filter { $0.contains(": begins of") } }
+    #expect(trained.count == 5)
+    #expect(try place.runFiles().count == 5)
+  }
+
+  private func expectSameRuns(_ place: Workplace, _ other: String) throws {
+    let files = try place.runFiles()
+    #expect(try place.runFiles(results: other) == files)
+    for file in files {
+      let difference = try place.run([
+        "diff", "--ignore-times", "\(place.results)/tiny/runs/\(file)", "\(other)/tiny/runs/\(file)",
+      ])
+      #expect(difference.status == 0, "\(difference.standardOutput)\(difference.standardError)")
+    }
+  }
+
+  /// Starts the sweep and ends it by `signal` once a checkpoint of at least `step` steps is there.
+  private func interrupt(
+    _ place: Workplace, _ arguments: [String], atStep step: Int, by signal: Int32
+  ) throws -> Spqat.Output {
+    let (process, read) = try place.start(arguments)
+    let deadline = Date(timeIntervalSinceNow: 120)
+    while process.isRunning, Date() < deadline {
+      let checkpoints =
+        (try? FileManager.default.contentsOfDirectory(atPath: "\(place.results)/tiny/checkpoints")) ?? []
+      if checkpoints.filter({ $0.hasSuffix(".h5") && !$0.hasPrefix(".") }).count >= 1, process.isRunning {
+        usleep(UInt32(step) * 60_000)
+        break
+      }
+      usleep(2_000)
+    }
+    kill(process.processIdentifier, signal)
+    return try read()
+  }
+
+  @Test("killed at any moment and run again give the files of an undisturbed sweep", arguments: [[], ["--jobs", "2"]])
+  func killed(_ more: [String]) throws {
+    let place = try Workplace()
+    let arguments = place.arguments("sweep", ["--checkpoint-seconds", "0"] + more)
+    for step in 0..<3 { _ = try interrupt(place, arguments, atStep: step, by: SIGKILL) }
+    let last = try place.run(arguments)
+    #expect(last.status == 0, "\(last.standardOutput)\(last.standardError)")
+    let other = place.folder.appendingPathComponent("undisturbed").path
+    #expect(try place.sweep(results: other).status == 0)
+    try expectSameRuns(place, other)
+  }
+
+  @Test(
+    "Ctrl-C and kill write checkpoints and say how to go on",
+    arguments: zip([SIGINT, SIGTERM], [[], ["--jobs", "2"]]))
+  func interrupted(signal: Int32, more: [String]) throws {
+    let place = try Workplace()
+    let longer = ["--set", "pretraining.duration=\"200it\""]
+    let arguments = place.arguments("sweep", ["--checkpoint-seconds", "0"] + longer + more)
+    let output = try interrupt(place, arguments, atStep: 1, by: signal)
+    #expect(output.status == 128 + signal, "\(output.standardOutput)\(output.standardError)")
+    #expect(output.standardOutput.contains("interrupted; the same command goes on from the checkpoints"))
+    #expect(output.standardError.contains("checkpoint written"))
+    let status = try place.run(place.arguments("status", longer))
+    #expect(status.standardOutput.contains("interrupted near step"))
+    #expect(status.standardOutput.contains("0 finished, 0 running, 0 failed, 3 waiting"))
+    let again = try place.sweep(longer)
+    #expect(again.status == 0)
+    #expect(again.standardError.contains("goes on after step"))
+  }
+}
