@@ -109,11 +109,13 @@ public struct Trace {
     guard steps >= 1 else { throw fail("batches/images has \(shape[0]) batches, which leaves no training step") }
     cleanSteps = try integer("clean_steps", in: 0...steps)
 
+    let width = try file.hasAttribute("width") ? integer("width", in: 2...1024) : 16
+    guard width % 2 == 0 else { throw fail("attribute 'width' is \(width); allowed: even numbers") }
     model = ModelSpec(
       architecture: architecture, shortcut: recipe == .spqat ? .pad : .convolution,
       batchNormBeforeLinear: recipe == .spqat, initialization: .kaimingFanIn, classes: classes,
       inputHeight: shape[3], inputWidth: shape[4],
-      width: try file.hasAttribute("width") ? integer("width", in: 2...1024) : 16)
+      width: width)
     quantization = QuantizationSpec(
       recipe: recipe, weightBits: bits, activationBits: bits, rangeGradient: recipe == .lts ? .dense : .unfrozen)
     if isFreezing {
@@ -123,7 +125,8 @@ public struct Trace {
         schedule: try choose(
           "threshold_schedule",
           [("fixed", ThresholdSchedule.fixed(threshold)), ("linear", .linear), ("sine", .sine)]),
-        startStep: start, totalSteps: epochs * batchesPerEpoch, distanceEMA: try number("distance_ema", in: 0...1))
+        startStep: start, totalSteps: epochs * batchesPerEpoch,
+        distanceEMA: try number("distance_ema", in: 0...1.0.nextDown))
     } else {
       freezing = nil
     }
