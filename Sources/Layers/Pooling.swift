@@ -3,7 +3,7 @@ public import Tensor
 
 /// A layer without parameters from one float activation to another: pooling, or the parameter-free shortcut.
 public final class Pooling: Layer {
-  public enum Kind {
+  public enum Kind: Sendable {
     case average
     case maximum
     /// Every stride-th pixel, zero channels in equal numbers on both sides.
