@@ -1,0 +1,47 @@
+import Tensor
+import Testing
+
+struct BufferTests {
+  @Test(
+    "memory starts on a 64-byte boundary, is zero, and 64 bytes past its end can be read",
+    arguments: [0, 1, 7, 64, 1000])
+  func memory(count: Int) {
+    let floats = Buffer<Float>(count: count)
+    let bytes = Buffer<UInt8>(count: count)
+    #expect(Int(bitPattern: floats.pointer) % 64 == 0)
+    #expect(Int(bitPattern: bytes.pointer) % 64 == 0)
+    #expect(floats.count == count && floats.elements.allSatisfy { $0 == 0 })
+    #expect((count..<count + 16).allSatisfy { floats.pointer[$0] == 0 })
+    #expect((count..<count + 64).allSatisfy { bytes.pointer[$0] == 0 })
+  }
+
+  @Test("elements are set, copied and given back")
+  func elements() {
+    let buffer = Buffer<Double>([1, 2, 3])
+    buffer[1] = 5
+    #expect(buffer.array == [1, 5, 3] && buffer[2] == 3)
+    let copy = Buffer<Double>(count: 3)
+    copy.copy(from: buffer)
+    buffer[0] = 9
+    #expect(copy.array == [1, 5, 3])
+    #expect(Array(copy.readOnly) == [1, 5, 3])
+  }
+
+  @Test("an index outside is a programmer's mistake")
+  func outside() async {
+    await #expect(processExitsWith: .failure) {
+      let buffer = Buffer<Float>(count: 3)
+      buffer[3] = 1
+    }
+    await #expect(processExitsWith: .failure) { Buffer<Float>(count: 3).copy(from: Buffer(count: 4)) }
+  }
+
+  @Test("a parameter without extents is one number")
+  func parameter() {
+    let scalar = Parameter(name: "layer.sA", shape: [], group: .quantizers)
+    scalar.scalar = 2
+    #expect(scalar.count == 1 && scalar.value.array == [2])
+    let tensor = Parameter(name: "layer.weight", shape: [2, 3, 3, 4], group: .weights)
+    #expect(tensor.count == 72 && tensor.gradient.count == 72 && tensor.frozen == nil)
+  }
+}
