@@ -16,6 +16,7 @@ struct Spqat: ParsableCommand {
       ShowCommand.self,
       DiffCommand.self,
       EvaluateCommand.self,
+      TableCommand.self,
       BenchCommand.self,
       ReplayCommand.self,
     ])

@@ -1,0 +1,69 @@
+import Foundation
+public import Results
+import Storage
+
+/// Why there is nothing to report, in one line: path, what is wrong, what helps.
+public struct ReportingError: Error, Equatable, Sendable, CustomStringConvertible {
+  public let description: String
+
+  public init(_ description: String) { self.description = description }
+}
+
+/// The runs of one experiment, read from its folder of results.
+public struct RunCollection: Sendable {
+  /// Without their tensors, in the order of their files.
+  public var runs: [RunRecord]
+  /// A line for each file that is not among them, and why.
+  public var problems: [String]
+  /// The experiment's name: that of its folder.
+  public var name: String
+  /// The folder as given, without a slash at the end.
+  public var folder: String
+
+  /// Reads `PATH/runs/*.h5`, or `PATH/*.h5` where there is no folder `runs`.
+  ///
+  /// Files of other programs and damaged ones are left out and named in `problems`; of runs that were trained by several
+  /// versions of the algorithm, those of the latest are kept.
+  /// - Throws: where there is no such folder, or not one usable run in it.
+  public static func load(_ path: String) throws(ReportingError) -> RunCollection {
+    var folder = path
+    while folder.count > 1, folder.hasSuffix("/") { folder.removeLast() }
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) else {
+      throw ReportingError("\(folder): no such folder; give a folder of results such as results/table2")
+    }
+    guard isFolder.boolValue else {
+      throw ReportingError("\(folder): is a file; give the folder of results that it lies in, such as results/table2")
+    }
+    let runsFolder = FileManager.default.fileExists(atPath: folder + "/runs") ? folder + "/runs" : folder
+    let names: [String]
+    do {
+      names = try FileManager.default.contentsOfDirectory(atPath: runsFolder)
+    } catch {
+      throw ReportingError("\(runsFolder): cannot be read; check its permissions")
+    }
+    var runs: [RunRecord] = []
+    var problems: [String] = []
+    for name in names.filter({ $0.hasSuffix(".h5") && !$0.hasPrefix(".") }).sorted() {
+      do throws(StorageError) {
+        runs.append(try RunFile.read("\(runsFolder)/\(name)", includingTensors: false))
+      } catch {
+        problems.append("\(error)")
+      }
+    }
+    let latest = runs.map(\.provenance.algorithmVersion).max() ?? 0
+    for run in runs where run.provenance.algorithmVersion < latest {
+      problems.append(
+        "\(runsFolder)/\(run.id).h5: made by version \(run.provenance.algorithmVersion) of the algorithm, others by "
+          + "\(latest): left out; run the sweep again to replace it")
+    }
+    runs.removeAll { $0.provenance.algorithmVersion < latest }
+    guard !runs.isEmpty else {
+      let others = problems.isEmpty ? "" : " (\(problems.count) file(s) cannot be used: \(problems[0]))"
+      throw ReportingError(
+        "\(runsFolder): no runs here\(others); train some with 'spqat sweep', or give another folder")
+    }
+    let name = URL(fileURLWithPath: folder).standardizedFileURL.lastPathComponent
+    return RunCollection(runs: runs, problems: problems, name: name, folder: folder)
+  }
+}

@@ -1,0 +1,94 @@
+import Results
+
+/// What the finished runs of a setting amount to, beside those of its baseline.
+struct SettingSummary {
+  let setting: Setting
+  /// Percent at the last epoch, a value a seed.
+  let topOne: Summary?
+  /// Percent; chosen on test data, so beside the result and never instead of it.
+  let bestTopOne: Summary?
+  /// Percent.
+  let weightUpdatesEliminated: Summary?
+  /// Percent.
+  let backwardFLOPsEliminated: Summary?
+  /// The baseline's setting; nil where it is missing, or this is it, or nothing can be compared (full precision).
+  let baseline: Setting?
+  /// Points of top-1: this setting's less the baseline's, a value for each seed that both have finished.
+  let difference: Summary?
+  let backward: Seconds
+  let training: Seconds
+  let published: String
+
+  /// Wall-clock seconds of a run.
+  enum Seconds {
+    /// - Parameters:
+    ///   - mean: of the setting's runs.
+    ///   - ratio: this over the baseline's run of the same seed, a value a seed; nil without a baseline.
+    case measured(mean: Double, ratio: Summary?)
+    case notMeasured
+  }
+
+  /// - Parameter baseline: nil where the setting is compared with nothing.
+  init(_ setting: Setting, baseline: Setting?) {
+    self.setting = setting
+    self.baseline = baseline
+    let finished = setting.finished
+    func percent(_ value: (RunOutcome) -> Double?) -> Summary? {
+      Summary(finished.compactMap { value($0.outcome).map { $0 * 100 } })
+    }
+    topOne = percent(\.finalTopOne)
+    bestTopOne = percent(\.bestTopOne)
+    weightUpdatesEliminated = percent(\.weightUpdatesEliminated)
+    backwardFLOPsEliminated = percent(\.backwardFLOPsEliminated)
+    let pairs = baseline.map { Self.pairs(finished, $0.finished) } ?? []
+    difference = Summary(pairs.map { ($0.0.outcome.finalTopOne! - $0.1.outcome.finalTopOne!) * 100 })
+    backward = Self.seconds(finished, pairs, hasBaseline: baseline != nil, \.outcome.backwardSeconds)
+    training = Self.seconds(finished, pairs, hasBaseline: baseline != nil, \.trainingSeconds)
+    published = PublishedClaims.cell(for: setting)
+  }
+
+  /// Finished runs of the same seed.
+  static func pairs(_ runs: [RunRecord], _ others: [RunRecord]) -> [(RunRecord, RunRecord)] {
+    runs.compactMap { run in
+      others.first { $0.provenance.seed == run.provenance.seed }.map { (run, $0) }
+    }
+  }
+
+  /// Seconds mean something only where every run had the machine to itself, and ratios only on the same machine.
+  private static func seconds(
+    _ runs: [RunRecord], _ pairs: [(RunRecord, RunRecord)], hasBaseline: Bool, _ value: (RunRecord) -> Double
+  ) -> Seconds {
+    let involved = runs + pairs.map(\.1)
+    let means = runs.map(value)
+    guard !runs.isEmpty, involved.allSatisfy(\.provenance.isExclusive), means.allSatisfy({ $0 > 0 }),
+      !hasBaseline || (!pairs.isEmpty && Set(involved.map(Machine.init)).count == 1),
+      pairs.allSatisfy({ value($0.1) > 0 })
+    else { return .notMeasured }
+    return .measured(
+      mean: means.reduce(0, +) / Double(means.count), ratio: Summary(pairs.map { value($0.0) / value($0.1) }))
+  }
+
+  private struct Machine: Hashable {
+    let cpuModel: String
+    let instructionSet: String
+    let threads: Int
+    let name: String
+
+    init(_ run: RunRecord) {
+      cpuModel = run.provenance.cpuModel
+      instructionSet = run.provenance.instructionSet
+      threads = run.provenance.threads
+      name = run.provenance.machineName
+    }
+  }
+
+  /// A summary of each setting, compared with the full QAT of the same family.
+  static func summaries(of runs: [RunRecord]) -> [SettingSummary] {
+    let settings = Setting.settings(of: runs)
+    let baselines = Dictionary(
+      settings.filter { $0.kind == .fullQAT }.map { ($0.family, $0) }, uniquingKeysWith: { first, _ in first })
+    return settings.map { setting in
+      SettingSummary(setting, baseline: setting.kind == .freeze ? baselines[setting.family] : nil)
+    }
+  }
+}
