@@ -176,15 +176,10 @@ public struct KernelBenchmark: Sendable {
     }
     for fromLevels in [false, true] {
       func weightGradient(_ operation: ConvolutionOperator, _ data: OperandSet, sparse: Bool) {
-        if fromLevels {
-          operation.backwardWeight(
-            levels: data.levels, outputGradient: data.outputGradient, weightGradient: data.weightGradient, scale: 1,
-            images: operation.shape.batch, sparse: sparse)
-        } else {
-          operation.backwardWeight(
-            input: data.input, outputGradient: data.outputGradient, weightGradient: data.weightGradient, scale: 1,
-            images: operation.shape.batch, sparse: sparse)
-        }
+        operation.backward(
+          outputGradient: .buffer(data.outputGradient), weights: data.weights, inputGradient: nil,
+          input: fromLevels ? .levels(data.levels) : .floats(data.input), weightGradient: data.weightGradient, scale: 1,
+          images: operation.shape.batch, sparse: sparse)
       }
       let source = fromLevels ? "levels" : "floats"
       let denseTime = add("weight gradient, \(source)", result: reference.weightGradient) {

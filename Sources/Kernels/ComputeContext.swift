@@ -31,6 +31,9 @@ public final class ComputeContext {
   private(set) var scratch: [Buffer<UInt8>]
   private(set) var partials = Buffer<Float>(count: 0)
   let partialSums: Buffer<Double>
+  /// Per thread: a piece of a convolution's output gradient, and the weight gradient from it.
+  private(set) var pieces: [Buffer<Float>]
+  private(set) var pieceSums: [Buffer<Float>]
 
   /// Seconds by part since the last `resetSeconds()`.
   public private(set) var seconds = [Double](repeating: 0, count: StepPart.allCases.count)
@@ -51,6 +54,8 @@ public final class ComputeContext {
     quantization = sq_quantization_kernels_for(instructionSet.code).pointee
     pooling = sq_pooling_kernels_for(instructionSet.code).pointee
     scratch = (0..<threads).map { _ in Buffer(count: 0) }
+    pieces = (0..<threads).map { _ in Buffer(count: 0) }
+    pieceSums = (0..<threads).map { _ in Buffer(count: 0) }
     partialSums = Buffer(count: Self.maximumSlices * 2 * Self.maximumChannels)
   }
 
@@ -69,6 +74,14 @@ public final class ComputeContext {
   func reservePartials(count: Int) {
     if partials.count < count { partials = Buffer(count: count) }
   }
+
+  func reservePieces(gradient: Int, weights: Int) {
+    if pieces[0].count < gradient { pieces = pieces.map { _ in Buffer(count: gradient) } }
+    if pieceSums[0].count < weights { pieceSums = pieceSums.map { _ in Buffer(count: weights) } }
+  }
+
+  /// Adds seconds that were measured elsewhere.
+  public func add(_ elapsed: Double, to part: StepPart) { seconds[part.rawValue] += elapsed }
 
   /// Runs `body` and adds its wall time to `part`; returns the seconds it took.
   @discardableResult

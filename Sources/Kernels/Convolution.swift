@@ -60,9 +60,12 @@ public final class ConvolutionOperator {
   private var packedInteger = Buffer<UInt8>(count: 0)
   private var sparseIndex = Buffer<UInt8>(count: 0)
   private let weightGradientSlices: Int
+  private let imagesPerPiece: Int
 
   /// Partial weight gradients may take at most this many floats together; big layers are cut into fewer slices.
-  private static let partialBudget = 8 << 20
+  private static let partialBudget = 16 << 20
+  /// Floats of output gradient that are worked on at a time: a quarter of a core's second-level cache or less.
+  private static let pieceBudget = 64 << 10
 
   public init(shape: ConvolutionShape, context: ComputeContext) {
     precondition(shape.outputChannels <= ComputeContext.maximumChannels, "too many channels")
@@ -79,18 +82,22 @@ public final class ConvolutionOperator {
         context.sparseGradient.scratch_bytes($0))
     }
     context.reserveScratch(bytes: scratch)
+    imagesPerPiece = max(1, Self.pieceBudget / (shape.outputCount / shape.batch))
     context.reservePartials(count: weightGradientSlices * shape.weightCount)
+    context.reservePieces(
+      gradient: min(imagesPerPiece, shape.batch) * (shape.outputCount / shape.batch), weights: shape.weightCount)
   }
 
   private func overImages(
-    _ images: Int, slices: Int? = nil, _ body: (_ slice: Int, _ range: Range<Int>, _ scratch: UnsafeMutableRawPointer) -> Void
+    _ images: Int, slices: Int? = nil,
+    _ body: (_ slice: Int, _ range: Range<Int>, _ scratch: UnsafeMutableRawPointer, _ worker: Int) -> Void
   ) {
     precondition(images >= 1 && images <= shape.batch)
     let slices = min(slices ?? ComputeContext.maximumSlices, ComputeContext.slices(of: images))
     context.pool.run(slices) { slice, worker in
       body(
         slice, ComputeContext.slice(slice, of: slices, count: images),
-        UnsafeMutableRawPointer(context.scratch[worker].pointer))
+        UnsafeMutableRawPointer(context.scratch[worker].pointer), worker)
     }
   }
 
@@ -107,7 +114,7 @@ public final class ConvolutionOperator {
   ) {
     precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
     sums?.prepare(channels: shape.outputChannels, slices: ComputeContext.slices(of: images))
-    overImages(images) { slice, range, scratch in
+    overImages(images) { slice, range, scratch, _ in
       withUnsafePointer(to: c) {
         context.convolution.forward(
           $0, input.pointer, packedForward.pointer, bias?.pointer, output.pointer, sums?.slice(slice),
@@ -140,7 +147,7 @@ public final class ConvolutionOperator {
   ) {
     precondition(levels.count >= shape.inputCount && output.count >= shape.outputCount)
     sums?.prepare(channels: shape.outputChannels, slices: ComputeContext.slices(of: images))
-    overImages(images) { slice, range, scratch in
+    overImages(images) { slice, range, scratch, _ in
       withUnsafePointer(to: c) {
         context.integerConvolution.forward(
           $0, levels.pointer, packedInteger.pointer, Int32(maximumInput), Int32(maximumWeight), scale, bias?.pointer,
@@ -151,17 +158,149 @@ public final class ConvolutionOperator {
 
   // MARK: Backward
 
+  /// What the weight gradient is formed from: the layer's input as floats, or as quantization levels.
+  public enum Input {
+    case floats(Buffer<Float>)
+    case levels(Buffer<UInt8>)
+  }
+
+  /// Seconds that the parts of a backward pass took.
+  public struct BackwardSeconds {
+    public var normalization = 0.0
+    public var inputGradient = 0.0
+    public var weightGradient = 0.0
+  }
+
+  /// The gradients of the input (where `inputGradient` is given) and of the weights, times `scale`.
+  ///
+  /// The batch is worked through in pieces whose output gradient stays in the cache between the uses of it.
+  /// - Parameters:
+  ///   - weights: as `inputGradient` needs them.
+  ///   - scale: of the weight gradient; one level's value where the input is given as levels.
+  ///   - sparse: only the gradients of the weights last indexed, the others are set to 0.
+  @discardableResult
+  public func backward(
+    outputGradient: OutputGradient, weights: Buffer<Float>, inputGradient: Buffer<Float>?, input: Input,
+    weightGradient: Buffer<Float>, scale: Float, images: Int, sparse: Bool
+  ) -> BackwardSeconds {
+    precondition(weights.count == shape.weightCount && weightGradient.count == shape.weightCount)
+    precondition((inputGradient?.count ?? shape.inputCount) >= shape.inputCount)
+    let start = ComputeContext.now()
+    if inputGradient != nil {
+      withUnsafePointer(to: c) { context.convolution.backward_input_pack($0, weights.pointer, packedBackward.pointer) }
+    }
+    let slices = min(weightGradientSlices, ComputeContext.slices(of: images))
+    let count = shape.weightCount
+    let seconds = context.partialSums.pointer
+    for index in 0..<3 * slices { seconds[index] = 0 }
+    overImages(images, slices: slices) { slice, range, scratch, worker in
+      let partial = context.partials.pointer + slice * count
+      let pieceSum = context.pieceSums[worker].pointer
+      var first = range.lowerBound
+      while first < range.upperBound {
+        let piece = first..<min(first + imagesPerPiece, range.upperBound)
+        let begin = ComputeContext.now()
+        let gradient = pieceGradient(outputGradient, piece, worker)
+        let affine = ComputeContext.now()
+        if let inputGradient {
+          withUnsafePointer(to: c) {
+            context.convolution.backward_input(
+              $0, gradient, packedBackward.pointer, inputGradient.pointer, Int32(first), Int32(piece.count), scratch)
+          }
+        }
+        let middle = ComputeContext.now()
+        if piece.lowerBound == range.lowerBound {
+          backwardWeight(input, gradient, piece, sparse, into: partial, scratch)
+        } else {
+          backwardWeight(input, gradient, piece, sparse, into: pieceSum, scratch)
+          for index in 0..<count { partial[index] += pieceSum[index] }
+        }
+        let end = ComputeContext.now()
+        seconds[3 * slice] += affine - begin
+        seconds[3 * slice + 1] += middle - affine
+        seconds[3 * slice + 2] += end - middle
+        first = piece.upperBound
+      }
+    }
+    var parts = (0.0, 0.0, 0.0)
+    for slice in 0..<slices {
+      parts.0 += seconds[3 * slice]
+      parts.1 += seconds[3 * slice + 1]
+      parts.2 += seconds[3 * slice + 2]
+    }
+    addPartials(slices: slices, into: weightGradient, scale: scale)
+    // The threads' time by part, in proportion to the whole's wall time.
+    let share = (ComputeContext.now() - start) / max(parts.0 + parts.1 + parts.2, .leastNormalMagnitude)
+    return BackwardSeconds(
+      normalization: parts.0 * share, inputGradient: parts.1 * share, weightGradient: parts.2 * share)
+  }
+
+  /// The gradient of the input alone.
   public func backwardInput(
     weights: Buffer<Float>, outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int
   ) {
     precondition(weights.count == shape.weightCount)
     precondition(outputGradient.count >= shape.outputCount && inputGradient.count >= shape.inputCount)
     withUnsafePointer(to: c) { context.convolution.backward_input_pack($0, weights.pointer, packedBackward.pointer) }
-    overImages(images) { _, range, scratch in
+    overImages(images) { _, range, scratch, _ in
       withUnsafePointer(to: c) {
         context.convolution.backward_input(
           $0, outputGradient.pointer, packedBackward.pointer, inputGradient.pointer, Int32(range.lowerBound),
           Int32(range.count), scratch)
+      }
+    }
+  }
+
+  /// A pointer that the images of `piece` can be found at by their place in the batch.
+  private func pieceGradient(
+    _ gradient: OutputGradient, _ piece: Range<Int>, _ worker: Int
+  ) -> UnsafeMutablePointer<Float> {
+    switch gradient {
+    case .buffer(let buffer):
+      precondition(buffer.count >= shape.outputCount)
+      return buffer.pointer
+    case .batchNorm(let x, let y, let a, let b, let d):
+      let rows = shape.outputHeight * shape.outputWidth
+      let target = context.pieces[worker].pointer - piece.lowerBound * rows * shape.outputChannels
+      context.normalization.channel_affine(
+        x.pointer, y.pointer, a.pointer, b.pointer, d.pointer, target, Int32(shape.outputChannels),
+        Int64(piece.lowerBound * rows), Int64(piece.count * rows))
+      return target
+    }
+  }
+
+  private func backwardWeight(
+    _ input: Input, _ gradient: UnsafeMutablePointer<Float>, _ images: Range<Int>, _ sparse: Bool,
+    into result: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
+  ) {
+    let first = Int32(images.lowerBound)
+    let count = Int32(images.count)
+    withUnsafePointer(to: c) { c in
+      switch (input, sparse) {
+      case (.floats(let input), false):
+        context.convolution.backward_weight(c, input.pointer, gradient, result, first, count, scratch)
+      case (.levels(let input), false):
+        context.convolution.backward_weight_u8(c, input.pointer, gradient, result, first, count, scratch)
+      case (.floats(let input), true):
+        context.sparseGradient.backward_weight(
+          c, input.pointer, gradient, sparseIndex.pointer, result, first, count, scratch)
+      case (.levels(let input), true):
+        context.sparseGradient.backward_weight_u8(
+          c, input.pointer, gradient, sparseIndex.pointer, result, first, count, scratch)
+      }
+    }
+  }
+
+  private func addPartials(slices: Int, into result: Buffer<Float>, scale: Float) {
+    let count = shape.weightCount
+    let partials = context.partials.pointer
+    let total = result.pointer
+    let tasks = count < 1 << 14 ? 1 : 8
+    context.pool.run(tasks) { task, _ in
+      for index in ComputeContext.slice(task, of: tasks, count: count) {
+        var sum = partials[index]
+        for slice in 1..<max(slices, 1) { sum += partials[slice * count + index] }
+        total[index] = sum * scale
       }
     }
   }
@@ -175,69 +314,13 @@ public final class ConvolutionOperator {
       context.sparseGradient.index_build($0, frozen.pointer, sparseIndex.pointer)
     }
   }
+}
 
-  /// The gradient of the weights times `scale`, from a float input. `sparse`: only of the weights last indexed, the
-  /// others get 0.
-  public func backwardWeight(
-    input: Buffer<Float>, outputGradient: Buffer<Float>, weightGradient: Buffer<Float>, scale: Float, images: Int,
-    sparse: Bool
-  ) {
-    precondition(input.count >= shape.inputCount)
-    backwardWeight(outputGradient, weightGradient, scale, images) { range, partial, scratch in
-      withUnsafePointer(to: c) {
-        if sparse {
-          context.sparseGradient.backward_weight(
-            $0, input.pointer, outputGradient.pointer, sparseIndex.pointer, partial, Int32(range.lowerBound),
-            Int32(range.count), scratch)
-        } else {
-          context.convolution.backward_weight(
-            $0, input.pointer, outputGradient.pointer, partial, Int32(range.lowerBound), Int32(range.count), scratch)
-        }
-      }
-    }
-  }
-
-  /// The same from quantization levels; `scale` includes one level's value.
-  public func backwardWeight(
-    levels: Buffer<UInt8>, outputGradient: Buffer<Float>, weightGradient: Buffer<Float>, scale: Float, images: Int,
-    sparse: Bool
-  ) {
-    precondition(levels.count >= shape.inputCount)
-    backwardWeight(outputGradient, weightGradient, scale, images) { range, partial, scratch in
-      withUnsafePointer(to: c) {
-        if sparse {
-          context.sparseGradient.backward_weight_u8(
-            $0, levels.pointer, outputGradient.pointer, sparseIndex.pointer, partial, Int32(range.lowerBound),
-            Int32(range.count), scratch)
-        } else {
-          context.convolution.backward_weight_u8(
-            $0, levels.pointer, outputGradient.pointer, partial, Int32(range.lowerBound), Int32(range.count), scratch)
-        }
-      }
-    }
-  }
-
-  private func backwardWeight(
-    _ outputGradient: Buffer<Float>, _ weightGradient: Buffer<Float>, _ scale: Float, _ images: Int,
-    _ compute: (Range<Int>, UnsafeMutablePointer<Float>, UnsafeMutableRawPointer) -> Void
-  ) {
-    precondition(outputGradient.count >= shape.outputCount && weightGradient.count == shape.weightCount)
-    let count = shape.weightCount
-    let slices = min(weightGradientSlices, ComputeContext.slices(of: images))
-    let partials = context.partials.pointer
-    overImages(images, slices: slices) { slice, range, scratch in
-      compute(range, partials + slice * count, scratch)
-    }
-    let total = weightGradient.pointer
-    context.pool.run(count < 1 << 14 ? 1 : 8) { task, _ in
-      let range = ComputeContext.slice(task, of: count < 1 << 14 ? 1 : 8, count: count)
-      for index in range {
-        var sum = partials[index]
-        for slice in 1..<max(slices, 1) { sum += partials[slice * count + index] }
-        total[index] = sum * scale
-      }
-    }
-  }
+/// The gradient of a convolution's output.
+public enum OutputGradient {
+  case buffer(Buffer<Float>)
+  /// Batch norm's second backward pass, a[c]·x + b[c]·y + d[c], computed where it is used.
+  case batchNorm(x: Buffer<Float>, y: Buffer<Float>, a: Buffer<Float>, b: Buffer<Float>, d: Buffer<Float>)
 }
 
 /// Per-slice sums of a tensor's channels, added up in the slices' order.

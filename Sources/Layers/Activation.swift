@@ -13,9 +13,11 @@ public final class Activation {
   public private(set) var copies: [QuantizedCopy] = []
   /// One for each float use that sends a gradient, known after the backward pass was planned.
   package var gradients: [GradientSlot] = []
+  /// Whether the producer computes batch norm's second backward pass itself, piece by piece.
+  package var takesDeferredGradient = false
+  package var deferredGradient: DeferredGradient?
   /// Σ and Σ² per channel, where the producer forms them on the way.
   package var sums: ChannelSums?
-  /// Whether the values are used after the forward pass (else they are kept only for the copies' sake).
   private let capacity: Int
 
   public final class QuantizedCopy {
@@ -100,6 +102,31 @@ public final class Activation {
     let kept = slots.removeFirst()
     slots.forEach(planner.release)
     return kept
+  }
+}
+
+/// Batch norm's second backward pass, left to the convolution before it, which needs the result in pieces.
+package final class DeferredGradient {
+  private let slot: GradientSlot
+  /// False where a residual goes on using the slot's memory.
+  private let isOwned: Bool
+  private let values: Buffer<Float>
+  private let factors: (a: Buffer<Float>, b: Buffer<Float>, d: Buffer<Float>)
+
+  init(
+    slot: GradientSlot, isOwned: Bool, values: Buffer<Float>,
+    factors: (a: Buffer<Float>, b: Buffer<Float>, d: Buffer<Float>)
+  ) {
+    self.slot = slot
+    self.isOwned = isOwned
+    self.values = values
+    self.factors = factors
+  }
+
+  var value: OutputGradient { .batchNorm(x: slot.buffer, y: values, a: factors.a, b: factors.b, d: factors.d) }
+
+  func release(to planner: GradientPlanner) {
+    if isOwned { planner.release(slot) }
   }
 }
 

@@ -104,8 +104,11 @@ public final class BatchNormalization: Layer {
   public func planBackward(_ planner: GradientPlanner) {
     let pre = output.planCollection(planner)
     preGradient = pre
-    if let residual {
-      residual.gradients.append(pre)
+    residual?.gradients.append(pre)
+    if input.takesDeferredGradient {
+      input.deferredGradient = DeferredGradient(
+        slot: pre, isOwned: residual == nil, values: input.values!, factors: factors)
+    } else if residual != nil {
       let gradient = planner.acquire(count: input.count)
       inputGradient = gradient
       input.gradients.append(gradient)
@@ -134,8 +137,9 @@ public final class BatchNormalization: Layer {
         factors.b[channel] = Float(-a * inverse * weightGradient / count)
         factors.d[channel] = Float(a * (inverse * mean * weightGradient - sum) / count)
       }
+      guard let inputGradient else { return }
       pass.context.channelAffine(
-        x: pre, y: input.values!, a: factors.a, b: factors.b, d: factors.d, output: inputGradient!.buffer,
+        x: pre, y: input.values!, a: factors.a, b: factors.b, d: factors.d, output: inputGradient.buffer,
         channels: channels, images: pass.images, rowsPerImage: input.rowsPerImage)
     }
   }

@@ -61,6 +61,7 @@ public final class Convolution: Layer {
     output = Activation(
       batch: shape.batch, height: shape.outputHeight, width: shape.outputWidth, channels: shape.outputChannels)
     output.requireValues()
+    output.takesDeferredGradient = !hasBias
     output.sums = ChannelSums(channels: shape.outputChannels)
     weight = Parameter(
       name: "\(name).weight",
@@ -147,45 +148,42 @@ public final class Convolution: Layer {
   }
 
   public func planBackward(_ planner: GradientPlanner) {
-    precondition(output.gradients.count == 1, "a convolution's output is used once, by batch norm or the loss")
+    precondition(
+      output.gradients.count == 1 || output.deferredGradient != nil,
+      "a convolution's output is used once, by batch norm or the loss")
     if needsInputGradient {
       let slot = planner.acquire(count: shape.inputCount)
       inputGradient = slot
       if let copy { copy.gradient = slot } else { input.gradients.append(slot) }
     }
     output.gradients.forEach(planner.release)
+    output.deferredGradient?.release(to: planner)
   }
 
   public func backward(_ pass: BackwardPass) {
     let context = pass.context
-    let outputGradient = output.gradients[0].buffer
-    if let inputGradient {
-      inputGradientSeconds += context.measure(.inputGradient) {
-        operation.backwardInput(
-          weights: quantizedWeight, outputGradient: outputGradient, inputGradient: inputGradient.buffer,
-          images: pass.images)
-      }
+    let sparse = usesSparseGradient
+    if sparse, let freezing, indexedCount != freezing.frozenCount {
+      context.measure(.weightGradient) { operation.index(frozen: freezing.frozen) }
+      indexedCount = freezing.frozenCount
     }
-    weightGradientSeconds += context.measure(.weightGradient) {
-      let sparse = usesSparseGradient
-      if sparse, let freezing, indexedCount != freezing.frozenCount {
-        operation.index(frozen: freezing.frozen)
-        indexedCount = freezing.frozenCount
-      }
-      if let copy {
-        operation.backwardWeight(
-          levels: copy.levels, outputGradient: outputGradient, weightGradient: weight.gradient,
-          scale: copy.quantizer.step, images: pass.images, sparse: sparse)
-      } else {
-        operation.backwardWeight(
-          input: input.values!, outputGradient: outputGradient, weightGradient: weight.gradient, scale: 1,
-          images: pass.images, sparse: sparse)
-      }
-    }
+    let outputGradient = output.deferredGradient?.value ?? .buffer(output.gradients[0].buffer)
+    let seconds = operation.backward(
+      outputGradient: outputGradient, weights: quantizedWeight, inputGradient: inputGradient?.buffer,
+      input: copy.map { .levels($0.levels) } ?? .floats(input.values!), weightGradient: weight.gradient,
+      scale: copy?.quantizer.step ?? 1, images: pass.images, sparse: sparse)
+    context.add(seconds.normalization, to: .normalizationAndQuantization)
+    context.add(seconds.inputGradient, to: .inputGradient)
+    context.add(seconds.weightGradient, to: .weightGradient)
+    inputGradientSeconds += seconds.inputGradient
+    weightGradientSeconds += seconds.weightGradient
     if let bias {
+      guard case .buffer(let gradient) = outputGradient else {
+        preconditionFailure("a layer with a bias has no batch norm behind it")
+      }
       let sums = output.sums!
       context.channelStatistics(
-        outputGradient, channels: shape.outputChannels, images: pass.images, rowsPerImage: output.rowsPerImage,
+        gradient, channels: shape.outputChannels, images: pass.images, rowsPerImage: output.rowsPerImage,
         sums: sums)
       for channel in 0..<shape.outputChannels { bias.gradient[channel] = Float(sums[channel].0) }
     }
