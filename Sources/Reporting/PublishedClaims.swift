@@ -2,7 +2,7 @@ import Results
 
 /// What the papers' abstracts claim, by version. No cell of their tables is at hand, so none is repeated here.
 enum PublishedClaims {
-  struct Claim {
+  struct Claim: Codable, Equatable {
     let source: String
     /// "spqat" is the recipe of the first paper, "lts" of its successor.
     let recipe: String

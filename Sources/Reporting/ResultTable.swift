@@ -323,7 +323,7 @@ public struct ResultTable: Sendable {
       rows.map { row in
         let configuration = row.setting.configuration
         var parts: [String] = []
-        if !varied.contains("freezing.threshold"), let schedule = configuration["freezing.schedule"] {
+        if !varied.contains("freezing.threshold"), let schedule = configuration["freezing.threshold"] {
           parts.append("threshold \(schedule)")
         }
         if !varied.contains("freezing.start"), let start = configuration["freezing.startStep"] {

@@ -67,3 +67,26 @@ public struct RunCollection: Sendable {
     return RunCollection(runs: runs, problems: problems, name: name, folder: folder)
   }
 }
+
+extension RunCollection {
+  /// Whether some setting could be compared with this baseline.
+  public func has(_ baseline: Baseline) -> Bool {
+    switch baseline {
+    case .fullQAT: runs.contains { $0.kind == .fullQAT }
+    case .fullPrecision: runs.contains { $0.kind == .fullPrecision }
+    case .axes(let values): Setting.settings(of: runs).contains { $0.kind == .freeze && $0.has(values) }
+    }
+  }
+
+  /// The baselines that there are, for messages.
+  public var baselines: String {
+    var names: [String] = []
+    if has(.fullQAT) { names.append("fullQAT") }
+    if has(.fullPrecision) { names.append("fullPrecision") }
+    let axes = Setting.settings(of: runs).filter { $0.kind == .freeze && !$0.axes.isEmpty }.map { setting in
+      setting.axes.map { "\($0.name)=\($0.value)" }.joined(separator: ",")
+    }
+    for name in axes where !names.contains(name) { names.append(name) }
+    return names.isEmpty ? "none" : names.joined(separator: "; ")
+  }
+}

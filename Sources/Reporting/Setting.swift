@@ -46,6 +46,13 @@ struct Setting {
 
   func axis(_ name: String) -> String? { axes.first { $0.name == name }?.value }
 
+  /// Whether all of these axes have these values; an axis may be named by its last part ("threshold").
+  func has(_ values: [AxisValue]) -> Bool {
+    values.allSatisfy { wanted in
+      axes.contains { ($0.name == wanted.name || $0.name.hasSuffix("." + wanted.name)) && $0.value == wanted.value }
+    }
+  }
+
   private static func isOfMethod(_ key: String) -> Bool { key == "method" || key.hasPrefix("freezing") }
 
   /// Settings in the order of tables: full precision first, more bits before fewer, the baseline before what is compared
@@ -87,25 +94,19 @@ struct Setting {
 }
 
 extension RunRecord {
-  /// The canonical configuration by key: "key=value" lines, or JSON with its keys joined by dots.
+  /// The canonical configuration, its keys joined by dots.
   var flatConfiguration: [String: String] {
-    if let object = try? JSONSerialization.jsonObject(with: Data(configuration.utf8)) as? [String: Any] {
-      var flat: [String: String] = [:]
-      func add(_ value: Any, _ path: String) {
-        switch value {
-        case let object as [String: Any]:
-          for (key, value) in object { add(value, path.isEmpty ? key : "\(path).\(key)") }
-        default: flat[path] = "\(value)"
-        }
-      }
-      add(object, "")
-      return flat
-    }
+    guard let object = try? JSONSerialization.jsonObject(with: Data(configuration.utf8)) else { return [:] }
     var flat: [String: String] = [:]
-    for line in configuration.split(separator: "\n") {
-      guard let split = line.firstIndex(of: "=") else { continue }
-      flat[String(line[..<split])] = String(line[line.index(after: split)...])
+    func add(_ value: Any, _ path: String) {
+      switch value {
+      case let object as [String: Any]:
+        for (key, value) in object { add(value, path.isEmpty ? key : "\(path).\(key)") }
+      case let values as [Any]: flat[path] = values.map { "\($0)" }.joined(separator: ", ")
+      default: flat[path] = "\(value)"
+      }
     }
+    add(object, "")
     return flat
   }
 

@@ -1,4 +1,4 @@
-import Results
+public import Results
 
 /// What the finished runs of a setting amount to, beside those of its baseline.
 struct SettingSummary {
@@ -40,17 +40,21 @@ struct SettingSummary {
     bestTopOne = percent(\.bestTopOne)
     weightUpdatesEliminated = percent(\.weightUpdatesEliminated)
     backwardFLOPsEliminated = percent(\.backwardFLOPsEliminated)
-    let pairs = baseline.map { Self.pairs(finished, $0.finished) } ?? []
+    let pairs = baseline.map { Self.pairs(finished, $0) } ?? []
     difference = Summary(pairs.map { ($0.0.outcome.finalTopOne! - $0.1.outcome.finalTopOne!) * 100 })
     backward = Self.seconds(finished, pairs, hasBaseline: baseline != nil, \.outcome.backwardSeconds)
     training = Self.seconds(finished, pairs, hasBaseline: baseline != nil, \.trainingSeconds)
     published = PublishedClaims.cell(for: setting)
   }
 
-  /// Finished runs of the same seed.
-  static func pairs(_ runs: [RunRecord], _ others: [RunRecord]) -> [(RunRecord, RunRecord)] {
+  /// Finished runs and what they are compared with: the run of the same seed, or the full-precision run that they started
+  /// from, of which there is one for all seeds.
+  static func pairs(_ runs: [RunRecord], _ baseline: Setting) -> [(RunRecord, RunRecord)] {
     runs.compactMap { run in
-      others.first { $0.provenance.seed == run.provenance.seed }.map { (run, $0) }
+      baseline.finished.first { other in
+        baseline.kind == .fullPrecision
+          ? other.id == run.provenance.parentRunID : other.provenance.seed == run.provenance.seed
+      }.map { (run, $0) }
     }
   }
 
@@ -82,13 +86,56 @@ struct SettingSummary {
     }
   }
 
-  /// A summary of each setting, compared with the full QAT of the same family.
-  static func summaries(of runs: [RunRecord]) -> [SettingSummary] {
+  /// A summary of each setting, compared with the baseline of the same family.
+  static func summaries(of runs: [RunRecord], baseline: Baseline = .fullQAT) -> [SettingSummary] {
     let settings = Setting.settings(of: runs)
-    let baselines = Dictionary(
-      settings.filter { $0.kind == .fullQAT }.map { ($0.family, $0) }, uniquingKeysWith: { first, _ in first })
     return settings.map { setting in
-      SettingSummary(setting, baseline: setting.kind == .freeze ? baselines[setting.family] : nil)
+      let other = settings.first { baseline.isBaseline($0, of: setting) }
+      let isCompared = setting.kind != .fullPrecision && other.map { !baseline.isBaseline(setting, of: $0) } ?? false
+      return SettingSummary(setting, baseline: isCompared ? other : nil)
+    }
+  }
+}
+
+/// What settings are compared with.
+public enum Baseline: Equatable, Sendable, CustomStringConvertible {
+  /// The full QAT with the same bits and training.
+  case fullQAT
+  /// The network that training started from.
+  case fullPrecision
+  /// The setting with these values on the sweep's axes.
+  case axes([AxisValue])
+
+  /// "fullQAT", "fullPrecision", or "threshold=0.1,start=20%"; nil for anything else.
+  public init?(_ text: String) {
+    switch text {
+    case "fullQAT": self = .fullQAT
+    case "fullPrecision": self = .fullPrecision
+    default:
+      let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+        part.split(separator: "=", maxSplits: 1).map(String.init)
+      }
+      guard parts.allSatisfy({ $0.count == 2 }) else { return nil }
+      self = .axes(parts.map { AxisValue(name: $0[0], value: $0[1]) })
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .fullQAT: "full QAT"
+    case .fullPrecision: "full precision"
+    case .axes(let values): values.map { "\($0.name)=\($0.value)" }.joined(separator: ",")
+    }
+  }
+
+  func isBaseline(_ candidate: Setting, of setting: Setting) -> Bool {
+    switch self {
+    case .fullQAT: candidate.kind == .fullQAT && candidate.family == setting.family
+    case .fullPrecision:
+      candidate.kind == .fullPrecision
+        && setting.runs.contains { run in candidate.runs.contains { $0.id == run.provenance.parentRunID } }
+    case .axes(let values):
+      candidate.kind == .freeze && candidate.family == setting.family && candidate.has(values)
     }
   }
 }

@@ -51,7 +51,7 @@ enum SyntheticRuns {
     configuration["parent"] = parent
     configuration["quantization.weightBits"] = "\(bits)"
     configuration["quantization.activationBits"] = "\(bits)"
-    configuration["freezing.schedule"] = Double(threshold) == nil ? threshold : "fixed(\(threshold))"
+    configuration["freezing.threshold"] = threshold
     configuration["freezing.startStep"] = axes.first { $0.name == "freezing.start" }?.value ?? "8"
     configuration["freezing.distanceEMA"] = "0.0"
     let variant = axes.reduce(into: 1) { $0 = ($0 &* 31 &+ $1.value.utf8.reduce(0) { $0 &* 31 &+ Int($1) }) & 0xFFFF }
@@ -108,7 +108,9 @@ enum SyntheticRuns {
     provenance.isExclusive = true
     var run = RunRecord(
       id: id, kind: kind, recipe: "spqat", bits: bits, label: label, axes: axes,
-      configuration: configuration.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)\n" }.joined(),
+      configuration: "{"
+        + configuration.sorted { $0.key < $1.key }.map { "\"\($0.key)\": \"\($0.value)\"" }.joined(separator: ", ")
+        + "}",
       provenance: provenance)
     run.layers = layers
     run.outcome.status = topOne == nil ? .diverged : .finished
