@@ -17,6 +17,8 @@ struct Spqat: ParsableCommand {
       DiffCommand.self,
       EvaluateCommand.self,
       TableCommand.self,
+      CompareCommand.self,
+      ExportCommand.self,
       BenchCommand.self,
       ReplayCommand.self,
     ])

@@ -1,0 +1,56 @@
+public import Foundation
+public import Results
+
+/// The safetensors format: the header's length as 8 little-endian bytes, the header (JSON: for each name dtype, shape and the
+/// range of its bytes in the data), and the data, row-major and little-endian.
+/// (https://huggingface.co/docs/safetensors, version 0.x: the only one.)
+public enum Safetensors {
+  /// - Parameters:
+  ///   - tensors: with different names, none of them "__metadata__".
+  ///   - metadata: facts beside the tensors.
+  public static func file(_ tensors: [NamedTensor], metadata: [String: String]) throws -> Data {
+    struct Entry: Encodable {
+      let dtype: String
+      let shape: [Int]
+      let data_offsets: [Int]
+    }
+    enum Value: Encodable {
+      case tensor(Entry)
+      case metadata([String: String])
+
+      func encode(to encoder: any Encoder) throws {
+        switch self {
+        case .tensor(let entry): try entry.encode(to: encoder)
+        case .metadata(let metadata): try metadata.encode(to: encoder)
+        }
+      }
+    }
+    var header: [String: Value] = metadata.isEmpty ? [:] : ["__metadata__": .metadata(metadata)]
+    var data = Data()
+    for tensor in tensors {
+      precondition(header[tensor.name] == nil, "tensors have different names")
+      let start = data.count
+      let dtype: String
+      switch tensor.elements {
+      case .float(let values):
+        dtype = "F32"
+        for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { data.append(contentsOf: $0) } }
+      case .uint8(let values):
+        dtype = "U8"
+        data.append(contentsOf: values)
+      case .int8(let values):
+        dtype = "I8"
+        data.append(contentsOf: values.map(UInt8.init(bitPattern:)))
+      }
+      header[tensor.name] = .tensor(Entry(dtype: dtype, shape: tensor.shape, data_offsets: [start, data.count]))
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    var json = try encoder.encode(header)
+    // Spaces at the end align the data to 8 bytes.
+    json.append(contentsOf: repeatElement(UInt8(ascii: " "), count: (8 - json.count % 8) % 8))
+    var file = Data()
+    withUnsafeBytes(of: UInt64(json.count).littleEndian) { file.append(contentsOf: $0) }
+    return file + json + data
+  }
+}
