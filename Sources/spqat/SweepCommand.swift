@@ -36,7 +36,7 @@ struct SweepCommand: ParsableCommand {
 
   func run() throws {
     let loaded = try options.load()
-    if dryRun { return printPlan(loaded, options: options, jobs: jobs) }
+    if dryRun { return printPlan(loaded, options: options) }
     try train(loaded, options: options, pace: pace, limit: limit, retryFailed: retryFailed, jobs: jobs)
   }
 }
@@ -65,7 +65,7 @@ struct RunCommand: ParsableCommand {
           "has \(chosen.count) runs; choose one with --only, for example --only '\(chosen[0].label)', or train all "
           + "of them with 'spqat sweep'")
     }
-    if dryRun { return printPlan(loaded, options: options, jobs: 1) }
+    if dryRun { return printPlan(loaded, options: options) }
     try train(loaded, options: options, pace: pace, limit: nil, retryFailed: retryFailed, jobs: 1)
   }
 }
@@ -115,7 +115,7 @@ struct WorkerCommand: ParsableCommand {
   }
 }
 
-private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions, jobs: Int) {
+private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions) {
   let estimate = loaded.estimate(threads: options.threads)
   let manifest = loaded.data.manifest
   let profile = loaded.experiment.profile.map { ", profile \($0)" } ?? ""
@@ -205,8 +205,8 @@ private func close(_ loaded: LoadedExperiment, _ summary: Sweep.Summary) throws 
     print("failed:")
     for failure in summary.failures {
       print("  \(failure.run)  \(failure.label): \(failure.reason)")
-      if !failure.isConsequence {
-        print("    see 'spqat show \(loaded.results.runFile(failure.run))' if it was recorded")
+      if FileManager.default.fileExists(atPath: loaded.results.runFile(failure.run)) {
+        print("    see 'spqat show \(loaded.results.runFile(failure.run))'")
       }
     }
   }
