@@ -69,6 +69,14 @@ struct LoadedExperiment {
   var plan: RunPlan
   var results: ResultsDirectory
 
+  /// For tables: what it is, on what data, how much of the authors' schedule.
+  var caption: String {
+    let name = data.manifest.name
+    let isSubstitute = experiment.dataset == "default" && name != "cifar10"
+    let profile = experiment.profile.map { ", profile \($0)" } ?? ""
+    return "\(experiment.title), on \(name)\(isSubstitute ? " (CIFAR-10 is not imported)" : "")\(profile)"
+  }
+
   /// Records of finished runs among the planned ones, for estimates.
   func estimate(threads: Int) -> RunEstimate {
     let rates = plan.runs.compactMap { run -> Double? in

@@ -2,6 +2,7 @@ import ArgumentParser
 import Datasets
 import Experiments
 import Foundation
+import Reporting
 import Results
 import Training
 
@@ -193,10 +194,9 @@ private func train(
 
 /// The closing list, the tables, and the exit status.
 private func close(_ loaded: LoadedExperiment, _ summary: Sweep.Summary) throws {
-  for id in loaded.plan.runs.map(\.id) {
-    guard let record = try? loaded.results.record(id, includingTensors: false), record.outcome.status == .finished
-    else { continue }
-    print("\(id)  \(record.label)  top-1 \(percent(record.outcome.finalTopOne ?? .nan))")
+  let records = loaded.plan.runs.compactMap { try? loaded.results.record($0.id, includingTensors: false) }
+  for record in records where record.outcome.status == .finished {
+    print("\(record.id)  \(record.label)  top-1 \(percent(record.outcome.finalTopOne ?? .nan))")
   }
   print(
     "\(summary.trained.count) trained, \(summary.found.count) already finished, \(summary.failures.count) failed, "
@@ -210,9 +210,22 @@ private func close(_ loaded: LoadedExperiment, _ summary: Sweep.Summary) throws 
       }
     }
   }
+  var isTableWritten = true
+  if !records.isEmpty {
+    let prefix = "\(loaded.results.root)/\(loaded.results.name)"
+    do {
+      try writeTables(runs: records, caption: loaded.caption, prefix: prefix)
+      print("table: \(prefix).md, .csv, .tex and .h5")
+    } catch {
+      // The runs are filed; the table can be made from them at any time.
+      printError("\(oneLine(error)); then make the table with 'spqat table \(loaded.results.folder)'")
+      isTableWritten = false
+    }
+  }
   if let status = Interruption.exitStatus {
     print("interrupted; the same command goes on from the checkpoints")
     throw ExitCode(status)
   }
   if !summary.failures.isEmpty { throw ExitCode(1) }
+  if !isTableWritten { throw ExitCode(2) }
 }

@@ -22,6 +22,9 @@ struct SweepTests {
     #expect(second.standardOutput.contains("0 trained, 3 already finished, 0 failed, 0 left"))
     let checkpoints = try FileManager.default.contentsOfDirectory(atPath: "\(place.results)/tiny/checkpoints")
     #expect(checkpoints == [])
+    for ending in ["md", "csv", "tex", "h5"] {
+      #expect(FileManager.default.fileExists(atPath: "\(place.results)/tiny.\(ending)"))
+    }
   }
 
   @Test("take new axis values into an existing sweep, and limits and patterns")
