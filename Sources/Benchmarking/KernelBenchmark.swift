@@ -199,6 +199,60 @@ public struct KernelBenchmark: Sendable {
   }
 }
 
+extension KernelBenchmark {
+  /// From which frozen share on the sparse weight gradient beats the dense one, by shape: what `SparseThresholds` is
+  /// made from.
+  public func breakEven(progress: (String) -> Void = { _ in }) -> Table {
+    let shares = stride(from: 0.1, through: 0.95, by: 0.05).map { $0 }
+    var names: [String] = []
+    var denseTimes: [Double] = []
+    var thresholds: [Double] = []
+    for (name, _, shape) in network.shapes {
+      progress("\(network.rawValue) \(name)")
+      let context = ComputeContext(threads: threads, instructionSet: instructionSet)
+      let operation = ConvolutionOperator(shape: shape, context: context)
+      let data = OperandSet(shape: shape)
+      func time(sparse: Bool) -> Double {
+        let times = (0..<repetitions).map { _ in
+          let start = ComputeContext.now()
+          operation.backward(
+            outputGradient: .buffer(data.outputGradient), weights: data.weights, inputGradient: nil,
+            input: .levels(data.levels), weightGradient: data.weightGradient, scale: 1, images: shape.batch,
+            sparse: sparse)
+          return (ComputeContext.now() - start) * 1e3
+        }
+        return Spread(times).median
+      }
+      _ = time(sparse: false)
+      // Dense and sparse in turn, so that a change of the machine's speed meets both.
+      let ratios = shares.map { share in
+        operation.index(frozen: OperandSet.mask(count: shape.weightCount, frozen: share))
+        return time(sparse: true) / time(sparse: false)
+      }
+      names.append(name)
+      denseTimes.append(time(sparse: false))
+      thresholds.append(Self.crossing(shares, ratios))
+    }
+    return Table(
+      title: "Frozen share from which the sparse weight gradient is faster, \(network.rawValue), \(instructionSet.rawValue)",
+      columns: [
+        .init("shape", .strings(names)),
+        .init("dense_ms", unit: "ms", description: "Dense weight gradient", decimals: 3, .doubles(denseTimes)),
+        .init(
+          "break_even", description: "Frozen share where both take as long; 1 where sparse never wins", decimals: 2,
+          .doubles(thresholds)),
+      ])
+  }
+
+  /// Where the ratios fall below 1 for good.
+  static func crossing(_ shares: [Double], _ ratios: [Double]) -> Double {
+    guard let last = ratios.lastIndex(where: { $0 >= 1 }) else { return shares[0] }
+    guard last + 1 < shares.count else { return 1 }
+    let slope = (ratios[last] - 1) / (ratios[last] - ratios[last + 1])
+    return shares[last] + slope * (shares[last + 1] - shares[last])
+  }
+}
+
 /// Random operands of one shape.
 private final class OperandSet {
   let input: Buffer<Float>

@@ -14,7 +14,7 @@ public struct LayerDescription: Codable, Equatable, Sendable {
   /// 0 in the first layer, which needs no input gradient.
   public var inputGradientMACs: Int
   public var weightGradientMACs: Int
-  /// Share of unfrozen weights below which the sparse weight gradient is used; nil where it never is.
+  /// Frozen share from which the sparse weight gradient is used; nil where it never is.
   public var sparseThreshold: Double?
 
   public init(
@@ -54,7 +54,7 @@ extension LayerDescription: Storable {
     Field("input_gradient_macs", "Multiply-accumulates an image, input gradient", .integer(\.inputGradientMACs)),
     Field("weight_gradient_macs", "Multiply-accumulates an image, weight gradient", .integer(\.weightGradientMACs)),
     Field(
-      "sparse_threshold", "Share of unfrozen weights below which the sparse weight gradient is used",
+      "sparse_threshold", "Frozen share from which the sparse weight gradient is used",
       .optionalReal(\.sparseThreshold)),
   ]
 }

@@ -12,7 +12,7 @@ struct BenchCommand: ParsableCommand {
     discussion: """
       Let nothing else run meanwhile. Ratios within one run hold; absolute figures move with the machine.
       """,
-    subcommands: [Everything.self, Kernels.self, Step.self], defaultSubcommand: Everything.self)
+    subcommands: [Everything.self, Kernels.self, Step.self, Thresholds.self], defaultSubcommand: Everything.self)
 
   struct Machine: ParsableArguments {
     @Option(help: "Threads to compute with.")
@@ -165,6 +165,31 @@ extension BenchCommand {
             .doubles([bandwidth / 1e9])),
         ])
       return (table, peak)
+    }
+  }
+}
+
+// MARK: Thresholds
+
+extension BenchCommand {
+  struct Thresholds: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Find the frozen share from which the sparse weight gradient beats the dense one, by shape.")
+
+    @OptionGroup var machine: Machine
+    @OptionGroup var output: Output
+    @Option(help: "Repetitions of every measurement.") var repetitions = 9
+
+    func run() throws {
+      var tables: [(String, Table)] = []
+      for network in KernelBenchmark.Network.allCases {
+        let table = KernelBenchmark(
+          network: network, threads: machine.threads, repetitions: repetitions, instructionSet: machine.instructionSet
+        ).breakEven()
+        tables.append(("thresholds_\(network.rawValue)", table))
+        if !output.json { print(table.markdown()) }
+      }
+      try BenchCommand.finish(tables, output)
     }
   }
 }
