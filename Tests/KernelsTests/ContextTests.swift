@@ -1,0 +1,217 @@
+import Foundation
+import Kernels
+import Tensor
+import TestSupport
+import Testing
+
+/// The Swift side of the kernels: slices, threads, instruction sets.
+struct ContextTests {
+  @Test("a batch's slices depend on its size alone, cover it in order, and none is empty")
+  func slices() {
+    for images in [1, 2, 7, 8, 9, 100, 128, 257] {
+      let slices = ComputeContext.slices(of: images)
+      #expect(slices == min(8, images))
+      let ranges = (0..<slices).map { ComputeContext.slice($0, of: slices, count: images) }
+      #expect(ranges.flatMap { Array($0) } == Array(0..<images))
+      #expect(ranges.allSatisfy { !$0.isEmpty })
+    }
+  }
+
+  @Test("seconds are added to their part, and set back")
+  func seconds() {
+    let context = ComputeContext(threads: 1)
+    let first = context.measure(.forward) { usleep(2000) }
+    let second = context.measure(.forward) { usleep(1000) }
+    #expect(first >= 0.002 && second >= 0.001)
+    #expect(context.seconds[StepPart.forward.rawValue] == first + second)
+    #expect(context.seconds[StepPart.optimizer.rawValue] == 0)
+    context.resetSeconds()
+    #expect(context.seconds == [Double](repeating: 0, count: StepPart.allCases.count))
+  }
+
+  @Test("the best instruction set is available, and the plain one always is")
+  func instructionSets() {
+    #expect(InstructionSet.available.contains(.reference) && InstructionSet.available.contains(.portable))
+    #expect(InstructionSet.best.isAvailable && InstructionSet.best != .reference)
+  }
+
+  @Test("a convolution's extents, counts and multiply-adds")
+  func shape() {
+    let shape = ConvolutionShape(
+      batch: 2, inputHeight: 9, inputWidth: 8, inputChannels: 6, outputChannels: 4, kernel: 3, stride: 2, padding: 1,
+      groups: 2)
+    #expect(shape.outputHeight == 5 && shape.outputWidth == 4)
+    #expect(shape.weightCount == 4 * 9 * 3 && shape.inputCount == 2 * 9 * 8 * 6 && shape.outputCount == 2 * 5 * 4 * 4)
+    #expect(shape.macs == 5 * 4 * 4 * 9 * 3)
+  }
+
+  private static let shapes = [
+    ConvolutionShape(
+      batch: 11, inputHeight: 7, inputWidth: 9, inputChannels: 5, outputChannels: 19, kernel: 3, stride: 2, padding: 1),
+    ConvolutionShape(
+      batch: 3, inputHeight: 8, inputWidth: 8, inputChannels: 16, outputChannels: 16, kernel: 3, padding: 1),
+    ConvolutionShape(
+      batch: 9, inputHeight: 6, inputWidth: 5, inputChannels: 8, outputChannels: 8, kernel: 3, padding: 1, groups: 8),
+    ConvolutionShape(batch: 10, inputHeight: 1, inputWidth: 1, inputChannels: 24, outputChannels: 10, kernel: 1),
+  ]
+
+  /// Everything a convolution computes for fixed numbers.
+  private struct Results: Equatable {
+    var output: [Float]
+    var sums: [[Double]]
+    var inputGradient: [Float]
+    var weightGradient: [Float]
+    var sparseWeightGradient: [Float]
+    var levelOutput: [Float]
+    var levelWeightGradient: [Float]
+    var sparseLevelWeightGradient: [Float]
+  }
+
+  private func results(_ shape: ConvolutionShape, images: Int, context: ComputeContext) -> Results {
+    let operation = ConvolutionOperator(shape: shape, context: context)
+    let input = Buffer(normals(shape.inputCount, seed: 1))
+    let weights = Buffer(normals(shape.weightCount, seed: 2))
+    let gradient = Buffer(normals(shape.outputCount, seed: 3))
+    let levels = Buffer(normals(shape.inputCount, seed: 4).map { UInt8(min(max(8 + 3 * $0, 0), 15)) })
+    let weightLevels = Buffer(normals(shape.weightCount, seed: 5).map { Int8(min(max(3 * $0, -8), 7)) })
+    let frozen = Buffer(normals(shape.weightCount, seed: 6).map { UInt8($0 > 0 ? 1 : 0) })
+    let output = Buffer<Float>(count: shape.outputCount)
+    let inputGradient = Buffer<Float>(count: shape.inputCount)
+    let weightGradient = Buffer<Float>(count: shape.weightCount)
+    let sums = ChannelSums(channels: shape.outputChannels)
+    func collected(_ compute: () -> Void) -> [Float] {
+      compute()
+      return weightGradient.array
+    }
+    operation.pack(weights: weights)
+    operation.forward(input: input, bias: nil, output: output, images: images, sums: sums)
+    let floatOutput = output.array
+    let floatSums = (0..<shape.outputChannels).map { [sums[$0].0, sums[$0].1] }
+    operation.backwardInput(
+      weights: weights, outputGradient: gradient, inputGradient: inputGradient, images: images)
+    operation.index(frozen: frozen)
+    var levelOutput: [Float] = []
+    if operation.supportsIntegers(maximumInput: 15, maximumWeight: 8) {
+      operation.pack(levels: weightLevels, maximumInput: 15, maximumWeight: 8)
+      operation.forward(
+        levels: levels, maximumInput: 15, maximumWeight: 8, scale: 0.25, bias: nil, output: output, images: images,
+        sums: nil)
+      levelOutput = output.array
+    }
+    return Results(
+      output: floatOutput, sums: floatSums, inputGradient: inputGradient.array,
+      weightGradient: collected {
+        operation.backwardWeight(
+          input: input, outputGradient: gradient, weightGradient: weightGradient, scale: 0.5, images: images,
+          sparse: false)
+      },
+      sparseWeightGradient: collected {
+        operation.backwardWeight(
+          input: input, outputGradient: gradient, weightGradient: weightGradient, scale: 0.5, images: images,
+          sparse: true)
+      },
+      levelOutput: levelOutput,
+      levelWeightGradient: collected {
+        operation.backwardWeight(
+          levels: levels, outputGradient: gradient, weightGradient: weightGradient, scale: 0.5, images: images,
+          sparse: false)
+      },
+      sparseLevelWeightGradient: collected {
+        operation.backwardWeight(
+          levels: levels, outputGradient: gradient, weightGradient: weightGradient, scale: 0.5, images: images,
+          sparse: true)
+      })
+  }
+
+  @Test("convolutions give the same bits with any number of threads", arguments: shapes.indices)
+  func threads(shape: Int) {
+    let shape = Self.shapes[shape]
+    for images in [shape.batch, shape.batch - 2] {
+      let one = results(shape, images: images, context: ComputeContext(threads: 1))
+      for threads in 2...5 {
+        #expect(results(shape, images: images, context: ComputeContext(threads: threads)) == one)
+      }
+    }
+  }
+
+  @Test("instruction sets agree to rounding, and exactly in integers", arguments: shapes.indices)
+  func instructionSets(shape: Int) {
+    let shape = Self.shapes[shape]
+    func agree(_ a: [Float], _ b: [Float], _ what: String) {
+      #expect(relativeError(a, b.map(Double.init)) <= 1e-5, "\(what)")
+    }
+    let plain = results(shape, images: shape.batch, context: ComputeContext(threads: 1, instructionSet: .reference))
+    for instructionSet in InstructionSet.available.dropFirst() {
+      let fast = results(
+        shape, images: shape.batch, context: ComputeContext(threads: 1, instructionSet: instructionSet))
+      agree(fast.output, plain.output, "output")
+      agree(fast.inputGradient, plain.inputGradient, "input gradient")
+      agree(fast.weightGradient, plain.weightGradient, "weight gradient")
+      agree(fast.sparseWeightGradient, plain.sparseWeightGradient, "sparse weight gradient")
+      agree(fast.levelWeightGradient, plain.levelWeightGradient, "weight gradient of levels")
+      agree(fast.sparseLevelWeightGradient, plain.sparseLevelWeightGradient, "sparse weight gradient of levels")
+      #expect(fast.levelOutput == plain.levelOutput || fast.levelOutput.isEmpty)
+    }
+  }
+
+  @Test("a convolution's sums are those of its output")
+  func sums() {
+    for shape in Self.shapes {
+      let results = results(shape, images: shape.batch, context: ComputeContext(threads: 2))
+      for channel in 0..<shape.outputChannels {
+        let values = stride(from: channel, to: shape.outputCount, by: shape.outputChannels).map {
+          Double(results.output[$0])
+        }
+        let magnitude = values.reduce(0) { $0 + abs($1) }
+        #expect(abs(results.sums[channel][0] - values.reduce(0, +)) <= 1e-5 * magnitude)
+        let squares = values.reduce(0) { $0 + $1 * $1 }
+        #expect(abs(results.sums[channel][1] - squares) <= 1e-5 * squares)
+      }
+    }
+  }
+
+  @Test("range statistics of a part of a batch, whatever the threads")
+  func rangeStatistics() {
+    let values = normals(9 * 35, seed: 1).map { 2 * $0 + 1 }
+    let input = Buffer(values)
+    for images in [1, 4, 9] {
+      let part = values.prefix(images * 35).map(Double.init)
+      let mean = part.reduce(0, +) / Double(part.count)
+      let variance = part.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(part.count - 1)
+      let all = (1...3).map {
+        ComputeContext(threads: $0).rangeStatistics(input, images: images, elementsPerImage: 35)
+      }
+      #expect(all.allSatisfy { $0 == all[0] })
+      #expect(all[0].minimum == part.min())
+      #expect(abs(all[0].mean - mean) <= 1e-6)
+      #expect(abs(all[0].standardDeviation - variance.squareRoot()) <= 1e-6)
+    }
+  }
+
+  @Test("normalisation backward gives the same bits with any number of threads")
+  func normalizationThreads() {
+    let (images, rows, channels) = (11, 6, 9)
+    let count = images * rows * channels
+    let input = Buffer(normals(count, seed: 1))
+    let scale = Buffer(normals(channels, seed: 2))
+    let shift = Buffer(normals(channels, seed: 3))
+    let gradient = Buffer(normals(count, seed: 4))
+    let copyGradient = Buffer(normals(count, seed: 5))
+    let grid = ActivationGrid(lower: 0.1, inverseStep: 4, levels: 7, gradientScale: 0.5)
+    let runs = [1, 2, 5].map { threads -> ([Float], [RangeSums], [Double]) in
+      let context = ComputeContext(threads: threads)
+      let result = Buffer<Float>(count: count)
+      let sums = ChannelSums(channels: channels)
+      let rangeSums = context.normalizeBackward(
+        input: input, channels: channels, scale: scale, shift: shift, relu: true, output: nil, gradients: [gradient],
+        copies: [(grid, copyGradient)], preGradient: result, sums: sums, images: images, rowsPerImage: rows)
+      return (result.array, rangeSums, (0..<channels).flatMap { [sums[$0].0, sums[$0].1] })
+    }
+    for run in runs {
+      #expect(run.0 == runs[0].0)
+      #expect(run.1 == runs[0].1)
+      #expect(run.2 == runs[0].2)
+    }
+    #expect(runs[0].1.count == 1 && runs[0].1[0].gradient != 0)
+  }
+}
