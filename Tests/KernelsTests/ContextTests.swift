@@ -53,6 +53,9 @@ struct ContextTests {
     ConvolutionShape(
       batch: 9, inputHeight: 6, inputWidth: 5, inputChannels: 8, outputChannels: 8, kernel: 3, padding: 1, groups: 8),
     ConvolutionShape(batch: 10, inputHeight: 1, inputWidth: 1, inputChannels: 24, outputChannels: 10, kernel: 1),
+    // Large enough that the backward pass cuts a slice into pieces.
+    ConvolutionShape(
+      batch: 42, inputHeight: 32, inputWidth: 32, inputChannels: 3, outputChannels: 16, kernel: 3, padding: 1),
   ]
 
   /// Everything a convolution computes for fixed numbers.
@@ -79,16 +82,16 @@ struct ContextTests {
     let inputGradient = Buffer<Float>(count: shape.inputCount)
     let weightGradient = Buffer<Float>(count: shape.weightCount)
     let sums = ChannelSums(channels: shape.outputChannels)
-    func collected(_ compute: () -> Void) -> [Float] {
-      compute()
+    func backward(from input: ConvolutionOperator.Input, sparse: Bool) -> [Float] {
+      operation.backward(
+        outputGradient: .buffer(gradient), weights: weights, inputGradient: inputGradient, input: input,
+        weightGradient: weightGradient, scale: 0.5, images: images, sparse: sparse)
       return weightGradient.array
     }
     operation.pack(weights: weights)
     operation.forward(input: input, bias: nil, output: output, images: images, sums: sums)
     let floatOutput = output.array
     let floatSums = (0..<shape.outputChannels).map { [sums[$0].0, sums[$0].1] }
-    operation.backwardInput(
-      weights: weights, outputGradient: gradient, inputGradient: inputGradient, images: images)
     operation.index(frozen: frozen)
     var levelOutput: [Float] = []
     if operation.supportsIntegers(maximumInput: 15, maximumWeight: 8) {
@@ -98,29 +101,13 @@ struct ContextTests {
         sums: nil)
       levelOutput = output.array
     }
+    let gradients = [false, true].map { sparse in
+      (backward(from: .floats(input), sparse: sparse), backward(from: .levels(levels), sparse: sparse))
+    }
     return Results(
-      output: floatOutput, sums: floatSums, inputGradient: inputGradient.array,
-      weightGradient: collected {
-        operation.backwardWeight(
-          input: input, outputGradient: gradient, weightGradient: weightGradient, scale: 0.5, images: images,
-          sparse: false)
-      },
-      sparseWeightGradient: collected {
-        operation.backwardWeight(
-          input: input, outputGradient: gradient, weightGradient: weightGradient, scale: 0.5, images: images,
-          sparse: true)
-      },
-      levelOutput: levelOutput,
-      levelWeightGradient: collected {
-        operation.backwardWeight(
-          levels: levels, outputGradient: gradient, weightGradient: weightGradient, scale: 0.5, images: images,
-          sparse: false)
-      },
-      sparseLevelWeightGradient: collected {
-        operation.backwardWeight(
-          levels: levels, outputGradient: gradient, weightGradient: weightGradient, scale: 0.5, images: images,
-          sparse: true)
-      })
+      output: floatOutput, sums: floatSums, inputGradient: inputGradient.array, weightGradient: gradients[0].0,
+      sparseWeightGradient: gradients[1].0, levelOutput: levelOutput, levelWeightGradient: gradients[0].1,
+      sparseLevelWeightGradient: gradients[1].1)
   }
 
   @Test("convolutions give the same bits with any number of threads", arguments: shapes.indices)
@@ -152,6 +139,64 @@ struct ContextTests {
       agree(fast.sparseLevelWeightGradient, plain.sparseLevelWeightGradient, "sparse weight gradient of levels")
       #expect(fast.levelOutput == plain.levelOutput || fast.levelOutput.isEmpty)
     }
+  }
+
+  @Test("both gradients are the convolution's adjoints", arguments: shapes.indices)
+  func adjoints(shape: Int) {
+    let shape = Self.shapes[shape]
+    let context = ComputeContext(threads: 2)
+    let operation = ConvolutionOperator(shape: shape, context: context)
+    let input = Buffer(normals(shape.inputCount, seed: 1))
+    let weights = Buffer(normals(shape.weightCount, seed: 2))
+    let gradient = Buffer(normals(shape.outputCount, seed: 3))
+    let inputGradient = Buffer<Float>(count: shape.inputCount)
+    let weightGradient = Buffer<Float>(count: shape.weightCount)
+    operation.backward(
+      outputGradient: .buffer(gradient), weights: weights, inputGradient: inputGradient, input: .floats(input),
+      weightGradient: weightGradient, scale: 1, images: shape.batch, sparse: false)
+    func product(_ a: Buffer<Float>, _ b: Buffer<Float>) -> Double {
+      zip(a.elements, b.elements).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+    }
+    /// Σ g · (x ∗ w)
+    func expected(_ input: Buffer<Float>, _ weights: Buffer<Float>) -> Double {
+      let output = Buffer<Float>(count: shape.outputCount)
+      operation.pack(weights: weights)
+      operation.forward(input: input, bias: nil, output: output, images: shape.batch, sums: nil)
+      return product(gradient, output)
+    }
+    let tolerance = 1e-5 * product(gradient, gradient)
+    let otherWeights = Buffer(normals(shape.weightCount, seed: 4))
+    #expect(abs(product(weightGradient, otherWeights) - expected(input, otherWeights)) <= tolerance)
+    let otherInput = Buffer(normals(shape.inputCount, seed: 5))
+    #expect(abs(product(inputGradient, otherInput) - expected(otherInput, weights)) <= tolerance)
+  }
+
+  @Test("batch norm's second pass within the convolution gives the bits of one before it", arguments: shapes.indices)
+  func deferredBatchNorm(shape: Int) {
+    let shape = Self.shapes[shape]
+    let context = ComputeContext(threads: 3)
+    let operation = ConvolutionOperator(shape: shape, context: context)
+    let input = Buffer(normals(shape.inputCount, seed: 1))
+    let weights = Buffer(normals(shape.weightCount, seed: 2))
+    let x = Buffer(normals(shape.outputCount, seed: 3))
+    let y = Buffer(normals(shape.outputCount, seed: 4))
+    let factors = (5...7).map { Buffer(normals(shape.outputChannels, seed: $0)) }
+    let gradient = Buffer<Float>(count: shape.outputCount)
+    context.channelAffine(
+      x: x, y: y, a: factors[0], b: factors[1], d: factors[2], output: gradient, channels: shape.outputChannels,
+      images: shape.batch, rowsPerImage: shape.outputHeight * shape.outputWidth)
+    let results = [
+      OutputGradient.buffer(gradient), .batchNorm(x: x, y: y, a: factors[0], b: factors[1], d: factors[2]),
+    ]
+    .map { outputGradient in
+      let inputGradient = Buffer<Float>(count: shape.inputCount)
+      let weightGradient = Buffer<Float>(count: shape.weightCount)
+      operation.backward(
+        outputGradient: outputGradient, weights: weights, inputGradient: inputGradient, input: .floats(input),
+        weightGradient: weightGradient, scale: 1, images: shape.batch, sparse: false)
+      return [inputGradient.array, weightGradient.array]
+    }
+    #expect(results[0] == results[1])
   }
 
   @Test("a convolution's sums are those of its output")
