@@ -39,6 +39,10 @@ test: setup
 	swift test -c release
 	swift test -Xcc -O2 --filter TrainingTests.ReplayTests
 
+# Random kills of sweeps and their workers, for SPQAT_SOAK_SECONDS (600 by default).
+soak: setup
+	SPQAT_SOAK_SECONDS=$${SPQAT_SOAK_SECONDS:-600} swift test -c release --filter SoakTests
+
 check:
 	swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
 
