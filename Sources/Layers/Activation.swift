@@ -95,39 +95,36 @@ public final class Activation {
     for (copy, sums) in zip(used, rangeSums) { copy.quantizer.setGradients(sums) }
   }
 
-  /// Takes over one of the incoming gradients' memory for `collectGradient`'s result, and releases the others.
+  /// Takes over one of the incoming gradients' memory for `collectGradient`'s result, where nobody else needs it, and
+  /// releases the others.
   func planCollection(_ planner: GradientPlanner) -> GradientSlot {
     var slots = gradients + copies.compactMap(\.gradient)
     precondition(!slots.isEmpty, "no gradient arrives here")
-    let kept = slots.removeFirst()
+    let kept = slots.firstIndex(where: planner.isExclusive).map { slots.remove(at: $0) }
+    let result = kept ?? planner.acquire(count: capacity)
     slots.forEach(planner.release)
-    return kept
+    return result
   }
 }
 
 /// Batch norm's second backward pass, left to the convolution before it, which needs the result in pieces.
 package final class DeferredGradient {
   private let slot: GradientSlot
-  /// False where a residual goes on using the slot's memory.
-  private let isOwned: Bool
   private let values: Buffer<Float>
   private let factors: (a: Buffer<Float>, b: Buffer<Float>, d: Buffer<Float>)
 
   init(
-    slot: GradientSlot, isOwned: Bool, values: Buffer<Float>,
+    slot: GradientSlot, values: Buffer<Float>,
     factors: (a: Buffer<Float>, b: Buffer<Float>, d: Buffer<Float>)
   ) {
     self.slot = slot
-    self.isOwned = isOwned
     self.values = values
     self.factors = factors
   }
 
   var value: OutputGradient { .batchNorm(x: slot.buffer, y: values, a: factors.a, b: factors.b, d: factors.d) }
 
-  func release(to planner: GradientPlanner) {
-    if isOwned { planner.release(slot) }
-  }
+  func release(to planner: GradientPlanner) { planner.release(slot) }
 }
 
 /// What a forward pass is for.

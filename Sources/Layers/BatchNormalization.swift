@@ -106,8 +106,8 @@ public final class BatchNormalization: Layer {
     preGradient = pre
     residual?.gradients.append(pre)
     if input.takesDeferredGradient {
-      input.deferredGradient = DeferredGradient(
-        slot: pre, isOwned: residual == nil, values: input.values!, factors: factors)
+      if residual != nil { planner.retain(pre) }
+      input.deferredGradient = DeferredGradient(slot: pre, values: input.values!, factors: factors)
     } else if residual != nil {
       let gradient = planner.acquire(count: input.count)
       inputGradient = gradient

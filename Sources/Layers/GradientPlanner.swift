@@ -16,6 +16,8 @@ public final class GradientPlanner {
   fileprivate final class Region {
     var count: Int
     var buffer: Buffer<Float>?
+    /// How many still need what is in the region; 0: free.
+    var users = 1
     init(count: Int) { self.count = count }
   }
 
@@ -30,6 +32,7 @@ public final class GradientPlanner {
     if let index = free.firstIndex(where: { $0.count >= count }) ?? free.indices.last {
       let region = free.remove(at: index)
       region.count = max(region.count, count)
+      region.users = 1
       return GradientSlot(region: region)
     }
     let region = Region(count: count)
@@ -37,10 +40,20 @@ public final class GradientPlanner {
     return GradientSlot(region: region)
   }
 
-  public func release(_ slot: GradientSlot) {
-    precondition(!free.contains { $0 === slot.region }, "a gradient was released twice")
-    free.append(slot.region)
+  /// One more user of the slot; each of them releases it.
+  public func retain(_ slot: GradientSlot) {
+    precondition(slot.region.users > 0, "a gradient is retained after its release")
+    slot.region.users += 1
   }
+
+  public func release(_ slot: GradientSlot) {
+    precondition(slot.region.users > 0, "a gradient was released twice")
+    slot.region.users -= 1
+    if slot.region.users == 0 { free.append(slot.region) }
+  }
+
+  /// Whether the slot has one user, who may then write over it.
+  public func isExclusive(_ slot: GradientSlot) -> Bool { slot.region.users == 1 }
 
   public func allocate() {
     for region in regions { region.buffer = Buffer(count: region.count) }

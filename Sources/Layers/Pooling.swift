@@ -47,8 +47,11 @@ public final class Pooling: Layer {
     }
   }
 
+  /// Whether one float gradient arrives, to be read where it lies.
+  private var passesGradientThrough: Bool { output.gradients.count == 1 && output.copies.isEmpty }
+
   public func planBackward(_ planner: GradientPlanner) {
-    let pre = output.planCollection(planner)
+    let pre = passesGradientThrough ? output.gradients[0] : output.planCollection(planner)
     preGradient = pre
     let gradient = planner.acquire(count: shape.inputCount)
     inputGradient = gradient
@@ -59,7 +62,7 @@ public final class Pooling: Layer {
   public func backward(_ pass: BackwardPass) {
     pass.context.measure(.normalizationAndQuantization) {
       let pre = preGradient!.buffer
-      if output.gradients.count > 1 || !output.copies.isEmpty {
+      if !passesGradientThrough {
         output.collectGradient(
           input: output.values!, scale: nil, shift: nil, relu: false, preGradient: pre, sums: nil, pass: pass)
       }

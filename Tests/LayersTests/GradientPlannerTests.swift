@@ -43,3 +43,21 @@ struct GradientPlannerTests {
     #expect(planner.total <= 100 * mostAlive)
   }
 }
+
+extension GradientPlannerTests {
+  @Test("memory with two users is reused after both have released it")
+  func sharedSlot() {
+    let planner = GradientPlanner()
+    let shared = planner.acquire(count: 10)
+    planner.retain(shared)
+    #expect(!planner.isExclusive(shared))
+    planner.release(shared)
+    #expect(planner.isExclusive(shared))
+    let other = planner.acquire(count: 10)
+    planner.release(shared)
+    let next = planner.acquire(count: 10)
+    planner.allocate()
+    #expect(other.buffer !== shared.buffer)
+    #expect(next.buffer === shared.buffer)
+  }
+}
