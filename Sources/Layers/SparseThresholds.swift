@@ -1,9 +1,20 @@
 public import Kernels
 
 /// From which frozen share on the sparse weight-gradient kernel beats the dense one.
+///
+/// Constants, not timed during training: which kernel computes a gradient changes its last bits, and results must not
+/// depend on the clock. `spqat bench thresholds` measures where the two break even.
 public enum SparseThresholds {
-  /// Measured with `spqat bench` on AVX2 and AVX-512 machines; small layers gain later.
+  /// Made from measurements on ResNet-20's and ResNet-18's shapes (docs/performance.md).
   public static func builtIn(for shape: ConvolutionShape) -> Double {
-    shape.outputHeight * shape.outputWidth == 1 ? 0.9 : 0.35
+    // A linear layer: packing costs more than the whole dense gradient.
+    if shape.outputHeight * shape.outputWidth == 1 { return 1 }
+    let inputChannels = shape.inputChannels / shape.groups
+    // Too few products for each packed pixel.
+    if inputChannels < 8 { return 0.7 }
+    // Much weight and few pixels: adding up the pieces outweighs the products.
+    if inputChannels >= 512 { return 0.8 }
+    if inputChannels >= 128 { return 0.6 }
+    return shape.stride > 1 ? 0.4 : 0.35
   }
 }
