@@ -57,7 +57,8 @@ let package = Package(
     .executableTarget(
       name: "spqat",
       dependencies: [
-        "Benchmarking", "Experiments", "Reporting", "Results", "Training", "Models", "Layers", "Quantization", "Kernels", "Datasets",
+        "Benchmarking", "Experiments", "Reporting", "Results", "Training", "Models", "Layers", "Quantization",
+        "Kernels", "Datasets",
         "Storage", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

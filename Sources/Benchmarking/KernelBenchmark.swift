@@ -28,7 +28,8 @@ public struct KernelBenchmark: Sendable {
         ]
       case .resnet18:
         return [
-          ("224x224 3-64 7x7 /2", 1, conv(8, 224, 3, 64, kernel: 7, stride: 2)), ("56x56 64-64", 4, conv(8, 56, 64, 64)),
+          ("224x224 3-64 7x7 /2", 1, conv(8, 224, 3, 64, kernel: 7, stride: 2)),
+          ("56x56 64-64", 4, conv(8, 56, 64, 64)),
           ("56x56 64-128 /2", 1, conv(8, 56, 64, 128, stride: 2)), ("28x28 128-128", 3, conv(8, 28, 128, 128)),
           ("28x28 128-256 /2", 1, conv(8, 28, 128, 256, stride: 2)), ("14x14 256-256", 3, conv(8, 14, 256, 256)),
           ("14x14 256-512 /2", 1, conv(8, 14, 256, 512, stride: 2)), ("7x7 512-512", 3, conv(8, 7, 512, 512)),
@@ -75,7 +76,9 @@ public struct KernelBenchmark: Sendable {
     return Table(
       title: "Kernels on \(network.rawValue)'s shapes, \(threads) threads, \(instructionSet.rawValue)",
       columns: [
-        .init("shape", description: "Image side, channels in and out, kernel where not 3x3, stride", .strings(rows.map(\.shape))),
+        .init(
+          "shape", description: "Image side, channels in and out, kernel where not 3x3, stride",
+          .strings(rows.map(\.shape))),
         .init("kernel", description: "What is computed", .strings(rows.map(\.kernel))),
         .init(
           "milliseconds", unit: "ms", description: "Median of \(repetitions) repetitions", decimals: 3,
@@ -234,7 +237,8 @@ extension KernelBenchmark {
       thresholds.append(Self.crossing(shares, ratios))
     }
     return Table(
-      title: "Frozen share from which the sparse weight gradient is faster, \(network.rawValue), \(instructionSet.rawValue)",
+      title:
+        "Frozen share from which the sparse weight gradient is faster, \(network.rawValue), \(instructionSet.rawValue)",
       columns: [
         .init("shape", .strings(names)),
         .init("dense_ms", unit: "ms", description: "Dense weight gradient", decimals: 3, .doubles(denseTimes)),

@@ -34,7 +34,9 @@ public struct RangeSums: Sendable, Equatable {
 /// Batch normalisation, rectification and quantization of `rows × channels` tensors.
 extension ComputeContext {
   /// Rows of a slice are whole images, so that a batch is cut where convolutions cut it.
-  private func overRows(_ images: Int, rowsPerImage: Int, _ body: (_ slice: Int, _ first: Int64, _ count: Int64) -> Void) {
+  private func overRows(
+    _ images: Int, rowsPerImage: Int, _ body: (_ slice: Int, _ first: Int64, _ count: Int64) -> Void
+  ) {
     let slices = Self.slices(of: images)
     pool.run(slices) { slice, _ in
       let range = Self.slice(slice, of: slices, count: images)
@@ -102,7 +104,8 @@ extension ComputeContext {
     copies: [(grid: ActivationGrid, gradient: Buffer<Float>)], preGradient: Buffer<Float>, sums: ChannelSums?,
     images: Int, rowsPerImage: Int
   ) -> [RangeSums] {
-    precondition(gradients.count <= 3 && copies.count <= 2, "an activation has at most three float and two quantized uses")
+    precondition(
+      gradients.count <= 3 && copies.count <= 2, "an activation has at most three float and two quantized uses")
     precondition(preGradient.count >= images * rowsPerImage * channels)
     var arguments = sq_normalize_backward()
     arguments.channels = Int32(channels)

@@ -48,7 +48,9 @@ public final class Network {
 
   // MARK: Passes
 
-  public func forward(images count: Int, purpose: ForwardPass.Purpose, freezing: (policy: FreezingPolicy, forward: Int)? = nil) {
+  public func forward(
+    images count: Int, purpose: ForwardPass.Purpose, freezing: (policy: FreezingPolicy, forward: Int)? = nil
+  ) {
     let pass = ForwardPass(context: context, images: count, purpose: purpose, freezing: freezing)
     for layer in layers { layer.forward(pass) }
   }

@@ -35,7 +35,9 @@ public final class Optimizer {
   public let entries: [Entry]
   private let groups: [ParameterGroup: ParameterGroupSpec]
 
-  public init(parameters: [Parameter], weights: ParameterGroupSpec, batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec) {
+  public init(
+    parameters: [Parameter], weights: ParameterGroupSpec, batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec
+  ) {
     let groups: [ParameterGroup: ParameterGroupSpec] = [
       .weights: weights, .batchNorm: batchNorm, .quantizers: quantizers,
     ]

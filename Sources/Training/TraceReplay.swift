@@ -212,7 +212,8 @@ public struct TraceReplay {
     return Report(
       trace: trace.path, instructionSet: network.context.instructionSet.rawValue,
       threads: network.context.pool.threads, quantizerStart: startValues,
-      quantizerStartDeviation: Comparison("quantizer initialization", deviation: deviation(startValues), tolerance: 1e-5),
+      quantizerStartDeviation: Comparison(
+        "quantizer initialization", deviation: deviation(startValues), tolerance: 1e-5),
       steps: steps, firstGradients: firstGradients, finalMasks: try compareMasks(),
       finalWeights: try compareFinalWeights(),
       finalQuantizers: described(quantizerValues(), trace.quantizerValues[last...]),

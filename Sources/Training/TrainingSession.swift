@@ -111,7 +111,8 @@ public final class TrainingSession {
     self.normalization = normalization
     guard data.height == spec.model.inputHeight, data.width == spec.model.inputWidth else {
       throw TrainingError(
-        "the images are \(data.width)x\(data.height); the network takes \(spec.model.inputWidth)x\(spec.model.inputHeight)")
+        "the images are \(data.width)x\(data.height); the network takes \(spec.model.inputWidth)x\(spec.model.inputHeight)"
+      )
     }
     guard data.classNames.count == spec.model.classes else {
       throw TrainingError("the data set has \(data.classNames.count) classes, the network \(spec.model.classes)")
@@ -351,7 +352,8 @@ public final class TrainingSession {
       if let norm = layer as? BatchNormalization {
         tensors.append(
           NamedTensor(
-            name: "\(norm.name).running_mean", shape: [norm.runningMean.count], elements: .float(norm.runningMean.array)))
+            name: "\(norm.name).running_mean", shape: [norm.runningMean.count], elements: .float(norm.runningMean.array)
+          ))
         tensors.append(
           NamedTensor(
             name: "\(norm.name).running_var", shape: [norm.runningVariance.count],
@@ -388,7 +390,8 @@ public final class TrainingSession {
       }
       let expected = PyTorchLayout.shape(shape, isLinear: isLinear)
       guard tensor.shape == expected else {
-        throw TrainingError("tensor '\(name)' of the network to start from has shape \(tensor.shape); expected \(expected)")
+        throw TrainingError(
+          "tensor '\(name)' of the network to start from has shape \(tensor.shape); expected \(expected)")
       }
       PyTorchLayout.import(values, shape: shape, into: buffer)
     }
@@ -441,7 +444,8 @@ public final class TrainingSession {
     let version: Int = try file.attribute("version")
     guard version == Self.checkpointVersion else {
       throw TrainingError(
-        "\(path): checkpoint version \(version) is not supported (expected \(Self.checkpointVersion)); remove it to train from the start")
+        "\(path): checkpoint version \(version) is not supported (expected \(Self.checkpointVersion)); remove it to train from the start"
+      )
     }
     var warnings: [String] = []
     let instructionSet = try file.stringAttribute("instruction_set")

@@ -297,7 +297,8 @@ extension BenchCommand {
           part("weightGradient", "weight_gradient", "Gradients of weights"),
           part("normalizationAndQuantization", "normalization", "Batch norm, ReLU, quantization, pooling, freezing"),
           part("optimizer", "optimizer", "Updates"),
-          .init("peak_mib", unit: "MiB", description: "Peak resident memory", decimals: 0, .doubles(reports.map(\.peakMiB))),
+          .init(
+            "peak_mib", unit: "MiB", description: "Peak resident memory", decimals: 0, .doubles(reports.map(\.peakMiB))),
         ])
     }
   }

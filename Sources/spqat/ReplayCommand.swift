@@ -17,7 +17,9 @@ struct ReplayCommand: ParsableCommand {
   @Option(help: "Threads to compute with.")
   var threads = ProcessInfo.processInfo.activeProcessorCount
 
-  @Option(name: .customLong("instruction-set"), help: "reference, portable, avx2 or avx512; the best of this machine by default.")
+  @Option(
+    name: .customLong("instruction-set"),
+    help: "reference, portable, avx2 or avx512; the best of this machine by default.")
   var instructionSet: InstructionSet = .best
 
   @Flag(help: "Print one JSON object instead of tables.")
@@ -74,7 +76,9 @@ struct ReplayCommand: ParsableCommand {
   }
 
   private func line(_ comparison: TraceReplay.Comparison) -> String {
-    let verdict = comparison.tolerance.map { String(format: "allowed %.1e  %@", $0, comparison.agrees ? "agrees" : "DIFFERS") }
+    let verdict = comparison.tolerance.map {
+      String(format: "allowed %.1e  %@", $0, comparison.agrees ? "agrees" : "DIFFERS")
+    }
     return "  "
       + comparison.name.padding(toLength: max(34, comparison.name.count), withPad: " ", startingAt: 0)
       + String(format: " %9.2e  ", comparison.deviation) + (verdict ?? "")
@@ -91,10 +95,14 @@ struct ReplayCommand: ParsableCommand {
     print("\nAt the end")
     print(line(report.finalMasks))
     for comparison in report.finalWeights.prefix(8) { print(line(comparison)) }
-    if report.finalWeights.count > 8 { print("  (\(report.finalWeights.count - 8) tensors with smaller relative errors)") }
+    if report.finalWeights.count > 8 {
+      print("  (\(report.finalWeights.count - 8) tensors with smaller relative errors)")
+    }
     print(line(report.evaluationLogits))
     print("  level moves of frozen weights: \(report.levelMovesOfFrozenWeights)")
-    print("\n\(report.trace): \(report.agrees ? "agrees" : "DOES NOT AGREE") (\(report.instructionSet), \(report.threads) threads)")
+    print(
+      "\n\(report.trace): \(report.agrees ? "agrees" : "DOES NOT AGREE") (\(report.instructionSet), \(report.threads) threads)"
+    )
   }
 
   private func printQuantizers(_ values: [TraceReplay.QuantizerValue]) {
