@@ -1,5 +1,6 @@
 import Foundation
 public import Results
+import Storage
 
 /// Every setting of an experiment beside its baseline, and what may be concluded from that.
 ///
@@ -156,33 +157,47 @@ public struct Comparison: Encodable, Equatable, Sendable {
 
   // MARK: - Text
 
-  /// A table in columns, the remarks below it.
+  /// A row for each setting, for readers.
+  var table: Table {
+    var columns: [Table.Column] = []
+    func add(_ heading: String, _ value: (Entry) -> String) {
+      columns.append(Table.Column(heading, heading: heading, .strings(entries.map(value))))
+    }
+    func number(_ value: Double?, _ format: String) -> String { value.map { String(format: format, $0) } ?? "–" }
+    func text(_ interval: Interval) -> String { String(format: "[%+.2f, %+.2f]", interval.lower, interval.upper) }
+    add("Pareto") { $0.isOnParetoFront ? "*" : "" }
+    add("W/A") { $0.bits }
+    add("Method") { $0.method }
+    if entries.contains(where: { !$0.axes.isEmpty }) {
+      add("Setting") { entry in
+        entry.axes.map { "\($0.name.split(separator: ".").last ?? "")=\($0.value)" }.joined(separator: " ")
+      }
+    }
+    add("n") { "\($0.n)" }
+    add("Top-1 %") { number($0.topOne, "%.2f") + ($0.topOneStandardError.map { String(format: " ± %.2f", $0) } ?? "") }
+    add("Difference") { number($0.difference, "%+.2f") }
+    add("95 % interval") { entry in
+      (entry.interval.map(text) ?? "–") + (entry.bootstrapInterval.map { " (\(text($0)))" } ?? "")
+    }
+    add("Verdict") { $0.verdict?.rawValue ?? "–" }
+    add("Updates saved %") { number($0.weightUpdatesEliminated, "%.1f") }
+    add("FLOPs saved %") { number($0.backwardFLOPsEliminated, "%.1f") }
+    add("Backward time ×") { number($0.backwardTimeRatio, "%.2f") }
+    return Table(columns: columns)
+  }
+
+  /// The table in columns, the remarks below it.
   /// - Parameter includingPublished: adds the papers' claims, by version.
   public func text(includingPublished: Bool) -> String {
-    var rows = [
-      [
-        "", "W/A", "method", "setting", "n", "top-1 %", "difference", "95 % interval", "verdict", "updates −%",
-        "FLOPs −%", "backward ×",
-      ]
-    ]
-    if includingPublished { rows[0].append("published") }
-    for entry in entries {
-      func number(_ value: Double?, _ format: String) -> String { value.map { String(format: format, $0) } ?? "–" }
-      var interval = entry.interval.map { String(format: "[%+.2f, %+.2f]", $0.lower, $0.upper) } ?? "–"
-      if let bootstrap = entry.bootstrapInterval {
-        interval += String(format: " ([%+.2f, %+.2f])", bootstrap.lower, bootstrap.upper)
-      }
-      let spread = entry.topOneStandardError.map { String(format: " ± %.2f", $0) } ?? ""
-      var row = [
-        entry.isOnParetoFront ? "*" : "", entry.bits, entry.method,
-        entry.axes.map { "\($0.name.split(separator: ".").last ?? "")=\($0.value)" }.joined(separator: " "),
-        "\(entry.n)", number(entry.topOne, "%.2f") + spread, number(entry.difference, "%+.2f"), interval,
-        entry.verdict?.rawValue ?? "–", number(entry.weightUpdatesEliminated, "%.1f"),
-        number(entry.backwardFLOPsEliminated, "%.1f"), number(entry.backwardTimeRatio, "%.2f"),
-      ]
-      if includingPublished { row.append(entry.published) }
-      rows.append(row)
+    var columns = table.columns
+    if includingPublished {
+      columns.append(Table.Column("published", heading: "Published", .strings(entries.map(\.published))))
     }
+    let rows =
+      [columns.map(\.heading)]
+      + entries.indices.map { row in
+        columns.map { if case .strings(let values) = $0.values { values[row] } else { "" } }
+      }
     var text = inColumns(rows) + "\n" + remarks.map { "- \($0)\n" }.joined()
     if includingPublished {
       text += "\nPublished claims, by version (no cell of the papers' tables is at hand)\n"

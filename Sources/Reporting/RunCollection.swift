@@ -20,6 +20,13 @@ public struct RunCollection: Sendable {
   /// The folder as given, without a slash at the end.
   public var folder: String
 
+  public init(runs: [RunRecord], problems: [String], name: String, folder: String) {
+    self.runs = runs
+    self.problems = problems
+    self.name = name
+    self.folder = folder
+  }
+
   /// Reads `PATH/runs/*.h5`, or `PATH/*.h5` where there is no folder `runs`.
   ///
   /// Files of other programs and damaged ones are left out and named in `problems`; of runs that were trained by several

@@ -18,6 +18,7 @@ struct Spqat: ParsableCommand {
       EvaluateCommand.self,
       TableCommand.self,
       CompareCommand.self,
+      ReportCommand.self,
       ExportCommand.self,
       BenchCommand.self,
       ReplayCommand.self,
