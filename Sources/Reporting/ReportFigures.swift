@@ -539,8 +539,8 @@ struct ReportFigures {
       ] {
         if family.contains(where: { $0.backward.ratio?.standardError != nil }) {
           elements.append(
-            "'settings.csv' using \(x):(column('\(column)')):(column('\(column)_error')) with yerrorbars lc rgb "
-              + "'\(style.color)' ps 0 lw 1.2 notitle")
+            "'settings.csv' using \(x):(column('\(column)')):(column('\(column)_error')) with yerrorbars "
+              + "lc rgb '\(style.color)' pt \(point) ps 0.9 lw 1.2 notitle")
         }
         elements.append(
           "'settings.csv' using \(x):(column('\(column)')) with points lc rgb '\(style.color)' pt \(point) ps 1.1 title "
