@@ -52,5 +52,9 @@ bench: build
 bench-peer: build
 	@Benchmarks/bench-peer.sh
 
+# The report's page in headless Chromium.
+test-browser: build
+	@Scripts/test-browser.sh
+
 clean:
 	rm -rf .build

@@ -12,7 +12,12 @@ public enum Safetensors {
     struct Entry: Encodable {
       let dtype: String
       let shape: [Int]
-      let data_offsets: [Int]
+      let offsets: [Int]
+
+      enum CodingKeys: String, CodingKey {
+        case dtype, shape
+        case offsets = "data_offsets"
+      }
     }
     enum Value: Encodable {
       case tensor(Entry)
@@ -42,7 +47,7 @@ public enum Safetensors {
         dtype = "I8"
         data.append(contentsOf: values.map(UInt8.init(bitPattern:)))
       }
-      header[tensor.name] = .tensor(Entry(dtype: dtype, shape: tensor.shape, data_offsets: [start, data.count]))
+      header[tensor.name] = .tensor(Entry(dtype: dtype, shape: tensor.shape, offsets: [start, data.count]))
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
