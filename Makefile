@@ -43,6 +43,10 @@ test: setup
 soak: setup
 	SPQAT_SOAK_SECONDS=$${SPQAT_SOAK_SECONDS:-600} swift test -c release --filter SoakTests
 
+# On a real Slurm, installed and started on this machine where that is allowed; skipped elsewhere.
+test-slurm: build
+	@Scripts/test-slurm.sh
+
 check:
 	swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
 

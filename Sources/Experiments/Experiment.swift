@@ -46,6 +46,8 @@ public struct Experiment: Sendable {
   public let profiles: [String]
   /// "default", the name of an imported data set, or a path.
   public let dataset: String
+  /// For `sweep --launcher slurm`.
+  public let slurm: SlurmSettings
   /// Without duplicates, in the order of the file.
   public let points: [Point]
 
@@ -88,7 +90,7 @@ private struct Source {
   var profileNames: [String] { profilePatches.map(\.key) }
 
   /// Sweeps may not vary what names the experiment or chooses its data.
-  private static let notAxes: [ExperimentKey] = [.schema, .name, .title, .dataset, .seeds, .axes, .profiles]
+  private static let notAxes: [ExperimentKey] = [.schema, .name, .title, .dataset, .seeds, .axes, .profiles, .slurm]
   private static let maximumPoints = 10_000
 
   /// - Parameter checksKeys: false reads any JSON object.
@@ -150,6 +152,7 @@ private struct Source {
       return Experiment(
         file: file, name: name, title: try root.string(.title) ?? name, profile: profile,
         profiles: profileNames, dataset: try root.string(.dataset) ?? "default",
+        slurm: try SlurmSettings(root.section(.slurm, SlurmKey.self)),
         points: try points(tree, axes: axes, seeds: try seeds(root)))
     } catch {
       let origin =

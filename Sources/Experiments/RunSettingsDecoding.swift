@@ -6,7 +6,7 @@ enum ExperimentKey: String, ConfigurationKey {
   case schema = "$schema"
   case name, title, dataset, subset, recipe, model, bits, method, freezing, rangeGradient
   case duration, batchSize, dropLastPartialBatch, augment, optimizer, learningRate
-  case pretraining, seeds, axes, profiles
+  case pretraining, seeds, axes, profiles, slurm
 }
 
 enum BitsKey: String, ConfigurationKey {
@@ -290,6 +290,7 @@ package enum ConfigurationKeys {
     "learningRate": LearningRateKey.names,
     "pretraining": PretrainingKey.names,
     "pretraining.optimizer": PretrainingOptimizerKey.names,
+    "slurm": SlurmKey.names,
   ]
   package static let choices: [String: [String]] = [
     "recipe": Recipe.allCases.map(\.rawValue),

@@ -92,11 +92,5 @@ struct LoadedExperiment {
 
 /// The command as typed, for provenance and "how to rerun".
 var commandLine: String {
-  (["spqat"] + CommandLine.arguments.dropFirst()).map { argument in
-    let isPlain = argument.utf8.allSatisfy { byte in
-      (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
-        || "-_./=%,:+@".utf8.contains(byte)
-    }
-    return isPlain && !argument.isEmpty ? argument : "'" + argument.replacing("'", with: "'\\''") + "'"
-  }.joined(separator: " ")
+  (["spqat"] + CommandLine.arguments.dropFirst()).map(shellQuoted).joined(separator: " ")
 }

@@ -12,13 +12,14 @@ struct SweepCommand: ParsableCommand {
     discussion: """
       Full-precision networks come first, then the full-QAT baselines, then the rest. Finished runs are never trained
       twice, interrupted ones go on from their last checkpoint. Exit status 0: everything is finished; 1: runs failed;
-      2: the input is wrong; 130: interrupted.
+      2: the input is wrong; 130: interrupted. On a cluster 0 says that everything else was submitted; the last job there
+      writes the tables, and it fails where runs did.
       """)
 
   @OptionGroup var options: ExperimentOptions
   @OptionGroup var pace: PaceOptions
 
-  @Option(help: "Train at most this many runs now.")
+  @Option(help: "Train at most this many runs now; 0 only lists what is finished and writes the tables.")
   var limit: Int?
 
   @Flag(help: "Train runs again that diverged.")
@@ -28,17 +29,32 @@ struct SweepCommand: ParsableCommand {
   var dryRun = false
 
   @Option(help: "Runs at once; threads are divided among them, and their seconds count as not measured.")
-  var jobs = 1
+  var jobs: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "local trains here; slurm submits a job array, at most --jobs tasks at once, and prints it with --dry-run.",
+      valueName: "local|slurm"))
+  var launcher = Launcher.local
+
+  enum Launcher: String, ExpressibleByArgument { case local, slurm }
 
   func validate() throws {
-    guard (1...256).contains(jobs) else { throw ValidationError("--jobs is \(jobs); allowed: 1 to 256") }
-    if let limit, limit < 1 { throw ValidationError("--limit is \(limit); allowed: 1 or more") }
+    if let jobs, !(1...256).contains(jobs) { throw ValidationError("--jobs is \(jobs); allowed: 1 to 256") }
+    if let limit, limit < 0 { throw ValidationError("--limit is \(limit); allowed: 0 or more") }
   }
 
   func run() throws {
     let loaded = try options.load()
-    if dryRun { return printPlan(loaded, options: options) }
-    try train(loaded, options: options, pace: pace, limit: limit, retryFailed: retryFailed, jobs: jobs)
+    switch launcher {
+    case .local:
+      if dryRun { return printPlan(loaded, options: options) }
+      try train(loaded, options: options, pace: pace, limit: limit, retryFailed: retryFailed, jobs: jobs ?? 1)
+    case .slurm:
+      try SlurmLauncher(
+        loaded: loaded, options: options, pace: pace, limit: limit, retryFailed: retryFailed, jobs: jobs, dryRun: dryRun
+      ).run()
+    }
   }
 }
 
@@ -77,7 +93,7 @@ struct PaceOptions: ParsableArguments {
   var checkpointSeconds = 300.0
 }
 
-/// Trains one run for `sweep --jobs`.
+/// Trains one run for `sweep --jobs` or a cluster's task.
 struct WorkerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "worker", abstract: "Train one run for a sweep.", shouldDisplay: false)
@@ -86,6 +102,8 @@ struct WorkerCommand: ParsableCommand {
   @OptionGroup var pace: PaceOptions
   @Option var id: String
   @Flag var retryFailed = false
+  /// Wait while another process trains the run.
+  @Flag var wait = false
   /// Recorded instead of this process's own.
   @Option var sweepCommand: String
 
@@ -104,8 +122,22 @@ struct WorkerCommand: ParsableCommand {
         threads: options.threads, checkpointInterval: pace.checkpointSeconds, isExclusive: false,
         retriesFailed: retryFailed, commandLine: sweepCommand),
       observe: progress.observe, shouldStop: { Interruption.isRequested || getppid() != parent })
+    if let parent = run.parent, try loaded.results.state(parent) != .finished {
+      throw ResultsError(
+        path: options.config, problem: "\(id) starts from the full-precision run \(parent), which is not finished")
+    }
+    var end = trainer.train(run)
+    while wait, end == .busy {
+      if Interruption.isRequested {
+        end = .stopped(step: 0)
+      } else {
+        if let holder = RunLock.currentHolder(at: loaded.results.lock(id)) { progress.waits(for: run, holder: holder) }
+        sleep(1)
+        end = trainer.train(run)
+      }
+    }
     let status: WorkerExecutor.ExitStatus
-    switch trainer.train(run) {
+    switch end {
     case .finished: status = .finished
     case .diverged: status = .diverged
     case .busy: status = .busy

@@ -9,7 +9,7 @@ struct BadInputTests {
       (["nonsense"], "nonsense"), (["sweep"], "config"), (["sweep", "EXPERIMENT", "--frobnicate"], "--frobnicate"),
       (["sweep", "EXPERIMENT", "--jobs", "0"], "--jobs is 0; allowed: 1 to 256"),
       (["sweep", "EXPERIMENT", "--threads", "many"], "--threads"),
-      (["sweep", "EXPERIMENT", "--limit", "0"], "--limit is 0"),
+      (["sweep", "EXPERIMENT", "--limit=-1"], "--limit is -1"),
       (["sweep", "missing.json"], "missing.json: no such file"),
       (["sweep", "EXPERIMENT", "--profile", "quick"], "no profile \"quick\""),
       (["sweep", "EXPERIMENT", "--set", "batchSize=0"], "batchSize: found 0"),

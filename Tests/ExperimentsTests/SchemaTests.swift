@@ -66,7 +66,7 @@ struct SchemaTests {
     let items = try #require(axes["items"] as? Object)
     let pattern = try #require((items["propertyNames"] as? Object)?["pattern"] as? String)
     let expression = try NSRegularExpression(pattern: pattern)
-    let notAxes = ["$schema", "name", "title", "dataset", "seeds", "axes", "profiles"]
+    let notAxes = ["$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm"]
     for key in try #require(ConfigurationKeys.bySection[""]) {
       let matches = expression.firstMatch(in: key, range: NSRange(key.startIndex..., in: key)) != nil
       #expect(matches != notAxes.contains(key), "\(key)")

@@ -1,0 +1,135 @@
+import ArgumentParser
+import Experiments
+import Foundation
+import Results
+
+/// `sweep --launcher slurm`: everything is submitted at once, and this program is done.
+struct SlurmLauncher {
+  var loaded: LoadedExperiment
+  var options: ExperimentOptions
+  var pace: PaceOptions
+  var limit: Int?
+  var retryFailed: Bool
+  /// Tasks at once; nil: as many as the cluster allows.
+  var jobs: Int?
+  var dryRun: Bool
+
+  func run() throws {
+    let summary = plannedRuns()
+    let chosen = Set(summary.trained)
+    let slurm = try SlurmJobs(
+      loaded.plan.runs.filter { chosen.contains($0.id) }, settings: loaded.experiment.slurm,
+      environment: SlurmJobs.Environment(
+        program: Bundle.main.executableURL?.resolvingSymlinksInPath().path ?? CommandLine.arguments[0],
+        workingDirectory: FileManager.default.currentDirectoryPath,
+        results: ResultsDirectory(root: absolute(loaded.results.root), name: loaded.results.name)),
+      worker: ["worker"] + options.commandArguments + [
+        "--threads", "\(loaded.experiment.slurm.cpus)", "--checkpoint-seconds", "\(pace.checkpointSeconds)",
+        "--sweep-command", commandLine,
+      ] + (retryFailed ? ["--retry-failed"] : []),
+      closing: ["sweep"] + options.commandArguments + options.only.flatMap { ["--only", $0] }
+        + ["--threads", "1", "--limit", "0"],
+      atOnce: jobs)
+    if dryRun {
+      for job in slurm.jobs {
+        let after = job.after.isEmpty ? "" : " --dependency=afterany" + job.after.map { ":<\($0.rawValue)>" }.joined()
+        print("# \(job.stage.rawValue), to be read by: sbatch --parsable\(after)\n\(job.script)")
+      }
+    } else if !slurm.jobs.isEmpty {
+      try submit(slurm.jobs)
+    }
+    report(summary)
+    if !summary.failures.isEmpty { throw ExitCode(1) }
+  }
+
+  /// A sweep in which every run that would be trained finishes at once: those are to be submitted.
+  private func plannedRuns() -> Sweep.Summary {
+    var executor = PlanningExecutor()
+    return Sweep(plan: loaded.plan, limit: limit, retriesFailed: retryFailed).run(
+      on: &executor, state: { try loaded.results.state($0.id) }, shouldStop: { false }, pause: { _ in })
+  }
+
+  private func submit(_ jobs: [SlurmJobs.Job]) throws {
+    guard isOnPath("sbatch") else {
+      throw ValidationError(
+        "--launcher slurm needs sbatch, which is not on PATH; run it where jobs are submitted, or add --dry-run to see "
+          + "the scripts")
+    }
+    try loaded.results.prepare()
+    var submitted: [SlurmJobs.Stage: String] = [:]
+    for job in jobs {
+      let earlier = job.after.compactMap { submitted[$0] }
+      let dependency = earlier.isEmpty ? [] : ["--dependency=afterany:" + earlier.joined(separator: ":")]
+      let answer = try call(["sbatch", "--parsable"] + dependency, input: job.script)
+      // The job's number, and where there are several clusters its own after a semicolon.
+      guard answer.status == 0, let id = answer.output.split(whereSeparator: { ";\n".contains($0) }).first else {
+        if !submitted.isEmpty { _ = try? call(["scancel"] + submitted.values.sorted(), input: "") }
+        throw ResultsError(
+          path: "sbatch", problem: "refused the job \(job.stage.rawValue): \(answer.error); nothing stays submitted")
+      }
+      submitted[job.stage] = String(id)
+      let tasks = job.runs.isEmpty ? "" : ", \(job.runs.count) \(job.runs.count == 1 ? "task" : "tasks")"
+      let after = earlier.isEmpty ? "" : ", after \(earlier.joined(separator: " and "))"
+      print("job \(id): \(job.stage.rawValue)\(tasks)\(after)")
+    }
+  }
+
+  private func report(_ summary: Sweep.Summary) {
+    // Comments beside printed scripts.
+    let mark = dryRun ? "# " : ""
+    print(
+      "\(mark)\(summary.trained.count) \(dryRun ? "to submit" : "submitted"), \(summary.found.count) already finished, "
+        + "\(summary.failures.count) failed before, \(summary.left.count) left")
+    for failure in summary.failures { print("\(mark)  \(failure.run)  \(failure.label): \(failure.reason)") }
+    if !dryRun, !summary.trained.isEmpty {
+      print("follow them with squeue and 'spqat status'; logs are in \(loaded.results.folder)/logs")
+    }
+  }
+
+  private func absolute(_ path: String) -> String {
+    path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+  }
+
+  private func isOnPath(_ program: String) -> Bool {
+    (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
+      FileManager.default.isExecutableFile(atPath: "\($0)/\(program)")
+    }
+  }
+
+  private func call(
+    _ command: [String], input: String
+  ) throws -> (status: Int32, output: String, error: String) {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = command
+    let (standardInput, output, error) = (Pipe(), Pipe(), Pipe())
+    process.standardInput = standardInput
+    process.standardOutput = output
+    process.standardError = error
+    try process.run()
+    // sbatch reads all of it before it writes anything, and answers with a line or two.
+    try? standardInput.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+    try? standardInput.fileHandleForWriting.close()
+    func text(_ pipe: Pipe) -> String {
+      String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    }
+    let answer = (text(output), text(error))
+    process.waitUntilExit()
+    return (
+      process.terminationStatus, answer.0, answer.1.split(whereSeparator: \.isNewline).joined(separator: " ")
+    )
+  }
+}
+
+/// Finishes every run at once.
+private struct PlanningExecutor: RunExecutor {
+  let slots = 1
+  private var run: PlannedRun?
+
+  mutating func start(_ run: PlannedRun) { self.run = run }
+
+  mutating func next() -> (id: String, end: RunEnd) {
+    guard let run else { preconditionFailure("next follows start") }
+    return (run.id, .finished)
+  }
+}
