@@ -14,25 +14,6 @@ struct BenchCommand: ParsableCommand {
       """,
     subcommands: [Everything.self, Kernels.self, Step.self, Thresholds.self], defaultSubcommand: Everything.self)
 
-  struct Machine: ParsableArguments {
-    @Option(help: "Threads to compute with.")
-    var threads = ProcessInfo.processInfo.activeProcessorCount
-
-    @Option(
-      name: .customLong("instruction-set"),
-      help: "reference, portable, avx2 or avx512; the best of this machine by default.")
-    var instructionSet: InstructionSet = .best
-
-    mutating func validate() throws {
-      guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); allowed: 1 to 1024") }
-      guard instructionSet.isAvailable else {
-        throw ValidationError(
-          "--instruction-set \(instructionSet.rawValue) is not available on this machine; "
-            + "available: \(InstructionSet.available.map(\.rawValue).joined(separator: ", "))")
-      }
-    }
-  }
-
   struct Output: ParsableArguments {
     @Flag(help: "Print one JSON object instead of tables.")
     var json = false
@@ -49,7 +30,7 @@ extension BenchCommand {
     static let configuration = CommandConfiguration(
       commandName: "all", abstract: "Machine, kernels of both networks, and the training step in many settings.")
 
-    @OptionGroup var machine: Machine
+    @OptionGroup var machine: MachineOptions
     @OptionGroup var output: Output
     @Option(help: "Repetitions of every measurement.") var repetitions = 9
 
@@ -134,7 +115,7 @@ extension BenchCommand {
     static let configuration = CommandConfiguration(
       abstract: "Time every convolution kernel on a network's shapes, against peak, reference and dense kernel.")
 
-    @OptionGroup var machine: Machine
+    @OptionGroup var machine: MachineOptions
     @OptionGroup var output: Output
     @Option(help: "resnet20 (batch 128) or resnet18 (batch 8).") var network: KernelBenchmark.Network = .resnet20
     @Option(help: "Repetitions of every measurement.") var repetitions = 15
@@ -148,7 +129,7 @@ extension BenchCommand {
       try BenchCommand.finish([("machine", machineTable), ("kernels_\(network.rawValue)", table)], output)
     }
 
-    static func measureMachine(_ machine: Machine) -> (Table, peak: Double) {
+    static func measureMachine(_ machine: MachineOptions) -> (Table, peak: Double) {
       let context = ComputeContext(threads: machine.threads, instructionSet: machine.instructionSet)
       let peak = context.measurePeak()
       let bandwidth = context.measureCopyBandwidth()
@@ -176,7 +157,7 @@ extension BenchCommand {
     static let configuration = CommandConfiguration(
       abstract: "Find the frozen share from which the sparse weight gradient beats the dense one, by shape.")
 
-    @OptionGroup var machine: Machine
+    @OptionGroup var machine: MachineOptions
     @OptionGroup var output: Output
     @Option(help: "Repetitions of every measurement.") var repetitions = 9
 
@@ -200,7 +181,7 @@ extension BenchCommand {
   struct Step: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Time the training step of ResNet-20 on random images.")
 
-    @OptionGroup var machine: Machine
+    @OptionGroup var machine: MachineOptions
     @Option(help: "spqat or lts.") var recipe: Recipe = .spqat
     @Option(help: "fullPrecision, fullQAT or freeze.") var method: StepBenchmark.Method = .fullQAT
     @Option(help: "Bits of weights and activations, 2 to 8.") var bits = 2

@@ -14,31 +14,17 @@ struct ReplayCommand: ParsableCommand {
   @Argument(help: "A trace in format qat-reference-trace, version 1 (HDF5).")
   var trace: String
 
-  @Option(help: "Threads to compute with.")
-  var threads = ProcessInfo.processInfo.activeProcessorCount
-
-  @Option(
-    name: .customLong("instruction-set"),
-    help: "reference, portable, avx2 or avx512; the best of this machine by default.")
-  var instructionSet: InstructionSet = .best
+  @OptionGroup var machine: MachineOptions
 
   @Flag(help: "Print one JSON object instead of tables.")
   var json = false
-
-  mutating func validate() throws {
-    guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); allowed: 1 to 1024") }
-    guard instructionSet.isAvailable else {
-      throw ValidationError(
-        "--instruction-set \(instructionSet.rawValue) is not available on this machine; "
-          + "available: \(InstructionSet.available.map(\.rawValue).joined(separator: ", "))")
-    }
-  }
 
   func run() throws {
     let report: TraceReplay.Report
     do {
       let replay = try TraceReplay(
-        trace: Trace(path: trace), context: ComputeContext(threads: threads, instructionSet: instructionSet))
+        trace: Trace(path: trace),
+        context: ComputeContext(threads: machine.threads, instructionSet: machine.instructionSet))
       if !json { printStepHeader() }
       report = try replay.run { step in
         if !json { printStep(step) }
