@@ -5,6 +5,8 @@ import Results
 public struct RunStatus: Sendable {
   public enum Phase: Equatable, Sendable {
     case finished(topOne: Double)
+    /// Under this experiment of the same root; a sweep will take it over.
+    case finishedElsewhere(String)
     case running(RunLock.Holder)
     case diverged(step: Int)
     /// Its file cannot be read, for this reason.
@@ -27,9 +29,13 @@ public struct RunStatus: Sendable {
         phase = .finished(topOne: try results.record(run.id, includingTensors: false).outcome.finalTopOne ?? .nan)
       case .diverged(let step): phase = .diverged(step: step)
       case .absent:
-        phase =
-          FileManager.default.fileExists(atPath: results.checkpoint(run.id))
-          ? .interrupted(step: RunLock.lastHolder(at: results.lock(run.id))?.step ?? 0) : .waiting
+        if let other = results.finishedElsewhere(run.id) {
+          phase = .finishedElsewhere(other.experiment)
+        } else if FileManager.default.fileExists(atPath: results.checkpoint(run.id)) {
+          phase = .interrupted(step: RunLock.lastHolder(at: results.lock(run.id))?.step ?? 0)
+        } else {
+          phase = .waiting
+        }
       }
     } catch {
       phase = .unreadable(oneLine(error))
@@ -39,7 +45,7 @@ public struct RunStatus: Sendable {
   /// Nothing is left to train.
   public var isDone: Bool {
     switch phase {
-    case .finished, .diverged, .unreadable: true
+    case .finished, .finishedElsewhere, .diverged, .unreadable: true
     case .running, .interrupted, .waiting: false
     }
   }
@@ -49,13 +55,14 @@ public struct RunStatus: Sendable {
     switch phase {
     case .running(let holder): holder.step
     case .interrupted(let step): step
-    case .finished, .diverged, .unreadable, .waiting: 0
+    case .finished, .finishedElsewhere, .diverged, .unreadable, .waiting: 0
     }
   }
 
   public var summary: String {
     switch phase {
     case .finished: "finished"
+    case .finishedElsewhere(let experiment): "finished in \(experiment), to be taken over"
     case .running(let holder): "running (process \(holder.process) on \(holder.host), step \(holder.step))"
     case .diverged(let step): "diverged at step \(step)"
     case .unreadable(let reason): "unreadable: \(reason)"

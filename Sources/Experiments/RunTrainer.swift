@@ -141,7 +141,7 @@ public final class RunTrainer {
     var record = RunRecord(
       id: run.id, kind: run.kind, recipe: run.recipe.rawValue, bits: run.spec.quantization?.weightBits,
       label: run.label,
-      axes: run.axisValues.map { Results.AxisValue(name: $0.path.description, value: $0.value.plain) },
+      axes: run.recordedAxes,
       configuration: run.identity.canonicalForm, provenance: provenance)
     record.epochs = session.epochs
     record.layers = session.layers

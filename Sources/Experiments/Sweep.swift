@@ -157,7 +157,10 @@ public struct Sweep {
         waiting.insert(run, at: 0)
       }
     }
-    summary.left = waiting.map(\.id)
+    // A limit or a stop may have come before the look at what is finished.
+    for run in waiting {
+      if (try? state(run)) == .finished { summary.found.append(run.id) } else { summary.left.append(run.id) }
+    }
     return summary
   }
 }

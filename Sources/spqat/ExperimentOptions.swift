@@ -77,11 +77,13 @@ struct LoadedExperiment {
     return "\(experiment.title), on \(name)\(isSubstitute ? " (CIFAR-10 is not imported)" : "")\(profile)"
   }
 
-  /// Records of finished runs among the planned ones, for estimates.
+  /// From the planned runs that are finished, here or under another experiment.
   func estimate(threads: Int) -> RunEstimate {
     let rates = plan.runs.compactMap { run -> Double? in
-      guard let record = try? results.record(run.id, includingTensors: false), record.outcome.status == .finished,
-        record.provenance.threads == threads
+      guard
+        let record = (try? results.record(run.id, includingTensors: false))
+          ?? results.finishedElsewhere(run.id)?.record,
+        record.outcome.status == .finished, record.provenance.threads == threads
       else { return nil }
       let seconds = record.epochs.reduce(0) { $0 + $1.seconds.total - $1.seconds.evaluation }
       return seconds > 0 ? Double(record.outcome.images) / seconds : nil

@@ -104,7 +104,7 @@ extension RunStatus {
     case .finished: "finished"
     case .running: "running"
     case .diverged, .unreadable: "failed"
-    case .interrupted, .waiting: "waiting"
+    case .finishedElsewhere, .interrupted, .waiting: "waiting"
     }
   }
 

@@ -15,7 +15,8 @@ struct SlurmLauncher {
   var dryRun: Bool
 
   func run() throws {
-    let summary = plannedRuns()
+    let shared = try sharedRuns()
+    let summary = plannedRuns(shared)
     let chosen = Set(summary.trained)
     let slurm = try SlurmJobs(
       loaded.plan.runs.filter { chosen.contains($0.id) }, settings: loaded.experiment.slurm,
@@ -38,15 +39,30 @@ struct SlurmLauncher {
     } else if !slurm.jobs.isEmpty {
       try submit(slurm.jobs)
     }
-    report(summary)
+    report(summary, shared)
     if !summary.failures.isEmpty { throw ExitCode(1) }
   }
 
+  /// The runs that other experiments have finished, with the experiment's name; taken over unless this is a dry run.
+  private func sharedRuns() throws -> [(run: PlannedRun, experiment: String)] {
+    let shared = loaded.plan.runs.compactMap { run -> (run: PlannedRun, experiment: String)? in
+      guard case .finishedElsewhere(let experiment) = RunStatus(run, in: loaded.results).phase else { return nil }
+      return (run, experiment)
+    }
+    if !dryRun, !shared.isEmpty {
+      try loaded.results.prepare()
+      for (run, _) in shared { _ = try loaded.results.takeOver(run) }
+    }
+    return shared
+  }
+
   /// A sweep in which every run that would be trained finishes at once: those are to be submitted.
-  private func plannedRuns() -> Sweep.Summary {
+  private func plannedRuns(_ shared: [(run: PlannedRun, experiment: String)]) -> Sweep.Summary {
     var executor = PlanningExecutor()
+    let finished = Set(shared.map(\.run.id))
     return Sweep(plan: loaded.plan, limit: limit, retriesFailed: retryFailed).run(
-      on: &executor, state: { try loaded.results.state($0.id) }, shouldStop: { false }, pause: { _ in })
+      on: &executor, state: { finished.contains($0.id) ? .finished : try loaded.results.state($0.id) },
+      shouldStop: { false }, pause: { _ in })
   }
 
   private func submit(_ jobs: [SlurmJobs.Job]) throws {
@@ -74,13 +90,20 @@ struct SlurmLauncher {
     }
   }
 
-  private func report(_ summary: Sweep.Summary) {
+  private func report(_ summary: Sweep.Summary, _ shared: [(run: PlannedRun, experiment: String)]) {
     // Comments beside printed scripts.
     let mark = dryRun ? "# " : ""
+    let taken = dryRun ? "to be taken over" : "taken over"
+    for (run, experiment) in shared {
+      print("\(mark)\(run.id) \(run.label): \(taken) from \(experiment), where it is finished")
+    }
     print(
       "\(mark)\(summary.trained.count) \(dryRun ? "to submit" : "submitted"), \(summary.found.count) already finished, "
         + "\(summary.failures.count) failed before, \(summary.left.count) left")
     for failure in summary.failures { print("\(mark)  \(failure.run)  \(failure.label): \(failure.reason)") }
+    if !dryRun, summary.trained.isEmpty, !shared.isEmpty {
+      print("make the table with 'spqat table \(loaded.results.folder)'")
+    }
     if !dryRun, !summary.trained.isEmpty {
       print("follow them with squeue and 'spqat status'; logs are in \(loaded.results.folder)/logs")
     }
@@ -107,7 +130,9 @@ struct SlurmLauncher {
     process.standardOutput = output
     process.standardError = error
     try process.run()
-    // sbatch reads all of it before it writes anything, and answers with a line or two.
+    // sbatch reads all of it before it writes anything, and answers with a line or two; where it refuses at once, it may end
+    // without reading, which is no reason for this program to end.
+    Foundation.signal(SIGPIPE, SIG_IGN)
     try? standardInput.fileHandleForWriting.write(contentsOf: Data(input.utf8))
     try? standardInput.fileHandleForWriting.close()
     func text(_ pipe: Pipe) -> String {

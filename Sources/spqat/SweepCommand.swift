@@ -11,7 +11,8 @@ struct SweepCommand: ParsableCommand {
     commandName: "sweep", abstract: "Train every run of an experiment that is not finished.",
     discussion: """
       Full-precision networks come first, then the full-QAT baselines, then the rest. Finished runs are never trained
-      twice, interrupted ones go on from their last checkpoint. Exit status 0: everything is finished; 1: runs failed;
+      twice, and those of other experiments with the same --results are taken over where they are the same (same id);
+      interrupted ones go on from their last checkpoint. Exit status 0: everything is finished; 1: runs failed;
       2: the input is wrong; 130: interrupted. On a cluster 0 says that everything else was submitted; the last job there
       writes the tables, and it fails where runs did.
       """)
@@ -154,10 +155,12 @@ private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions) {
   let profile = loaded.experiment.profile.map { ", profile \($0)" } ?? ""
   print("\(loaded.experiment.title)\(profile), on \(manifest.name) (\(manifest.width)x\(manifest.height))")
   var left = 0.0
+  var shared = 0
   for run in loaded.plan.runs {
     let state = RunStatus(run, in: loaded.results)
     let seconds = state.isDone ? 0 : estimate.seconds(run, from: state.step)
     left += seconds
+    if case .finishedElsewhere = state.phase { shared += 1 }
     let time = state.isDone ? "" : ", about \(ProgressLine.duration(seconds))"
     print("  \(run.id)  \(run.label)  \(run.spec.totalSteps) steps of \(run.spec.batchSize), \(state.summary)\(time)")
   }
@@ -165,8 +168,8 @@ private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions) {
     estimate.measuredRuns > 0
     ? "measured on \(estimate.measuredRuns) finished runs" : "a rough guess until a run has finished here"
   print(
-    "\(loaded.plan.runs.count) runs, about \(ProgressLine.duration(left)) left at \(Int(estimate.imagesPerSecond)) images/s "
-      + "(\(basis))")
+    "\(loaded.plan.runs.count) runs\(shared > 0 ? ", \(shared) to be taken over" : ""), about "
+      + "\(ProgressLine.duration(left)) left at \(Int(estimate.imagesPerSecond)) images/s (\(basis))")
 }
 
 private func train(
@@ -182,6 +185,16 @@ private func train(
   }
   let pending = loaded.plan.runs.filter { (try? results.state($0.id)) != .finished }
   let progress = TrainingProgress(pending, estimate: loaded.estimate(threads: options.threads))
+  var takenOver: Set<String> = []
+  func state(_ run: PlannedRun) throws -> RecordedState {
+    let state = try results.state(run.id)
+    guard state == .absent, let experiment = try results.takeOver(run) else { return state }
+    takenOver.insert(run.id)
+    progress.takenOver(run, from: experiment)
+    return .finished
+  }
+  // All of them now, whatever --limit says; the sweep asks again before it starts a run, and reports what went wrong.
+  for run in loaded.plan.runs { _ = try? state(run) }
   let sweep = Sweep(plan: loaded.plan, limit: limit, retriesFailed: retryFailed)
   func pause(_ runs: [PlannedRun]) {
     if let run = runs.first, let holder = RunLock.currentHolder(at: results.lock(run.id)) {
@@ -199,7 +212,7 @@ private func train(
           commandLine: commandLine),
         observe: progress.observe, shouldStop: { Interruption.isRequested }))
     summary = sweep.run(
-      on: &executor, state: { try results.state($0.id) }, shouldStop: { Interruption.isRequested }, pause: pause)
+      on: &executor, state: state, shouldStop: { Interruption.isRequested }, pause: pause)
   } else {
     let threads = max(1, options.threads / jobs)
     var executor = WorkerExecutor(
@@ -219,19 +232,21 @@ private func train(
         }
       })
     summary = sweep.run(
-      on: &executor, state: { try results.state($0.id) }, shouldStop: { Interruption.isRequested }, pause: pause)
+      on: &executor, state: state, shouldStop: { Interruption.isRequested }, pause: pause)
   }
-  try close(loaded, summary)
+  try close(loaded, summary, takenOver: takenOver)
 }
 
 /// The closing list, the tables, and the exit status.
-private func close(_ loaded: LoadedExperiment, _ summary: Sweep.Summary) throws {
+private func close(_ loaded: LoadedExperiment, _ summary: Sweep.Summary, takenOver: Set<String>) throws {
   let records = loaded.plan.runs.compactMap { try? loaded.results.record($0.id, includingTensors: false) }
   for record in records where record.outcome.status == .finished {
     print("\(record.id)  \(record.label)  top-1 \(percent(record.outcome.finalTopOne ?? .nan))")
   }
+  let shared = takenOver.isEmpty ? "" : "\(takenOver.count) taken over from other experiments, "
+  let found = summary.found.count { !takenOver.contains($0) }
   print(
-    "\(summary.trained.count) trained, \(summary.found.count) already finished, \(summary.failures.count) failed, "
+    "\(summary.trained.count) trained, \(shared)\(found) already finished, \(summary.failures.count) failed, "
       + "\(summary.left.count) left")
   if !summary.failures.isEmpty {
     print("failed:")

@@ -44,6 +44,11 @@ final class TrainingProgress {
     }
   }
 
+  func takenOver(_ run: PlannedRun, from experiment: String) {
+    remaining[run.id] = nil
+    line("\(run.id) \(run.label): taken over from \(experiment), where it is finished")
+  }
+
   /// Says once who else is training what is left.
   func waits(for run: PlannedRun, holder: RunLock.Holder) {
     guard waitedFor != run.id else { return }

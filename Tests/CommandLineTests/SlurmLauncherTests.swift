@@ -92,6 +92,21 @@ struct SlurmLauncherTests {
     #expect(again.standardOutput == "0 submitted, 5 already finished, 0 failed before, 0 left\n")
   }
 
+  @Test("do not submit what another experiment of the same results has finished")
+  func shared() throws {
+    let place = try Workplace()
+    let both = try place.write("both", #""axes": [{"method": ["fullQAT", "freeze"]}]"#)
+    #expect(try place.run(place.arguments("sweep", ["--only", "fullQAT"], experiment: both)).status == 0)
+    let plan = try slurm(place, ["--dry-run"])
+    #expect(plan.standardOutput.contains(": to be taken over from both, where it is finished\n"))
+    #expect(plan.standardOutput.hasSuffix("# 1 to submit, 2 already finished, 0 failed before, 0 left\n"))
+    #expect(!FileManager.default.fileExists(atPath: place.runs.path))
+    let path = try standIns(place, sbatch: Self.runningSbatch)
+    let output = try slurm(place, path: path)
+    #expect(output.standardOutput.contains("1 submitted, 2 already finished"), "\(output.standardOutput)")
+    #expect(try place.runFiles().count == 3)
+  }
+
   @Test("whose full-precision network failed end with the reason")
   func failedParent() throws {
     let place = try Workplace()

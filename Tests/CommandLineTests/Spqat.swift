@@ -50,20 +50,30 @@ final class Workplace {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("spqat-cli-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     experiment = folder.appendingPathComponent("tiny.json").path
+    try write("tiny", members)
+  }
+
+  /// Writes another experiment beside the first.
+  @discardableResult
+  func write(_ name: String, _ members: String) throws -> String {
+    let file = folder.appendingPathComponent("\(name).json")
     let text = """
-      {"name": "tiny", "dataset": "sample", "subset": 40, "batchSize": 8, "duration": "8it",
+      {"name": "\(name)", "dataset": "sample", "subset": 40, "batchSize": 8, "duration": "8it",
        "bits": {"weights": 2, "activations": 2}, "freezing": {"threshold": "linear", "start": "25%"},
        "pretraining": {"duration": "8it", "batchSize": 8}, \(members)}
       """
-    try Data(text.utf8).write(to: URL(fileURLWithPath: experiment))
+    try Data(text.utf8).write(to: file)
+    return file.path
   }
 
   deinit { try? FileManager.default.removeItem(at: folder) }
 
   /// The arguments that every command on the experiment needs.
-  func arguments(_ command: String, _ more: [String] = [], results: String? = nil) -> [String] {
+  func arguments(
+    _ command: String, _ more: [String] = [], experiment: String? = nil, results: String? = nil
+  ) -> [String] {
     [
-      command, experiment, "--results", results ?? self.results, "--datasets",
+      command, experiment ?? self.experiment, "--results", results ?? self.results, "--datasets",
       Spqat.repository.appendingPathComponent("datasets").path, "--threads", "2",
     ] + more
   }

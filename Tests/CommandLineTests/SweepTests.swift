@@ -38,6 +38,71 @@ struct SweepTests {
     #expect(more.standardOutput.contains("3 trained, 2 already finished, 0 failed, 0 left"))
   }
 
+  @Test("take over what another experiment of the same results has finished", arguments: [[], ["--jobs", "2"]])
+  func shared(_ more: [String]) throws {
+    let place = try Workplace()
+    let method = #"{"method": ["fullQAT", "freeze"]}"#
+    let thresholds = try place.write("thresholds", #""axes": [\#(method), {"freezing.threshold": [0.1, "linear"]}]"#)
+    let starts = try place.write("starts", #""axes": [\#(method), {"freezing.start": ["25%", "50%"]}]"#)
+    func sweep(_ experiment: String, _ more: [String] = [], results: String? = nil) throws -> Spqat.Output {
+      try place.run(place.arguments("sweep", more, experiment: experiment, results: results))
+    }
+    #expect(try sweep(thresholds).standardOutput.contains("4 trained, 0 already finished, 0 failed, 0 left"))
+
+    let plan = try sweep(starts, ["--dry-run"])
+    #expect(plan.standardOutput.components(separatedBy: ", finished in thresholds, to be taken over\n").count == 4)
+    #expect(plan.standardOutput.contains("\n4 runs, 3 to be taken over, about"))
+    #expect(!FileManager.default.fileExists(atPath: "\(place.results)/starts"))
+    let status = try place.run(place.arguments("status", experiment: starts)).standardOutput
+    #expect(status.contains("0 finished, 0 running, 0 failed, 4 waiting"), "\(status)")
+
+    let output = try sweep(starts, more)
+    #expect(output.status == 0, "\(output.standardError)")
+    #expect(
+      output.standardOutput.contains(
+        "1 trained, 3 taken over from other experiments, 0 already finished, 0 failed, 0 left"))
+    #expect(
+      output.errorLines.count { $0.hasSuffix(": taken over from thresholds, where it is finished") } == 3,
+      "\(output.standardError)")
+    #expect(try sweep(starts).standardOutput.contains("0 trained, 4 already finished, 0 failed, 0 left"))
+
+    // As if every run had been trained here, but for the seconds, which are those of the other experiment.
+    let alone = place.folder.appendingPathComponent("alone").path
+    #expect(try sweep(starts, results: alone).status == 0)
+    let files = try FileManager.default.contentsOfDirectory(atPath: "\(alone)/starts/runs").sorted()
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(place.results)/starts/runs").sorted() == files)
+    var shared = 0
+    for file in files {
+      let here = "\(place.results)/starts/runs/\(file)"
+      let difference = try place.run(["diff", "--ignore-times", here, "\(alone)/starts/runs/\(file)"])
+      #expect(difference.status == 0, "\(difference.standardOutput)")
+      let record = try RunFile.read(here, includingTensors: false)
+      let trainedHere = try RunFile.read("\(alone)/starts/runs/\(file)", includingTensors: false)
+      #expect(record.label == trainedHere.label)
+      #expect(record.axes == trainedHere.axes)
+      guard let source = try? RunFile.read("\(place.results)/thresholds/runs/\(file)", includingTensors: false) else {
+        continue
+      }
+      shared += 1
+      #expect(record.provenance == source.provenance)
+      #expect(record.outcome == source.outcome)
+      #expect(record.epochs == source.epochs)
+    }
+    #expect(shared == 3)
+  }
+
+  @Test("with a limit still take over all that is finished elsewhere")
+  func sharedBeyondLimit() throws {
+    let place = try Workplace(#""axes": [{"method": ["fullQAT"]}]"#)
+    #expect(try place.sweep().status == 0)
+    let more = try place.write("more", #""axes": [{"method": ["freeze", "fullQAT"]}]"#)
+    let output = try place.run(place.arguments("sweep", ["--limit", "0"], experiment: more))
+    #expect(
+      output.standardOutput.contains(
+        "0 trained, 2 taken over from other experiments, 0 already finished, 0 failed, 1 left"),
+      "\(output.standardOutput)")
+  }
+
   @Test("'run' trains one run and the network that it starts from")
   func single() throws {
     let place = try Workplace()
