@@ -7,6 +7,7 @@
 // broadcast against the packed weights. A table gives each pixel's place, so a tile may span rows and images.
 // The input gradient is the same computation over the padded output gradient with the kernel turned around; with a
 // stride, the input pixels of each residue of the stride form a convolution of their own with the taps that reach them.
+// Where a 3x3 convolution of stride 1 has whole vectors of channels, winograd_kernels.h computes both with fewer products.
 // Every output value is added up in one fixed order, whatever tile it falls into.
 //
 // Weight gradient: a tile of weights, broadcast operand x vector operand, stays in registers over a strip of pixels,
@@ -270,7 +271,21 @@ static void multiply_strip(
   }
 }
 
+#include "winograd_kernels.h"
+
+static int uses_winograd(const sq_conv *s, const winograd_shape *w) {
+  return s->groups == 1 && s->kernel_height == 3 && s->kernel_width == 3 && s->stride_y == 1 && s->stride_x == 1 &&
+         winograd_pays(w);
+}
+
 // MARK: - Forward
+
+static winograd_shape forward_winograd(const sq_conv *s) {
+  return (winograd_shape){
+      .height = s->in_height, .width = s->in_width, .channels = s->in_channels,
+      .top = s->pad_top, .left = s->pad_left,
+      .out_height = s->out_height, .out_width = s->out_width, .out_channels = s->out_channels};
+}
 
 static padded_images forward_images(const sq_conv *s) {
   return padded(
@@ -296,12 +311,19 @@ static forward_plan plan_forward(const sq_conv *s) {
 
 static size_t forward_packed_count(const sq_conv *s) {
   if (s->groups > 1) return SQ_NAME(sq_grouped_convolution).forward_packed_count(s);
+  winograd_shape w = forward_winograd(s);
+  if (uses_winograd(s, &w)) return winograd_packed_count(&w);
   return (size_t)round_up(s->out_channels, SQ_LANES) * s->kernel_height * s->kernel_width * s->in_channels;
 }
 
 static void forward_pack(const sq_conv *s, const float *weights, float *packed) {
   if (s->groups > 1) {
     SQ_NAME(sq_grouped_convolution).forward_pack(s, weights, packed);
+    return;
+  }
+  winograd_shape w = forward_winograd(s);
+  if (uses_winograd(s, &w)) {
+    winograd_pack(&w, weights, 1, 9 * s->in_channels, 3 * s->in_channels, s->in_channels, packed);
     return;
   }
   ptrdiff_t length = (ptrdiff_t)s->kernel_height * s->kernel_width * s->in_channels;
@@ -322,6 +344,11 @@ static void forward(
     return;
   }
   if (statistics) memset(statistics, 0, sizeof(double) * 2 * s->out_channels);
+  winograd_shape w = forward_winograd(s);
+  if (uses_winograd(s, &w)) {
+    winograd(&w, input, packed, bias, output, statistics, first, count, scratch);
+    return;
+  }
   forward_plan p = plan_forward(s);
   float *copies = (float *)((char *)scratch + p.copies);
   int32_t *input_offsets = (int32_t *)((char *)scratch + p.input_offsets);
@@ -352,6 +379,15 @@ static void forward(
 }
 
 // MARK: - Input gradient
+
+/// The input gradient of a convolution of stride 1 is the convolution of the output gradient with the kernel turned
+/// around and the channels exchanged.
+static winograd_shape backward_winograd(const sq_conv *s) {
+  return (winograd_shape){
+      .height = s->out_height, .width = s->out_width, .channels = s->out_channels,
+      .top = 2 - s->pad_top, .left = 2 - s->pad_left,
+      .out_height = s->in_height, .out_width = s->in_width, .out_channels = s->in_channels};
+}
 
 /// One direction of the input positions with the same residue modulo the stride: position = residue + stride * t gets
 /// taps tap, tap + stride, ... (`taps` of them) from outputs t + reach, t + reach - 1, ...
@@ -409,12 +445,20 @@ static backward_plan plan_backward(const sq_conv *s) {
 
 static size_t backward_input_packed_count(const sq_conv *s) {
   if (s->groups > 1) return SQ_NAME(sq_grouped_convolution).backward_input_packed_count(s);
+  winograd_shape w = backward_winograd(s);
+  if (uses_winograd(s, &w)) return winograd_packed_count(&w);
   return (size_t)round_up(s->in_channels, SQ_LANES) * s->kernel_height * s->kernel_width * s->out_channels;
 }
 
 static void backward_input_pack(const sq_conv *s, const float *weights, float *packed) {
   if (s->groups > 1) {
     SQ_NAME(sq_grouped_convolution).backward_input_pack(s, weights, packed);
+    return;
+  }
+  winograd_shape w = backward_winograd(s);
+  if (uses_winograd(s, &w)) {
+    ptrdiff_t channels = s->in_channels;
+    winograd_pack(&w, weights + 8 * channels, 9 * channels, 1, -3 * channels, -channels, packed);
     return;
   }
   ptrdiff_t tap_floats = s->in_channels, output_step = (ptrdiff_t)s->kernel_height * s->kernel_width * tap_floats;
@@ -443,6 +487,11 @@ static void backward_input(
     int32_t count, void *scratch) {
   if (s->groups > 1) {
     SQ_NAME(sq_grouped_convolution).backward_input(s, output_gradient, packed, input_gradient, first, count, scratch);
+    return;
+  }
+  winograd_shape w = backward_winograd(s);
+  if (uses_winograd(s, &w)) {
+    winograd(&w, output_gradient, packed, NULL, input_gradient, NULL, first, count, scratch);
     return;
   }
   backward_plan p = plan_backward(s);
@@ -757,9 +806,15 @@ static void backward_weight_u8(
 
 static size_t scratch_bytes(const sq_conv *s) {
   if (s->groups > 1) return SQ_NAME(sq_grouped_convolution).scratch_bytes(s);
-  size_t bytes = plan_forward(s).bytes, backward = plan_backward(s).bytes, gradient = plan_gradient(s, 1).bytes;
-  if (bytes < backward) bytes = backward;
-  return bytes < gradient ? gradient : bytes;
+  winograd_shape w = forward_winograd(s), back = backward_winograd(s);
+  const size_t needs[] = {
+      uses_winograd(s, &w) ? plan_winograd(&w).bytes : plan_forward(s).bytes,
+      uses_winograd(s, &back) ? plan_winograd(&back).bytes : plan_backward(s).bytes,
+      plan_gradient(s, 1).bytes};
+  size_t most = 0;
+  for (int i = 0; i < 3; i++)
+    if (most < needs[i]) most = needs[i];
+  return most;
 }
 
 const sq_convolution_kernels SQ_NAME(sq_float_convolution) = {

@@ -160,9 +160,24 @@ struct FloatConvolutionCase: Sendable, CustomStringConvertible {
       FloatConvolutionCase(9, input: (8, 8, 65), outputs: 66, kernel: (3, 3), stride: (2, 2), pad: (1, 1, 1, 1)))
     shapes.append(FloatConvolutionCase(300, input: (1, 1, 40), outputs: 10, kernel: (1, 1)))
     shapes.append(FloatConvolutionCase(2, input: (4, 4, 600), outputs: 20, kernel: (1, 1)))
+    // Minimal filtering (whole vectors of channels): odd and even sizes, several strips, any padding.
+    for (height, width) in [(4, 4), (5, 7), (8, 9), (33, 18)] as [(Int32, Int32)] {
+      for (inputs, outputs) in [(16, 16), (32, 48), (24, 16), (64, 32)] as [(Int32, Int32)] {
+        shapes.append(
+          FloatConvolutionCase(
+            3, input: (height, width, inputs), outputs: outputs, kernel: (3, 3), pad: (1, 1, 1, 1)))
+      }
+    }
+    for (top, left, bottom, right) in [(0, 0, 0, 0), (2, 2, 2, 2), (3, 0, 1, 2), (0, 1, 2, 4)]
+      as [(Int32, Int32, Int32, Int32)]
+    {
+      shapes.append(
+        FloatConvolutionCase(
+          2, input: (11, 8, 16), outputs: 32, kernel: (3, 3), pad: (top, left, bottom, right)))
+    }
     // Square or not, padded on any side, strides of their own.
     var random = SmallRandom(state: 1)
-    while shapes.count < 240 {
+    while shapes.count < 260 {
       let input = (1 + random.below(18), 1 + random.below(18), random.of(channels))
       let kernel = (random.of(kernels), random.of(kernels))
       let pad = (random.below(4), random.below(4), random.below(4), random.below(4))
