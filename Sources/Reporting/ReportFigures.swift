@@ -72,6 +72,18 @@ struct ReportFigures {
   private mutating func addTradeOff() {
     let rows = families.flatMap { family in family.map { (familyName(family[0]), $0) } }.filter { $0.1.topOne != nil }
     guard !rows.isEmpty else { return }
+    let frame = TradeOffFrame(rows.map(\.1))
+    // A single point of a family needs no label.
+    let labelled = rows.indices.filter { row in
+      rows[row].1.setting.kind == .freeze && !rows[row].1.setting.axes.isEmpty
+        && rows.count { $0.0 == rows[row].0 && $0.1.setting.kind == .freeze } > 1
+    }
+    let places = frame.labels(labelled.map { rows[$0].1 })
+    func labels(_ value: (LabelLayout.Place) -> Double?) -> Table.Column.Values {
+      var values = rows.map { _ in Double.nan }
+      for (row, place) in zip(labelled, places) { values[row] = value(place) ?? .nan }
+      return .doubles(values)
+    }
     func doubles(_ value: (SettingSummary) -> Double?) -> Table.Column.Values {
       .doubles(rows.map { value($0.1) ?? .nan })
     }
@@ -87,6 +99,10 @@ struct ReportFigures {
         .init("series", description: "Settings drawn alike", .strings(rows.map { series($0.1) })),
         .init(
           "label", description: "What tells them apart", .strings(rows.map { $0.1.setting.axes.last?.value ?? "" })),
+        .init("label_x", unit: "%", description: "Where it is drawn, on the axis of 'eliminated'", labels(\.center.x)),
+        .init("label_y", unit: "%", description: "Where it is drawn, on the axis of 'top1'", labels(\.center.y)),
+        .init("lead_x", unit: "%", description: "Where the line from its point ends", labels(\.lead?.x)),
+        .init("lead_y", unit: "%", labels(\.lead?.y)),
         .init("n", .integers(rows.map { $0.1.topOne?.count ?? 0 })),
         .init("top1", unit: "%", doubles { $0.topOne?.mean }),
         .init("top1_error", unit: "%", description: "Standard error", doubles { $0.topOne?.standardError }),
@@ -99,27 +115,30 @@ struct ReportFigures {
         .init("training_saved_error", unit: "%", doubles { saved($0.training)?.error }),
       ], title: "Settings")
     guard rows.contains(where: { $0.1.setting.kind == .freeze }) else { return }
-    let farthest = rows.compactMap(\.1.weightUpdatesEliminated?.mean).max() ?? 0
     let lastAxes = Set(rows.compactMap { $0.1.setting.axes.last?.name }).sorted().map(axisHeading)
     var elements: [String] = []
-    for (index, family) in families.enumerated() {
-      let style = LineStyle.numbered(index)
+    // Under and on top of everything else.
+    var (leads, texts): ([String], [String]) = ([], [])
+    var styles = 0
+    var legend = 0
+    for family in families {
+      let style = LineStyle.numbered(styles)
       let familyName = familyName(family[0])
       if let baseline = family.first(where: { $0.setting.kind == .fullQAT })?.topOne {
-        let label = Figure.quoted(
-          "\(familyName) full QAT" + (baseline.standardError == nil ? "" : ", mean ± standard error"))
+        let label = Figure.quoted("\(familyName) full QAT")
         if let error = baseline.standardError {
           elements.append(
             "'+' using 1:(\(baseline.mean - error)):(\(baseline.mean + error)) with filledcurves lc rgb '\(style.color)' "
               + "fs transparent solid 0.18 noborder notitle")
         }
         elements.append("\(baseline.mean) with lines lc rgb '\(style.color)' dt 2 title \(label)")
+        legend += 1
       }
       let frozen = family.filter { $0.setting.kind == .freeze }
       var series: [String] = []
       for summary in frozen where !series.contains(self.series(summary)) { series.append(self.series(summary)) }
       for (part, name) in series.enumerated() {
-        let style = LineStyle.numbered(index + part)
+        let style = LineStyle.numbered(styles + part)
         let chosen =
           "(strcol('bits') eq \(Figure.quoted(familyName)) && strcol('series') eq \(Figure.quoted(name)) ? column('eliminated') : NaN)"
         if frozen.contains(where: { $0.topOne?.standardError != nil }) {
@@ -130,12 +149,17 @@ struct ReportFigures {
         elements.append(
           "'settings.csv' using \(chosen):(column('top1')) with points \(style.marker) ps 1.1 title "
             + Figure.quoted("\(familyName) \(name)"))
+        legend += 1
         if frozen.count > 1 {
-          elements.append(
-            "'settings.csv' using \(chosen):(column('top1')):(strcol('label')) with labels left offset 0.7,0.5 font ',11' notitle"
-          )
+          leads.append(
+            "'settings.csv' using \(chosen):(column('top1')):(column('lead_x') - column('eliminated'))"
+              + ":(column('lead_y') - column('top1')) with vectors nohead lc rgb '\(style.color)' lw 0.5 notitle")
+          texts.append(
+            "'settings.csv' using (column('label_x') + 0 * \(chosen)):(column('label_y')):(strcol('label')) "
+              + "with labels center font ',11' tc rgb '\(style.color)' notitle")
         }
       }
+      styles += max(1, series.count)
     }
     figures.append(
       Figure(
@@ -144,14 +168,57 @@ struct ReportFigures {
           "Top-1 after the last epoch; bars and bands are standard errors over the seeds (none with one seed). Up and to the "
           + "right is better."
           + (lastAxes.isEmpty ? "" : " Numbers and words at the points: \(lastAxes.joined(separator: ", "))."),
-        data: ["settings.csv"], width: 720, height: 460 + 22 * families.count,
+        data: ["settings.csv"], width: 720, height: 440 + 18 * ((legend + 1) / 2),
         commands: [
           "set xlabel 'weight updates eliminated (%)'", "set ylabel 'top-1 (%)'", "set key above maxcols 2",
-          "set samples 500",
-          "set xrange [0:\(min(100, max(10, (farthest * 1.15 / 10).rounded(.up) * 10)))]",
-          "set offsets 0,0,graph 0.08,graph 0.05",
-          Figure.plot(elements),
+          "set samples 500", "set xrange [0:\(frame.eliminated)]",
+          "set yrange [\(frame.topOne.lowerBound):\(frame.topOne.upperBound)]", Figure.plot(leads + elements + texts),
         ]))
+  }
+
+  /// The ranges of the figure's axes, and where in them labels can be read.
+  private struct TradeOffFrame {
+    /// Percent, from 0 to this.
+    let eliminated: Double
+    /// Percent.
+    let topOne: ClosedRange<Double>
+    private let baselines: [Double]
+
+    init(_ summaries: [SettingSummary]) {
+      let farthest = summaries.compactMap(\.weightUpdatesEliminated?.mean).max() ?? 0
+      eliminated = min(100, max(10, (farthest * 1.15 / 10).rounded(.up) * 10))
+      let ends = summaries.compactMap(\.topOne).flatMap { summary in
+        [summary.mean - (summary.standardError ?? 0), summary.mean + (summary.standardError ?? 0)]
+      }
+      let (lowest, highest) = (ends.min() ?? 0, ends.max() ?? 100)
+      let margin = max(0.1, (highest - lowest) * 0.1)
+      topOne = (lowest - margin)...(highest + margin)
+      baselines = summaries.filter { $0.setting.kind == .fullQAT }.compactMap(\.topOne?.mean)
+    }
+
+    /// A place for each setting's label, in percent of both axes.
+    func labels(_ summaries: [SettingSummary]) -> [LabelLayout.Place] {
+      // About what gnuplot leaves of the figure beside legend and axes.
+      var layout = LabelLayout(width: 620, height: 350)
+      let (perUpdate, perPoint) = (layout.width / eliminated, layout.height / span)
+      layout.lines = baselines.map { ($0 - topOne.lowerBound) * perPoint }
+      let places = layout.places(
+        summaries.map { summary in
+          LabelLayout.Item(
+            point: LabelLayout.Point(
+              x: (summary.weightUpdatesEliminated?.mean ?? 0) * perUpdate,
+              y: ((summary.topOne?.mean ?? 0) - topOne.lowerBound) * perPoint),
+            text: summary.setting.axes.last?.value ?? "",
+            errorX: (summary.weightUpdatesEliminated?.standardError ?? 0) * perUpdate,
+            errorY: (summary.topOne?.standardError ?? 0) * perPoint)
+        })
+      func percent(_ point: LabelLayout.Point) -> LabelLayout.Point {
+        LabelLayout.Point(x: point.x / perUpdate, y: topOne.lowerBound + point.y / perPoint)
+      }
+      return places.map { LabelLayout.Place(center: percent($0.center), lead: $0.lead.map(percent)) }
+    }
+
+    private var span: Double { topOne.upperBound - topOne.lowerBound }
   }
 
   // MARK: - Sweeps of one axis
@@ -295,7 +362,7 @@ struct ReportFigures {
               ?? "",
             "set ylabel 'top-1 (%)'", "set offsets 0,0,graph 0.08,graph 0.08", scale.unlabelledTics,
             "TOP", Figure.plot(baselines + elements("top1", titled: true)), scale.tics,
-            "unset key", "set ylabel 'updates eliminated (%)'", "set xlabel '\(unit)'",
+            "unset key", "set offsets 0,0,graph 0.08,0", "set ylabel 'updates eliminated (%)'", "set xlabel '\(unit)'",
             "set yrange [0:*]", "BOTTOM", Figure.plot(elements("eliminated", titled: false)), "unset multiplot",
           ].map { Self.panel($0, legendRows: legendRows, height: 560 + 22 * legendRows) }))
   }
@@ -516,7 +583,7 @@ struct ReportFigures {
           + "of its weight gradients. Ideal: full QAT's step, less its weight-gradient time times the frozen share.",
         data: ["steps.csv"], width: 720, height: 440 + 22 * rows,
         commands: [
-          "set xrange [0:100]", "set yrange [0:*]", "set xlabel 'frozen weights, mean over the epoch (%)'",
+          "set xrange [-3:100]", "set yrange [0:*]", "set xlabel 'frozen weights, mean over the epoch (%)'",
           "set ylabel 'time a training step (ms)'", "set key above maxcols 2", Figure.plot(elements),
         ]))
   }
@@ -590,12 +657,12 @@ struct ReportFigures {
         ], title: item.run.label)
       let epochs = item.run.epochs.last?.epoch ?? 1
       let tics = layers.enumerated().map { "\(Figure.quoted($1.name)) \($0)" }.joined(separator: ", ")
-      // An image needs two columns, and many rectangles make a large file.
+      // An image needs two columns, and many rectangles make a large file. They overlap a little, or hairlines show between.
       let cells =
         epochs > 60
         ? "'\(file).csv' using 'epoch':'position':'frozen' with image"
-        : "'\(file).csv' using 'epoch':'position':(column('epoch') - 0.5):(column('epoch') + 0.5):(column('position') - 0.5)"
-          + ":(column('position') + 0.5):'frozen' with boxxyerror fs solid noborder lc palette"
+        : "'\(file).csv' using 'epoch':'position':(column('epoch') - 0.51):(column('epoch') + 0.51)"
+          + ":(column('position') - 0.51):(column('position') + 0.51):'frozen' with boxxyerror fs solid noborder lc palette"
       figures.append(
         Figure(
           name: file, title: "Frozen share by layer: \(item.family) \(name(item.summary))",

@@ -49,6 +49,64 @@ struct ReportTests {
     #expect(rows[0] == "curve,value,position,is_number,n,top1,top1_error,eliminated,eliminated_error")
   }
 
+  @Test("labels of near points are drawn apart, and at the same places whatever the order of the runs")
+  func labels() throws {
+    // Points within a few percent of one another, some in the same place.
+    let runs =
+      [SyntheticRuns.fullQAT(bits: 2, seed: 1, topOne: 0.8)]
+      + ["0.1", "linear", "sine"].enumerated().flatMap { series, threshold in
+        ["0%", "20%", "50%", "80%"].enumerated().map { index, start in
+          SyntheticRuns.freeze(
+            bits: 2, seed: 1, topOne: 0.8 - 0.0005 * Double(index * series), threshold: threshold,
+            axes: [
+              AxisValue(name: "freezing.threshold", value: threshold), AxisValue(name: "freezing.start", value: start),
+            ], frozen: 0.5 + 0.01 * Double(index))
+        }
+      }
+    func settings(_ runs: [RunRecord]) throws -> (csv: String, script: String) {
+      let folder = try TemporaryFolder()
+      #expect(throws: (any Error).self) {
+        try Report(collection(runs)).write(to: folder.path, gnuplot: "/nonexistent/gnuplot")
+      }
+      return (
+        try String(contentsOfFile: folder.file("settings.csv"), encoding: .utf8),
+        try String(contentsOfFile: folder.file("trade-off.gp"), encoding: .utf8)
+      )
+    }
+    let (csv, script) = try settings(runs)
+    var random = SystemRandomNumberGenerator()
+    #expect(try settings(runs.shuffled(using: &random)).csv == csv)
+
+    func range(_ axis: String) throws -> (low: Double, high: Double) {
+      let match = try #require(script.firstMatch(of: try Regex("set \(axis)range \\[([0-9.]+):([0-9.]+)\\]")))
+      return (Double(match[1].substring ?? "") ?? .nan, Double(match[2].substring ?? "") ?? .nan)
+    }
+    let (x, y) = (try range("x"), try range("y"))
+    // Quoted names hold commas.
+    let rows = csv.replacing(#/"[^"]*"/#, with: "").split(separator: "\n").map {
+      $0.split(separator: ",", omittingEmptySubsequences: false)
+    }
+    func place(_ row: [Substring], _ column: String, _ range: (low: Double, high: Double), _ size: Double) throws
+      -> Double
+    {
+      let index = try #require(rows[0].firstIndex(of: Substring(column)))
+      return ((Double(row[index]) ?? .nan) - range.low) / (range.high - range.low) * size
+    }
+    // In pixels of the figure: 26 by 12 hold the three letters of "20%".
+    let points = try rows.dropFirst(2).map {
+      (x: try place($0, "eliminated", x, 620), y: try place($0, "top1", y, 350))
+    }
+    let labels = try rows.dropFirst(2).map {
+      (x: try place($0, "label_x", x, 620), y: try place($0, "label_y", y, 350))
+    }
+    #expect(labels.count == 12)
+    for (index, label) in labels.enumerated() {
+      #expect(label.x > 13 && label.x < 607 && label.y > 6 && label.y < 344, "\(index) is inside the figure")
+      for other in labels.dropFirst(index + 1) { #expect(abs(label.x - other.x) >= 26 || abs(label.y - other.y) >= 12) }
+      for point in points { #expect(abs(label.x - point.x) >= 13 || abs(label.y - point.y) >= 6) }
+    }
+  }
+
   @Test(
     "gnuplot draws every figure without a complaint, and the page holds them all",
     .enabled(if: gnuplot != nil, "no gnuplot: apt-get install gnuplot-nox"),
