@@ -37,6 +37,38 @@ struct ResultTableTests {
     #expect(other.runs.csv() == table.runs.csv())
   }
 
+  @Test("settings that differ in activation bits alone are told apart in tables, comparisons and figures")
+  func activationBits() throws {
+    let runs =
+      [SyntheticRuns.fullPrecision()]
+      + [(2, 0.8), (4, 0.85)].flatMap { activations, topOne in
+        [1, 2].flatMap { seed in
+          [
+            SyntheticRuns.fullQAT(bits: 2, activationBits: activations, seed: seed, topOne: topOne),
+            SyntheticRuns.freeze(bits: 2, activationBits: activations, seed: seed, topOne: topOne + 0.01),
+          ]
+        }
+      }
+    let table = ResultTable(runs: runs, caption: "T")
+    #expect(try texts(table.readable, "bits") == ["32/32", "2/4", "2/4", "2/2", "2/2"])
+    #expect(try column(table.data, "top1").dropFirst().map { ($0 * 10).rounded() } == [850, 860, 800, 810])
+    #expect(try column(table.data, "difference").filter { !$0.isNaN }.map { $0.rounded() } == [1, 1])
+    let entries = Comparison(runs: runs).entries
+    #expect(entries.map(\.bits) == ["32/32", "2/4", "2/4", "2/2", "2/2"])
+    #expect(entries.map(\.pairs) == [0, 0, 2, 0, 2])
+    let folder = try TemporaryFolder()
+    let collection = RunCollection(runs: runs, problems: [], name: "bits", folder: folder.path)
+    #expect(throws: (any Error).self) { try Report(collection).write(to: folder.path, gnuplot: "/nonexistent/gnuplot") }
+    func file(_ name: String) throws -> String { try String(contentsOfFile: folder.file(name), encoding: .utf8) }
+    #expect(try file("bits.csv").matches(of: #/,W2/A4,|,W2/A2,/#).count == 4)
+    #expect(try file("bits.gp").contains("set xtics ('W2/A4' 0, 'W2/A2' 1)"))
+    for name in ["trade-off.gp", "seconds.gp", "flops.gp"] {
+      #expect(try file(name).contains("W2/A4"), "\(name)")
+      #expect(try file(name).contains("W2/A2"), "\(name)")
+    }
+    #expect(try file("layers-1.csv") != "" && file("curves-2.gp").contains("Training at W2/A2"))
+  }
+
   @Test("means, standard errors and paired differences, by hand")
   func numbers() throws {
     let runs = [

@@ -26,16 +26,20 @@ enum SyntheticRuns {
   }
 
   static func fullQAT(
-    bits: Int, seed: Int, topOne: Double?, epochs: Int = 4, seconds: Double = 10, parent: String = parentID
+    bits: Int, activationBits: Int? = nil, seed: Int, topOne: Double?, epochs: Int = 4, seconds: Double = 10,
+    parent: String = parentID
   ) -> RunRecord {
+    let activationBits = activationBits ?? bits
     var configuration = base(seed: seed)
     configuration["parent"] = parent
     configuration["quantization.weightBits"] = "\(bits)"
-    configuration["quantization.activationBits"] = "\(bits)"
+    configuration["quantization.activationBits"] = "\(activationBits)"
     return record(
-      id: id("q", bits, seed, 0), kind: .fullQAT, bits: bits, label: "W\(bits)A\(bits) fullQAT seed=\(seed)",
+      id: id("q", 10 * bits + activationBits, seed, 0), kind: .fullQAT, bits: bits,
+      label: "W\(bits)A\(activationBits) fullQAT seed=\(seed)",
       axes: [
-        AxisValue(name: "bits.weights", value: "\(bits)"), AxisValue(name: "bits.activations", value: "\(bits)"),
+        AxisValue(name: "bits.weights", value: "\(bits)"),
+        AxisValue(name: "bits.activations", value: "\(activationBits)"),
         AxisValue(name: "method", value: "fullQAT"),
       ], seed: seed, configuration: configuration, topOne: topOne, epochs: epochs, frozen: 0, seconds: seconds)
   }
@@ -44,22 +48,24 @@ enum SyntheticRuns {
   ///   - threshold: "linear", "sine" or a number; with an axis for it where `axes` is not empty.
   ///   - frozen: weight updates eliminated.
   static func freeze(
-    bits: Int, seed: Int, topOne: Double?, threshold: String = "linear", axes: [AxisValue] = [], frozen: Double = 0.5,
-    epochs: Int = 4, seconds: Double = 8, parent: String = parentID
+    bits: Int, activationBits: Int? = nil, seed: Int, topOne: Double?, threshold: String = "linear",
+    axes: [AxisValue] = [], frozen: Double = 0.5, epochs: Int = 4, seconds: Double = 8, parent: String = parentID
   ) -> RunRecord {
+    let activationBits = activationBits ?? bits
     var configuration = base(seed: seed)
     configuration["parent"] = parent
     configuration["quantization.weightBits"] = "\(bits)"
-    configuration["quantization.activationBits"] = "\(bits)"
+    configuration["quantization.activationBits"] = "\(activationBits)"
     configuration["freezing.threshold"] = threshold
     configuration["freezing.startStep"] = axes.first { $0.name == "freezing.start" }?.value ?? "8"
     configuration["freezing.distanceEMA"] = "0.0"
     let variant = axes.reduce(into: 1) { $0 = ($0 &* 31 &+ $1.value.utf8.reduce(0) { $0 &* 31 &+ Int($1) }) & 0xFFFF }
     return record(
-      id: id("f", bits, seed, variant), kind: .freeze, bits: bits,
-      label: "W\(bits)A\(bits) freeze threshold=\(threshold) seed=\(seed)",
+      id: id("f", 10 * bits + activationBits, seed, variant), kind: .freeze, bits: bits,
+      label: "W\(bits)A\(activationBits) freeze threshold=\(threshold) seed=\(seed)",
       axes: [
-        AxisValue(name: "bits.weights", value: "\(bits)"), AxisValue(name: "bits.activations", value: "\(bits)"),
+        AxisValue(name: "bits.weights", value: "\(bits)"),
+        AxisValue(name: "bits.activations", value: "\(activationBits)"),
         AxisValue(name: "method", value: "freeze"),
       ] + axes, seed: seed, configuration: configuration, topOne: topOne, epochs: epochs, frozen: frozen,
       seconds: seconds)
