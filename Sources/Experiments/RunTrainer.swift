@@ -65,6 +65,8 @@ public final class RunTrainer {
     let end: RunEnd
     do {
       end = try trainLocked(run)
+    } catch let error as StorageError where error.kind == .noSpace {
+      end = .outOfSpace(oneLine(error))
     } catch {
       end = .failed(oneLine(error))
     }

@@ -8,6 +8,8 @@ public enum RunEnd: Equatable, Sendable {
   case stopped(step: Int)
   /// Another process trains it.
   case busy
+  /// The disk is full, in one line: nothing else can be filed either, so a sweep ends.
+  case outOfSpace(String)
   /// Something else went wrong, in one line. What was checkpointed is kept.
   case failed(String)
 }
@@ -47,6 +49,8 @@ public struct Sweep {
     public var failures: [Failure] = []
     /// Ids left for another time: by a limit or a stop.
     public var left: [String] = []
+    /// The disk is full, which ended the sweep; in one line.
+    public var outOfSpace: String?
   }
 
   public var plan: RunPlan
@@ -83,6 +87,8 @@ public struct Sweep {
       summary.failures.append(
         Failure(run: run.id, label: run.label, reason: reason, isConsequence: isConsequence))
     }
+
+    func shouldEnd() -> Bool { summary.outOfSpace != nil || shouldStop() }
 
     /// Settles what needs no training, and finds the next run that does.
     func nextToStart() -> PlannedRun? {
@@ -125,7 +131,7 @@ public struct Sweep {
     }
 
     while true {
-      while underWay.count < executor.slots, !shouldStop(), let run = nextToStart() {
+      while underWay.count < executor.slots, !shouldEnd(), let run = nextToStart() {
         started += 1
         attempted.insert(run.id)
         underWay.append(run)
@@ -133,7 +139,7 @@ public struct Sweep {
       }
       if underWay.isEmpty {
         let limitReached = limit.map { started >= $0 } ?? false
-        if waiting.isEmpty || shouldStop() || limitReached { break }
+        if waiting.isEmpty || shouldEnd() || limitReached { break }
         // Everything left is trained by other processes, or starts from what they train.
         pause(waiting.filter { busyElsewhere.contains($0.id) })
         busyElsewhere.removeAll()
@@ -148,6 +154,9 @@ public struct Sweep {
         summary.trained.append(id)
       case .diverged(let step):
         fail(run, "diverged at step \(step): the loss is not a number; try a lower learning rate or a longer start")
+      case .outOfSpace(let reason):
+        fail(run, reason)
+        summary.outOfSpace = reason
       case .failed(let reason): fail(run, reason)
       case .stopped: waiting.insert(run, at: 0)
       case .busy:

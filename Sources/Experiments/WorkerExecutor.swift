@@ -8,6 +8,7 @@ public struct WorkerExecutor: RunExecutor {
     case diverged = 1
     case busy = 3
     case stopped = 4
+    case outOfSpace = 5
   }
 
   public let slots: Int
@@ -75,6 +76,7 @@ public struct WorkerExecutor: RunExecutor {
     if process.terminationReason == .exit, let status = ExitStatus(rawValue: process.terminationStatus) {
       switch status {
       case .finished: return .finished
+      case .outOfSpace: return .outOfSpace(reason(run))
       case .busy: return .busy
       case .stopped: return .stopped(step: RunLock.lastHolder(at: results.lock(run.id))?.step ?? 0)
       case .diverged:
@@ -84,9 +86,14 @@ public struct WorkerExecutor: RunExecutor {
     let how =
       process.terminationReason == .uncaughtSignal
       ? "killed by signal \(process.terminationStatus)" : "exit status \(process.terminationStatus)"
+    return .failed("\(how): \(reason(run))")
+  }
+
+  /// The last line of the run's log.
+  private func reason(_ run: PlannedRun) -> String {
     let log = (try? String(contentsOfFile: results.log(run.id), encoding: .utf8)) ?? ""
-    let lastLine = log.split(whereSeparator: \.isNewline).last.map { ": \($0)" } ?? ""
-    return .failed("\(how)\(lastLine) (log: \(results.log(run.id)))")
+    return (log.split(whereSeparator: \.isNewline).last.map(String.init) ?? "no message")
+      + " (log: \(results.log(run.id)))"
   }
 }
 

@@ -473,7 +473,8 @@ struct ReportFigures {
 
   private mutating func addCurves(_ chunk: [SettingSummary], name file: String, title: String) {
     let runs = chunk.flatMap(\.setting.runs).filter { !$0.epochs.isEmpty }
-    guard !runs.isEmpty else { return }
+    // gnuplot refuses axes without a single point.
+    guard runs.contains(where: { $0.epochs.contains { $0.testTopOne != nil } }) else { return }
     let showsFrozen = chunk.contains { $0.setting.kind == .freeze }
     let epochs = runs.compactMap(\.epochs.last?.epoch).max() ?? 1
     func elements(_ column: String, titled: Bool) -> [String] {

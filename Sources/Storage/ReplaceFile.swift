@@ -39,7 +39,12 @@ public func replaceFile(at path: String, with contents: UnsafeRawBufferPointer) 
       case ENOENT where doing == "create": "; create the folder \(folder) first"
       default: ""
       }
-    let kind: StorageError.Kind = code == ENOENT ? .noFile : .system
+    let kind: StorageError.Kind =
+      switch code {
+      case ENOENT: .noFile
+      case ENOSPC, EDQUOT: .noSpace
+      default: .system
+      }
     return StorageError(kind, file: path, "cannot \(doing) the file: \(String(cString: strerror(code)))\(remedy)")
   }
 

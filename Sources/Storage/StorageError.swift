@@ -3,8 +3,10 @@ public struct StorageError: Error, Equatable, Sendable, CustomStringConvertible 
   public enum Kind: Equatable, Sendable {
     /// There is no such file or folder.
     case noFile
-    /// The operating system refused: permissions, a full disk, a folder in the file's place.
+    /// The operating system refused: permissions, a folder in the file's place.
     case system
+    /// The disk is full, or the user's share of it.
+    case noSpace
     /// The file is not HDF5.
     case notHDF5
     /// The file is shorter than it says, or its contents do not decode.

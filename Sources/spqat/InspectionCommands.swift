@@ -146,7 +146,8 @@ struct RunArgument: ExpressibleByArgument {
         path: results, problem: "has no run '\(text)'; give a file, or the beginning of an id that 'spqat status' shows"
       )
     }
-    guard found.count == 1 else {
+    // Experiments share runs: the same id is the same run.
+    guard Set(found.map { URL(fileURLWithPath: $0).lastPathComponent }).count == 1 else {
       throw ResultsError(path: results, problem: "'\(text)' is ambiguous: \(found.joined(separator: ", "))")
     }
     return first

@@ -13,8 +13,8 @@ struct SweepCommand: ParsableCommand {
       Full-precision networks come first, then the full-QAT baselines, then the rest. Finished runs are never trained
       twice, and those of other experiments with the same --results are taken over where they are the same (same id);
       interrupted ones go on from their last checkpoint. Exit status 0: everything is finished; 1: runs failed;
-      2: the input is wrong; 130: interrupted. On a cluster 0 says that everything else was submitted; the last job there
-      writes the tables, and it fails where runs did.
+      2: the input is wrong or the disk is full; 130: interrupted. On a cluster 0 says that everything else was
+      submitted; the last job there writes the tables, and it fails where runs did.
       """)
 
   @OptionGroup var options: ExperimentOptions
@@ -143,6 +143,7 @@ struct WorkerCommand: ParsableCommand {
     case .diverged: status = .diverged
     case .busy: status = .busy
     case .stopped: status = .stopped
+    case .outOfSpace: status = .outOfSpace
     case .failed: throw ExitCode(2)
     }
     throw ExitCode(status.rawValue)
@@ -256,6 +257,10 @@ private func close(_ loaded: LoadedExperiment, _ summary: Sweep.Summary, takenOv
         print("    see 'spqat show \(loaded.results.runFile(failure.run))'")
       }
     }
+  }
+  if let reason = summary.outOfSpace {
+    printError("\(reason); what is finished is kept")
+    throw ExitCode(2)
   }
   var isTableWritten = true
   if !records.isEmpty {

@@ -40,7 +40,7 @@ final class TrainingProgress {
     case .diverged(let step): line("\(run.id) \(run.label): diverged at step \(step)")
     case .stopped(let step): line("\(run.id) \(run.label): stopped after step \(step), checkpoint written")
     case .busy: break
-    case .failed(let reason): line("\(run.id) \(run.label): failed: \(reason)")
+    case .outOfSpace(let reason), .failed(let reason): line("\(run.id) \(run.label): failed: \(reason)")
     }
   }
 

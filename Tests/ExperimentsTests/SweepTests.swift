@@ -83,6 +83,16 @@ struct SweepTests {
     #expect(summary.failures.map(\.reason) == ["no luck"])
   }
 
+  @Test("a full disk ends it: nothing else could be filed")
+  func outOfSpace() {
+    var executor = ScriptedExecutor(slots: 1, endings: [labels[1]: [.outOfSpace("full")]], finished: finished)
+    let summary = run(&executor)
+    #expect(executor.started == Array(labels[0...1]))
+    #expect(summary.outOfSpace == "full")
+    #expect(summary.failures.map(\.reason) == ["full"])
+    #expect(summary.left == plan.runs[2...].map(\.id))
+  }
+
   @Test("what starts from a failed network fails with it")
   func failedParent() {
     var executor = ScriptedExecutor(slots: 2, endings: [labels[0]: [.diverged(step: 3)]], finished: finished)
