@@ -52,9 +52,20 @@ package struct CIFARFiles: Sendable {
       trout tulip turtle wardrobe whale willow_tree wolf woman worm
       """.split(separator: " ").map(String.init))
 
-  /// Reads the archive or extracted folder at `url`.
+  /// Reads the archive at `url`, the folder that it unpacks to, or a folder that holds one of these (the unpacked one first).
   func read(_ url: URL, acceptOtherChecksum: Bool) throws(DatasetError) -> ImportedImages {
-    isFolder(url) ? try readFolder(url) : try readArchive(url, acceptOtherChecksum: acceptOtherChecksum)
+    guard isFolder(url) else { return try readArchive(url, acceptOtherChecksum: acceptOtherChecksum) }
+    func holds(_ name: String) -> Bool {
+      FileManager.default.fileExists(atPath: url.appendingPathComponent(name).path)
+    }
+    if holds(folder) { return try readFolder(url.appendingPathComponent(folder)) }
+    if (train + test).contains(where: { holds($0.name) }) { return try readFolder(url) }
+    guard holds(archive) else {
+      throw DatasetError(
+        path: url.path, reason: "neither \(archive) nor what it unpacks to is in this folder",
+        remedy: "pass the archive, or download \(address)")
+    }
+    return try readArchive(url.appendingPathComponent(archive), acceptOtherChecksum: acceptOtherChecksum)
   }
 
   private func readArchive(_ url: URL, acceptOtherChecksum: Bool) throws(DatasetError) -> ImportedImages {
@@ -82,17 +93,15 @@ package struct CIFARFiles: Sendable {
   }
 
   private func readFolder(_ url: URL) throws(DatasetError) -> ImportedImages {
-    let inner = url.appendingPathComponent(folder)
-    let home = isFolder(inner) ? inner : url
     func collect(_ files: [File]) throws(DatasetError) -> RawImages {
       try parse(files) { (file: File) throws(DatasetError) in
-        let path = home.appendingPathComponent(file.name)
+        let path = url.appendingPathComponent(file.name)
         return (try readFile(path, limit: sizeLimit), path.path)
       }
     }
     return ImportedImages(
       train: try collect(train), test: try collect(test), classes: classes,
-      source: DatasetManifest.Source(origin: "folder \(home.lastPathComponent)"))
+      source: DatasetManifest.Source(origin: "folder \(url.lastPathComponent)"))
   }
 
   /// Joins the records of `files`, planes interleaved to RGB. `open` gives a file's bytes and its name for errors.

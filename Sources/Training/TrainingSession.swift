@@ -411,14 +411,12 @@ public final class TrainingSession {
 
   // MARK: Checkpoints
 
-  private static let checkpointFormat = "spqat-checkpoint"
-  private static let checkpointVersion = 1
+  private static let checkpointFormat = FileFormat(name: "spqat-checkpoint", version: 1)
 
   /// Everything that the next step depends on, and the series so far; replaces the file at `path` as a whole.
   public func writeCheckpoint(to path: String) throws {
     try HDF5File.writeAtomically(to: path) { file in
-      try file.setAttribute("format", to: Self.checkpointFormat)
-      try file.setAttribute("version", to: Self.checkpointVersion)
+      try Self.checkpointFormat.stamp(file)
       try file.setAttribute("instruction_set", to: context.instructionSet.rawValue)
       try file.setAttribute("step", to: step)
       try file.setAttribute("diverged", to: isDiverged ? 1 : 0)
@@ -438,14 +436,10 @@ public final class TrainingSession {
   /// - Returns: warnings, such as another instruction set, with which results agree to rounding only.
   public func restoreCheckpoint(from path: String) throws -> [String] {
     let file = try HDF5File.open(path).root
-    guard try file.hasAttribute("format"), try file.stringAttribute("format") == Self.checkpointFormat else {
-      throw TrainingError("\(path): is not a checkpoint of this program; remove it to train from the start")
-    }
-    let version: Int = try file.attribute("version")
-    guard version == Self.checkpointVersion else {
-      throw TrainingError(
-        "\(path): checkpoint version \(version) is not supported (expected \(Self.checkpointVersion)); remove it to train from the start"
-      )
+    do {
+      try Self.checkpointFormat.check(file)
+    } catch {
+      throw TrainingError("\(error); remove it to train from the start")
     }
     var warnings: [String] = []
     let instructionSet = try file.stringAttribute("instruction_set")

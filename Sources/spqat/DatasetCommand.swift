@@ -10,9 +10,10 @@ struct DatasetCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Write a data set as a tree of PNG files, {train,test}/CLASS/00001.png.",
       discussion: """
-        CIFAR comes from the official binary archive, checked by its MD5, or from its extracted folder. Without --from,
-        the archive is taken from beside the tree, or downloaded there. Fashion-MNIST comes from its four IDX files,
-        plain or gzipped; without --from, from where Debian's package dataset-fashion-mnist installs them.
+        CIFAR comes from the official binary archive, checked by its MD5, from its extracted folder, or from a folder
+        with one of these in it. Without --from, the archive is taken from beside the tree, or downloaded there.
+        Fashion-MNIST comes from its four IDX files, plain or gzipped; without --from, from where Debian's package
+        dataset-fashion-mnist installs them.
         """)
 
     @Argument(help: "The data set: \(DatasetImporter.Name.allCases.map(\.rawValue).joined(separator: ", ")).")

@@ -4,6 +4,22 @@ import Experiments
 import Foundation
 import Results
 
+/// Where runs and data are, and what to compute with.
+struct PlaceOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
+  var results = "results"
+
+  @Option(help: ArgumentHelp("Where imported data sets are.", valueName: "dir"))
+  var datasets = "datasets"
+
+  @Option(help: "Threads to compute with (default: all cores).")
+  var threads = ProcessInfo.processInfo.activeProcessorCount
+
+  func validate() throws {
+    guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); allowed: 1 to 1024") }
+  }
+}
+
 /// What every command on an experiment takes.
 struct ExperimentOptions: ParsableArguments {
   @Argument(help: ArgumentHelp("The experiment, such as configs/table2.json.", valueName: "config"))
@@ -21,18 +37,10 @@ struct ExperimentOptions: ParsableArguments {
       valueName: "pattern"))
   var only: [String] = []
 
-  @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
-  var results = "results"
-
-  @Option(help: ArgumentHelp("Where imported data sets are.", valueName: "dir"))
-  var datasets = "datasets"
-
-  @Option(help: "Threads to compute with (default: all cores).")
-  var threads = ProcessInfo.processInfo.activeProcessorCount
-
-  func validate() throws {
-    guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); allowed: 1 to 1024") }
-  }
+  @OptionGroup var place: PlaceOptions
+  var results: String { place.results }
+  var datasets: String { place.datasets }
+  var threads: Int { place.threads }
 
   /// The experiment, its data and its runs.
   func load(quietly: Bool = false) throws -> LoadedExperiment {

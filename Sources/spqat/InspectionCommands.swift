@@ -277,36 +277,25 @@ struct EvaluateCommand: ParsableCommand {
       "Images {train,test}/CLASS/*.png (default: the data that the run was trained on).", valueName: "path"))
   var data: String?
 
-  @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
-  var results = "results"
-
-  @Option(help: ArgumentHelp("Where imported data sets are.", valueName: "dir"))
-  var datasets = "datasets"
-
-  @Option(help: "Threads to compute with (default: all cores).")
-  var threads = ProcessInfo.processInfo.activeProcessorCount
-
-  func validate() throws {
-    guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); allowed: 1 to 1024") }
-  }
+  @OptionGroup var place: PlaceOptions
 
   func run() throws {
-    let file = try target.file(in: results)
+    let file = try target.file(in: place.results)
     let record = try RunFile.read(file, includingTensors: true)
     guard record.outcome.status == .finished else {
       throw ResultsError(path: file, problem: "the run is \(record.outcome.status.rawValue), it has no final weights")
     }
     var stored = try StoredSpecification(canonicalForm: record.configuration, file: file)
-    let root = data ?? "\(datasets)/\(record.provenance.datasetName)"
+    let root = data ?? "\(place.datasets)/\(record.provenance.datasetName)"
     let progress = ProgressLine()
-    let images = try ImageDataset.load(root: URL(fileURLWithPath: root), threads: threads) {
+    let images = try ImageDataset.load(root: URL(fileURLWithPath: root), threads: place.threads) {
       progress.update("decoding images", done: $0, total: $1)
     }
     progress.finish()
     // Nothing is trained here, so training images need not fill a batch.
     stored.spec.dropLastPartialBatch = false
     let session = try TrainingSession(
-      spec: stored.spec, data: images, normalization: stored.normalization, threads: threads)
+      spec: stored.spec, data: images, normalization: stored.normalization, threads: place.threads)
     try session.load(final: record.tensors)
     let result = try session.evaluate()
     print("\(record.id)  \(record.label)  on \(images.manifest.name), \(result.images) test images")

@@ -107,6 +107,30 @@ struct DatasetImportTests {
     expectCIFAR(try ImageDataset.load(root: folder["tree"]))
   }
 
+  @Test("The archive is found in the folder that it was downloaded to, and what else may be there is named")
+  func folderOfArchive() throws {
+    let folder = try ScratchFolder()
+    try folder.write(Array("hello".utf8), to: "source/notes.txt")
+    let error = datasetError { () throws(DatasetError) in
+      try Self.importer(Self.tinyCIFAR).run(from: folder["source"], to: folder["tree"])
+    }
+    #expect(error?.path == folder["source"].path)
+    #expect(error?.reason == "neither cifar-10-binary.tar.gz nor what it unpacks to is in this folder")
+    let archive = gzip(tar(Self.cifarMembers()))
+    try folder.write(archive, to: "source/cifar-10-binary.tar.gz")
+    let outcome = try Self.importer(Self.tinyCIFAR).run(
+      from: folder["source"], to: folder["tree"], acceptOtherChecksum: true)
+    #expect(manifest(outcome).source.origin == "cifar-10-binary.tar.gz")
+    expectCIFAR(try ImageDataset.load(root: folder["tree"]))
+    // A part of what it unpacks to is a mistake to be named, not one to be passed over.
+    try folder.write([1], to: "source/data_batch_2.bin")
+    let incomplete = datasetError { () throws(DatasetError) in
+      try Self.importer(Self.tinyCIFAR).run(from: folder["source"], to: folder["other"], acceptOtherChecksum: true)
+    }
+    #expect(incomplete?.path == folder["source/data_batch_1.bin"].path)
+    #expect(incomplete?.reason == "no such file")
+  }
+
   @Test("Of two label bytes the last is the class, as in CIFAR-100")
   func fineLabels() throws {
     let folder = try ScratchFolder()

@@ -1,21 +1,6 @@
 import Experiments
 import Foundation
-
-/// A folder for one test, removed with the value.
-final class TemporaryFolder {
-  let url: URL
-  init() throws {
-    url = FileManager.default.temporaryDirectory.appendingPathComponent("spqat-tests-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-  }
-  deinit { try? FileManager.default.removeItem(at: url) }
-
-  func write(_ text: String, to name: String = "experiment.json") throws -> String {
-    let file = url.appendingPathComponent(name)
-    try Data(text.utf8).write(to: file)
-    return file.path
-  }
-}
+import TestSupport
 
 /// The repository's root, found from this file.
 let repositoryRoot = URL(fileURLWithPath: #filePath)
@@ -25,7 +10,8 @@ let repositoryRoot = URL(fileURLWithPath: #filePath)
 func experiment(_ text: String, profile: String? = nil, set: [String] = []) throws -> Experiment {
   let folder = try TemporaryFolder()
   return try Experiment.load(
-    file: folder.write(text), profile: profile, overrides: set.map { try Experiment.Override(argument: $0) })
+    file: folder.write(text, to: "experiment.json"), profile: profile,
+    overrides: set.map { try Experiment.Override(argument: $0) })
 }
 
 /// What loading `text` complains of, without the file's folder; nil when it loads.

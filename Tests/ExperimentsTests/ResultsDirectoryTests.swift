@@ -2,6 +2,7 @@ import Datasets
 import Experiments
 import Foundation
 import Results
+import TestSupport
 import Testing
 
 @Suite("Folders of results")

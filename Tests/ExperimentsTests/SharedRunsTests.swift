@@ -1,16 +1,18 @@
 import Experiments
 import Foundation
 import Results
+import TestSupport
 import Testing
 
 @Suite("Runs of other experiments of the same root")
-struct SharedRunsTests {
-  private let folder = try! TemporaryFolder()
+final class SharedRunsTests {
+  private let folder: TemporaryFolder
   private let run: PlannedRun
   private let here: ResultsDirectory
   private let other: ResultsDirectory
 
   init() throws {
+    folder = try TemporaryFolder()
     run = try RunPlan(experiment(IdentityTests.text), data: IdentityTests.manifest).runs[1]
     here = ResultsDirectory(root: folder.url.path, name: "b")
     other = ResultsDirectory(root: folder.url.path, name: "c")

@@ -23,25 +23,13 @@ enum Elementwise {
   /// Values that `isa` computes to the bit as the reference does: any where both fuse multiply-adds, else multiples of
   /// 1/16 up to 4 (times powers of two), with which single precision is exact.
   static func values(_ count: Int, seed: UInt64, isa: sq_isa) -> [Float] {
-    var random = Random(state: seed)
+    var random = SplitMix(state: seed)
     return (0..<count).map { _ in
       let bits = random.next()
       // Every other value is on the coarse grid, so that ties and the ends of ranges are hit.
       return isa == SQ_ISA_PORTABLE || bits & 1 == 0
         ? Float(Int(bits >> 32 % 129) - 64) / 16
         : Float(Double(bits >> 40) / Double(1 << 24) * 8 - 4)
-    }
-  }
-
-  /// SplitMix64.
-  struct Random: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var z = state
-      z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-      z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-      return z ^ z >> 31
     }
   }
 

@@ -1,38 +1,6 @@
 import CKernels
 import Testing
 
-/// A 64-byte aligned buffer followed by 64 readable bytes, which nothing may change.
-private final class Buffer<Element> {
-  let elements: UnsafeMutableBufferPointer<Element>
-  private let memory: UnsafeMutableRawBufferPointer
-  private let byteCount: Int
-
-  init(_ count: Int, fill: (Int) -> Element) {
-    byteCount = count * MemoryLayout<Element>.stride
-    memory = .allocate(byteCount: byteCount + 64, alignment: 64)
-    memory.initializeMemory(as: UInt8.self, repeating: 0xA5)
-    elements = UnsafeMutableBufferPointer(
-      start: memory.baseAddress!.assumingMemoryBound(to: Element.self), count: count)
-    for index in 0..<count { elements[index] = fill(index) }
-  }
-
-  var base: UnsafeMutablePointer<Element> { elements.baseAddress! }
-  var endIsIntact: Bool { memory[byteCount...].allSatisfy { $0 == 0xA5 } }
-
-  deinit { memory.deallocate() }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
-
 private func shape(
   batch: Int32 = 2, size: (height: Int32, width: Int32), channels: (input: Int32, output: Int32),
   kernel: (height: Int32, width: Int32) = (3, 3), stride: (y: Int32, x: Int32) = (1, 1),
@@ -64,7 +32,7 @@ struct GroupedConvolutionTests {
     .filter { sq_isa_available($0) != 0 }.map(\.rawValue)
 
   /// Largest difference relative to the largest magnitude expected; NaN where any value is.
-  private func difference(_ result: Buffer<Float>, _ expected: Buffer<Float>) -> Float {
+  private func difference(_ result: GuardedBuffer<Float>, _ expected: GuardedBuffer<Float>) -> Float {
     var largest: Float = 0
     var scale: Float = 1
     for (a, b) in zip(result.elements, expected.elements) where !(abs(a - b) <= largest) { largest = abs(a - b) }
@@ -74,8 +42,8 @@ struct GroupedConvolutionTests {
 
   /// What the kernels of one instruction set compute from the same random values.
   private struct Results {
-    var output, inputGradient, weightGradient, weightGradientOfLevels: Buffer<Float>
-    var statistics: Buffer<Double>
+    var output, inputGradient, weightGradient, weightGradientOfLevels: GuardedBuffer<Float>
+    var statistics: GuardedBuffer<Double>
   }
 
   private func compute(_ shape: sq_conv, _ instructionSet: sq_isa, first: Int32) throws -> Results {
@@ -86,18 +54,19 @@ struct GroupedConvolutionTests {
     let outputCount = Int(shape.batch * shape.out_height * shape.out_width * shape.out_channels)
     let outChannels = Int(shape.out_channels)
     let weightCount = outChannels * Int(shape.kernel_height * shape.kernel_width * (shape.in_channels / shape.groups))
-    let input = Buffer<Float>(inputCount) { _ in Float.random(in: -1...1, using: &random) }
-    let levels = Buffer<UInt8>(inputCount) { _ in UInt8.random(in: 0...255, using: &random) }
-    let gradient = Buffer<Float>(outputCount) { _ in Float.random(in: -1...1, using: &random) }
-    let weights = Buffer<Float>(weightCount) { _ in Float.random(in: -1...1, using: &random) }
-    let bias = Buffer<Float>(outChannels) { _ in Float.random(in: -1...1, using: &random) }
-    let scratch = Buffer<UInt8>(kernels.scratch_bytes(&shape)) { _ in 0xFF }
-    let packed = Buffer<Float>(kernels.forward_packed_count(&shape)) { _ in .nan }
-    let backwardPacked = Buffer<Float>(kernels.backward_input_packed_count(&shape)) { _ in .nan }
+    let input = GuardedBuffer<Float>(inputCount) { _ in Float.random(in: -1...1, using: &random) }
+    let levels = GuardedBuffer<UInt8>(inputCount) { _ in UInt8.random(in: 0...255, using: &random) }
+    let gradient = GuardedBuffer<Float>(outputCount) { _ in Float.random(in: -1...1, using: &random) }
+    let weights = GuardedBuffer<Float>(weightCount) { _ in Float.random(in: -1...1, using: &random) }
+    let bias = GuardedBuffer<Float>(outChannels) { _ in Float.random(in: -1...1, using: &random) }
+    let scratch = GuardedBuffer<UInt8>(kernels.scratch_bytes(&shape)) { _ in 0xFF }
+    let packed = GuardedBuffer<Float>(kernels.forward_packed_count(&shape)) { _ in .nan }
+    let backwardPacked = GuardedBuffer<Float>(kernels.backward_input_packed_count(&shape)) { _ in .nan }
     let results = Results(
-      output: Buffer(outputCount) { _ in 7 }, inputGradient: Buffer(inputCount) { _ in 7 },
-      weightGradient: Buffer(weightCount) { _ in 7 }, weightGradientOfLevels: Buffer(weightCount) { _ in 7 },
-      statistics: Buffer(2 * outChannels) { _ in 7 })
+      output: GuardedBuffer(outputCount) { _ in 7 }, inputGradient: GuardedBuffer(inputCount) { _ in 7 },
+      weightGradient: GuardedBuffer(weightCount) { _ in 7 },
+      weightGradientOfLevels: GuardedBuffer(weightCount) { _ in 7 },
+      statistics: GuardedBuffer(2 * outChannels) { _ in 7 })
     let count = shape.batch - first
     kernels.forward_pack(&shape, weights.base, packed.base)
     kernels.backward_input_pack(&shape, weights.base, backwardPacked.base)

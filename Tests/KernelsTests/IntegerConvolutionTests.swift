@@ -1,38 +1,6 @@
 import CKernels
 import Testing
 
-/// A 64-byte aligned buffer followed by 64 readable bytes, which nothing may change.
-private final class Buffer<Element> {
-  let elements: UnsafeMutableBufferPointer<Element>
-  private let memory: UnsafeMutableRawBufferPointer
-  private let byteCount: Int
-
-  init(_ count: Int, fill: (Int) -> Element) {
-    byteCount = count * MemoryLayout<Element>.stride
-    memory = .allocate(byteCount: byteCount + 64, alignment: 64)
-    memory.initializeMemory(as: UInt8.self, repeating: 0xA5)
-    elements = UnsafeMutableBufferPointer(
-      start: memory.baseAddress!.assumingMemoryBound(to: Element.self), count: count)
-    for index in 0..<count { elements[index] = fill(index) }
-  }
-
-  var base: UnsafeMutablePointer<Element> { elements.baseAddress! }
-  var endIsIntact: Bool { memory[byteCount...].allSatisfy { $0 == 0xA5 } }
-
-  deinit { memory.deallocate() }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
-
 private struct LevelRange: CustomTestStringConvertible, Sendable {
   var maxInput: Int32
   var maxWeight: Int32
@@ -135,15 +103,15 @@ struct IntegerConvolutionTests {
       let levels = Levels.allCases[(number + Int(range.maxWeight)) % Levels.allCases.count]
       let outChannels = Int(shape.out_channels)
       let outPixels = Int(shape.out_height * shape.out_width)
-      let input = Buffer<UInt8>(Int(shape.batch * shape.in_height * shape.in_width * shape.in_channels)) { _ in
+      let input = GuardedBuffer<UInt8>(Int(shape.batch * shape.in_height * shape.in_width * shape.in_channels)) { _ in
         levels.input(range, using: &random)
       }
-      let weights = Buffer<Int8>(
+      let weights = GuardedBuffer<Int8>(
         outChannels * Int(shape.kernel_height * shape.kernel_width * (shape.in_channels / shape.groups))
       ) { _ in levels.weight(range, using: &random) }
-      let bias = Buffer<Float>(outChannels) { _ in Float.random(in: -1...1, using: &random) }
-      let packed = Buffer<UInt8>(kernels.packed_bytes(&shape, range.maxInput, range.maxWeight)) { _ in 0xEE }
-      let scratch = Buffer<UInt8>(kernels.scratch_bytes(&shape)) { _ in 0xFF }
+      let bias = GuardedBuffer<Float>(outChannels) { _ in Float.random(in: -1...1, using: &random) }
+      let packed = GuardedBuffer<UInt8>(kernels.packed_bytes(&shape, range.maxInput, range.maxWeight)) { _ in 0xEE }
+      let scratch = GuardedBuffer<UInt8>(kernels.scratch_bytes(&shape)) { _ in 0xFF }
       kernels.pack(&shape, weights.base, range.maxInput, range.maxWeight, packed.base)
       let scale: Float = 1 / 512
 
@@ -152,9 +120,9 @@ struct IntegerConvolutionTests {
         let images = Int(shape.batch) - first
         let useBias = first == 0
         let written = first * outPixels..<Int(shape.batch) * outPixels
-        let sums = Buffer<Int32>(Int(shape.batch) * outPixels * outChannels) { _ in 0x5A5A_5A5A }
-        let output = Buffer<Float>(sums.elements.count) { _ in .nan }
-        let statistics = Buffer<Double>(2 * outChannels) { _ in .nan }
+        let sums = GuardedBuffer<Int32>(Int(shape.batch) * outPixels * outChannels) { _ in 0x5A5A_5A5A }
+        let output = GuardedBuffer<Float>(sums.elements.count) { _ in .nan }
+        let statistics = GuardedBuffer<Double>(2 * outChannels) { _ in .nan }
         kernels.forward(
           &shape, input.base, packed.base, range.maxInput, range.maxWeight, scale, useBias ? bias.base : nil,
           output.base, sums.base, statistics.base, Int32(first), Int32(images), scratch.base)
@@ -191,7 +159,7 @@ struct IntegerConvolutionTests {
         #expect(sums.endIsIntact && output.endIsIntact && statistics.endIsIntact)
 
         // Leaving outputs out changes nothing else.
-        let alone = Buffer<Int32>(sums.elements.count) { _ in 0x5A5A_5A5A }
+        let alone = GuardedBuffer<Int32>(sums.elements.count) { _ in 0x5A5A_5A5A }
         kernels.forward(
           &shape, input.base, packed.base, range.maxInput, range.maxWeight, scale, nil, nil, alone.base, nil,
           Int32(first), Int32(images), scratch.base)

@@ -1,38 +1,6 @@
 import CKernels
 import Testing
 
-/// A 64-byte aligned buffer followed by 64 readable bytes, which nothing may change.
-private final class Buffer<Element> {
-  let elements: UnsafeMutableBufferPointer<Element>
-  private let memory: UnsafeMutableRawBufferPointer
-  private let byteCount: Int
-
-  init(_ count: Int, fill: (Int) -> Element) {
-    byteCount = count * MemoryLayout<Element>.stride
-    memory = .allocate(byteCount: byteCount + 64, alignment: 64)
-    memory.initializeMemory(as: UInt8.self, repeating: 0xA5)
-    elements = UnsafeMutableBufferPointer(
-      start: memory.baseAddress!.assumingMemoryBound(to: Element.self), count: count)
-    for index in 0..<count { elements[index] = fill(index) }
-  }
-
-  var base: UnsafeMutablePointer<Element> { elements.baseAddress! }
-  var endIsIntact: Bool { memory[byteCount...].allSatisfy { $0 == 0xA5 } }
-
-  deinit { memory.deallocate() }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
-
 private struct ConvolutionCase: CustomTestStringConvertible, Sendable {
   var batch: Int32 = 3
   var size: (height: Int32, width: Int32)
@@ -161,17 +129,17 @@ struct SparseWeightGradientTests {
     let outputCount = Int(shape.batch * shape.out_height * shape.out_width * shape.out_channels)
     let weightCount = Int(
       shape.out_channels * shape.kernel_height * shape.kernel_width * (shape.in_channels / shape.groups))
-    let input = Buffer<Float>(inputCount) { _ in Float.random(in: -1...1, using: &random) }
-    let levels = Buffer<UInt8>(inputCount) { _ in UInt8.random(in: 0...255, using: &random) }
-    let gradient = Buffer<Float>(outputCount) { _ in Float.random(in: -1...1, using: &random) }
+    let input = GuardedBuffer<Float>(inputCount) { _ in Float.random(in: -1...1, using: &random) }
+    let levels = GuardedBuffer<UInt8>(inputCount) { _ in UInt8.random(in: 0...255, using: &random) }
+    let gradient = GuardedBuffer<Float>(outputCount) { _ in Float.random(in: -1...1, using: &random) }
     // All masks for the small shapes, every third for the others.
     let isSmall = outputCount * weightCount < 30_000_000
     for (number, mask) in Mask.allCases.enumerated() where isSmall || number % 3 == 0 {
       let frozen = mask.frozen(shape, using: &random)
-      let frozenMask = Buffer<UInt8>(weightCount) { frozen($0) }
-      let index = Buffer<UInt8>(kernels.index_bytes(&shape)) { _ in 0xEE }
-      let scratch = Buffer<UInt8>(kernels.scratch_bytes(&shape)) { _ in 0xFF }
-      let result = Buffer<Float>(weightCount) { _ in .nan }
+      let frozenMask = GuardedBuffer<UInt8>(weightCount) { frozen($0) }
+      let index = GuardedBuffer<UInt8>(kernels.index_bytes(&shape)) { _ in 0xEE }
+      let scratch = GuardedBuffer<UInt8>(kernels.scratch_bytes(&shape)) { _ in 0xFF }
+      let result = GuardedBuffer<Float>(weightCount) { _ in .nan }
       kernels.index_build(&shape, frozenMask.base, index.base)
       let images = number % 2 == 0 || shape.batch == 1 ? 0..<Int(shape.batch) : 1..<Int(shape.batch)
       let (first, count) = (Int32(images.lowerBound), Int32(images.count))
@@ -199,14 +167,14 @@ struct SparseWeightGradientTests {
     var shape = ConvolutionCase(batch: 4, size: (11, 23), channels: (6, 10)).shape
     let kernels = try #require(sq_sparse_weight_gradient_kernels_for(sq_isa(rawValue: instructionSet))).pointee
     var random = SplitMix(state: 8)
-    let input = Buffer<Float>(4 * 11 * 23 * 6) { _ in Float.random(in: -1...1, using: &random) }
-    let gradient = Buffer<Float>(4 * 11 * 23 * 10) { _ in Float.random(in: -1...1, using: &random) }
-    let frozen = Buffer<UInt8>(10 * 9 * 6) { _ in UInt8.random(in: 0...1, using: &random) }
-    let index = Buffer<UInt8>(kernels.index_bytes(&shape)) { _ in 0 }
+    let input = GuardedBuffer<Float>(4 * 11 * 23 * 6) { _ in Float.random(in: -1...1, using: &random) }
+    let gradient = GuardedBuffer<Float>(4 * 11 * 23 * 10) { _ in Float.random(in: -1...1, using: &random) }
+    let frozen = GuardedBuffer<UInt8>(10 * 9 * 6) { _ in UInt8.random(in: 0...1, using: &random) }
+    let index = GuardedBuffer<UInt8>(kernels.index_bytes(&shape)) { _ in 0 }
     kernels.index_build(&shape, frozen.base, index.base)
     let results = [UInt8(0), 0xFF].map { fill in
-      let scratch = Buffer<UInt8>(kernels.scratch_bytes(&shape)) { _ in fill }
-      let result = Buffer<Float>(10 * 9 * 6) { _ in .nan }
+      let scratch = GuardedBuffer<UInt8>(kernels.scratch_bytes(&shape)) { _ in fill }
+      let result = GuardedBuffer<Float>(10 * 9 * 6) { _ in .nan }
       kernels.backward_weight(&shape, input.base, gradient.base, index.base, result.base, 0, 4, scratch.base)
       return result.elements.map(\.bitPattern)
     }

@@ -1,6 +1,7 @@
 import Foundation
 import Reporting
 import Results
+import TestSupport
 import Testing
 
 @Suite("Export of a run")
@@ -86,33 +87,5 @@ struct ExportTests {
     #expect(throws: ReportingError("run \(diverged.id): has no final weights, since it diverged")) {
       try RunExport.safetensors.write(diverged, to: folder.file("x"))
     }
-  }
-}
-
-/// $SPQAT_TEST_PYTHON, or the interpreter of the virtual environment in the package.
-enum PythonInterpreter {
-  static let path: String? = {
-    if let given = ProcessInfo.processInfo.environment["SPQAT_TEST_PYTHON"], !given.isEmpty { return given }
-    let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    let own = package.appendingPathComponent(".venv-test/bin/python3").path
-    return FileManager.default.isExecutableFile(atPath: own) ? own : nil
-  }()
-
-  static func has(_ module: String) -> Bool {
-    path != nil && (try? run(["-c", "import \(module)"]))?.status == 0
-  }
-
-  static func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: try #require(path))
-    process.arguments = arguments
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
-    try process.run()
-    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    return (process.terminationStatus, output)
   }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import Reporting
 import Results
+import TestSupport
 import Testing
 
 @Suite("Report")

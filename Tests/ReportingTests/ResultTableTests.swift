@@ -2,6 +2,7 @@ import Foundation
 import Reporting
 import Results
 import Storage
+import TestSupport
 import Testing
 
 @Suite("Table of results")

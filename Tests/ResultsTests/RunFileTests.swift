@@ -1,6 +1,7 @@
 import Foundation
 import Results
 import Storage
+import TestSupport
 import Testing
 
 @Suite("Run files")

@@ -2,21 +2,6 @@ import Foundation
 import Results
 import Storage
 
-/// A new folder that goes away with its owner.
-struct TemporaryFolder: ~Copyable {
-  let path: String
-
-  init() throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("results-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    path = folder.path
-  }
-
-  func file(_ name: String) -> String { "\(path)/\(name)" }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-}
-
 extension RunRecord {
   /// A record with something in every property.
   static let sample: RunRecord = {

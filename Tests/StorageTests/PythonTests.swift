@@ -1,35 +1,11 @@
 import Foundation
 import Storage
+import TestSupport
 import Testing
 
 @Suite("Tables in Python")
 struct PythonTests {
-  /// The interpreter that has h5py, pandas and tables: $SPQAT_TEST_PYTHON, or that of the virtual environment in the package.
-  static let python: String? = {
-    if let given = ProcessInfo.processInfo.environment["SPQAT_TEST_PYTHON"], !given.isEmpty { return given }
-    let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    let own = package.appendingPathComponent(".venv-test/bin/python3").path
-    return FileManager.default.isExecutableFile(atPath: own) ? own : nil
-  }()
-
-  private static func run(_ arguments: [String]) throws -> (status: Int32, output: String) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: try #require(python))
-    process.arguments = arguments
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
-    try process.run()
-    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    return (process.terminationStatus, output)
-  }
-
-  static let hasPackages: Bool = {
-    guard python != nil else { return false }
-    return (try? run(["-c", "import h5py, pandas, tables"]))?.status == 0
-  }()
+  static let hasPackages = PythonInterpreter.has("h5py, pandas, tables")
 
   private static func script(_ name: String) -> String {
     URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(name).path
@@ -53,7 +29,7 @@ struct PythonTests {
       try root.setAttribute("number", to: 0.5)
     }
     // Warnings are errors too: a reader that grumbles about every file is no good.
-    let (status, output) = try Self.run(["-W", "error", Self.script("read_tables.py"), path])
+    let (status, output) = try PythonInterpreter.run(["-W", "error", Self.script("read_tables.py"), path])
     #expect(status == 0 && output == "ok\n", "\(output)")
   }
 
@@ -61,7 +37,7 @@ struct PythonTests {
   func readForeign() throws {
     let folder = try TemporaryFolder()
     let path = folder.file("foreign.h5")
-    let (status, output) = try Self.run([Self.script("write_foreign.py"), path])
+    let (status, output) = try PythonInterpreter.run([Self.script("write_foreign.py"), path])
     try #require(status == 0, "\(output)")
     let root = try HDF5File.open(path).root
     #expect(try root.stringAttribute("text") == "é – λ")

@@ -42,7 +42,7 @@ struct ReproducibilityTests {
     let spec = SmallRuns.spec(method, rangeGradient: rangeGradient)
     let whole = try SmallRuns.finished(spec)
     for stops in [[1], [4], [5], [7], [2, 6, 8, 13]] {
-      let path = folder.path("checkpoint-\(stops[0]).h5")
+      let path = folder.file("checkpoint-\(stops[0]).h5")
       var session = try SmallRuns.session(spec)
       for stop in stops {
         #expect(try session.train(onStep: { $0.step == stop ? .stop : .proceed }) == .stopped)
@@ -73,7 +73,7 @@ struct ReproducibilityTests {
   @Test("a checkpoint of a finished run trains no further")
   func finishedCheckpoint() throws {
     let folder = try TemporaryFolder()
-    let path = folder.path("checkpoint.h5")
+    let path = folder.file("checkpoint.h5")
     let spec = SmallRuns.spec(.ltsFreeze, totalSteps: 7)
     let whole = try SmallRuns.finished(spec)
     try whole.writeCheckpoint(to: path)
@@ -153,7 +153,7 @@ struct DivergenceTests {
   @Test("a learning rate of 1e30 diverges, and says in which step", arguments: SmallRuns.Method.allCases)
   func diverges(method: SmallRuns.Method) throws {
     let folder = try TemporaryFolder()
-    let path = folder.path("checkpoint.h5")
+    let path = folder.file("checkpoint.h5")
     let spec = SmallRuns.spec(method, totalSteps: 12, learningRate: 1e30)
     let session = try SmallRuns.session(spec)
     var steps = 0
@@ -193,18 +193,18 @@ struct CheckpointFileTests {
   @Test("another program's file, another version and other settings' checkpoints are told apart")
   func foreign() throws {
     let folder = try TemporaryFolder()
-    let path = folder.path("checkpoint.h5")
+    let path = folder.file("checkpoint.h5")
     _ = try refusal(path)
     try Data(repeating: 7, count: 5000).write(to: URL(fileURLWithPath: path))
     _ = try refusal(path)
-    try HDF5File.writeAtomically(to: path) { try $0.setAttribute("format", to: "qat-reference-trace") }
-    #expect(try refusal(path).contains("not a checkpoint"))
+    try HDF5File.writeAtomically(to: path) { try FileFormat(name: "qat-reference-trace", version: 1).stamp($0) }
+    #expect(
+      try refusal(path)
+        == "\(path): an HDF5 file of format 'qat-reference-trace', expected 'spqat-checkpoint'; remove it "
+        + "to train from the start")
     try HDF5File.writeAtomically(to: path) { try $0.setAttribute("other", to: 1) }
-    #expect(try refusal(path).contains("not a checkpoint"))
-    try HDF5File.writeAtomically(to: path) {
-      try $0.setAttribute("format", to: "spqat-checkpoint")
-      try $0.setAttribute("version", to: 99)
-    }
+    #expect(try refusal(path).contains("expected format 'spqat-checkpoint', found none; remove it"))
+    try HDF5File.writeAtomically(to: path) { try FileFormat(name: "spqat-checkpoint", version: 99).stamp($0) }
     #expect(try refusal(path).contains("version 99"))
     try SmallRuns.session(SmallRuns.spec(.ltsFreeze)).writeCheckpoint(to: path)
     _ = try refusal(path)
@@ -213,7 +213,7 @@ struct CheckpointFileTests {
   @Test("a truncated file is refused, wherever it ends")
   func truncated() throws {
     let folder = try TemporaryFolder()
-    let path = folder.path("checkpoint.h5")
+    let path = folder.file("checkpoint.h5")
     let session = try SmallRuns.session(SmallRuns.spec(.spqatFreeze))
     _ = try session.train { $0.step == 3 ? .stop : .proceed }
     try session.writeCheckpoint(to: path)
@@ -229,7 +229,7 @@ struct CheckpointFileTests {
   @Test("another instruction set warns")
   func instructionSet() throws {
     let folder = try TemporaryFolder()
-    let path = folder.path("checkpoint.h5")
+    let path = folder.file("checkpoint.h5")
     let spec = SmallRuns.spec(.spqatFreeze, totalSteps: 3)
     let session = try SmallRuns.session(spec)
     _ = try session.train { _ in .stop }

@@ -48,7 +48,7 @@ struct TraceFormatTests {
   /// What is said about a file with these contents; nil: it is a trace.
   private func refusal(_ contents: Contents) throws -> String? {
     let folder = try TemporaryFolder()
-    let path = folder.path("trace.h5")
+    let path = folder.file("trace.h5")
     try contents.write(to: path)
     do {
       _ = try Trace(path: path)
@@ -169,7 +169,7 @@ struct TraceFormatTests {
   @Test("layers that the network does not have are refused, and so is a missing or misshapen tensor")
   func otherNetwork() throws {
     let folder = try TemporaryFolder()
-    let path = folder.path("trace.h5")
+    let path = folder.file("trace.h5")
     func refusal(_ contents: Contents) throws -> String {
       try contents.write(to: path)
       let trace = try Trace(path: path)
@@ -201,7 +201,7 @@ struct TraceFormatTests {
   @Test("a file that is not HDF5 or is not there is refused")
   func noHDF5() throws {
     let folder = try TemporaryFolder()
-    let path = folder.path("trace.h5")
+    let path = folder.file("trace.h5")
     var error = #expect(throws: (any Error).self) { try Trace(path: path) }
     expectLine("\(try #require(error))", about: path)
     try Data("not HDF5".utf8).write(to: URL(fileURLWithPath: path))
