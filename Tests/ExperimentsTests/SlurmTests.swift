@@ -115,10 +115,10 @@ struct SlurmJobsTests {
 
         cd '/home/o'\''neill/100 %' || exit 2
         runs=(
-          db073d194040  # W2A2 fullQAT seed=1
-          b8bf636e6308  # W2A2 fullQAT seed=2
-          a87ef1502529  # W2A2 freeze threshold=linear seed=1
-          695c686ed513  # W2A2 freeze threshold=linear seed=2
+          f7aea7e99aa3  # W2A2 fullQAT seed=1
+          62f5a1480601  # W2A2 fullQAT seed=2
+          368b3ada5e5a  # W2A2 freeze threshold=linear seed=1
+          324c90a35fa2  # W2A2 freeze threshold=linear seed=2
         )
         run=${runs[$SLURM_ARRAY_TASK_ID]}
 
