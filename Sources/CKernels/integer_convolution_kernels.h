@@ -18,7 +18,8 @@ enum {
   tile_vectors = 2,
   block_channels = tile_vectors * SQ_LANES,  // output channels of a packed block of weights
   step_bytes = 4,
-  pointwise_pixels = 256
+  pointwise_pixels = 256,
+  statistics_tiles = 4  // whose sums are added in floats before they are added in doubles
 };
 
 typedef struct integer_plan {
@@ -67,10 +68,28 @@ static int supports(const sq_conv *shape, int32_t max_input, int32_t max_weight)
   return wide_enough && sq_integer_convolution_fits(shape, max_input, max_weight);
 }
 
+/// The pixels of an image (a row of 1x1 convolutions) in whole tiles.
+static int32_t tiled_pixels(const integer_plan *p) {
+  return (p->s.out_height * p->s.out_width + tile_pixels - 1) / tile_pixels * tile_pixels;
+}
+
+static size_t copy_bytes(const integer_plan *p) { return ((size_t)p->row_bytes * p->height + 127) / 64 * 64; }
+
+/// A padded copy, then where each pixel's window begins in it.
 static size_t scratch_bytes(const sq_conv *shape) {
-  const integer_plan p = make_plan(shape, 255, 128);
-  const integer_plan narrow = make_plan(shape, 1, 1);
-  return (size_t)larger(p.row_bytes, narrow.row_bytes) * p.height + 64;
+  const integer_plan p = make_plan(shape, 255, 128), narrow = make_plan(shape, 1, 1);
+  const size_t wide_bytes = copy_bytes(&p), narrow_bytes = copy_bytes(&narrow);
+  return (wide_bytes > narrow_bytes ? wide_bytes : narrow_bytes) + (size_t)tiled_pixels(&p) * sizeof(int32_t) + 64;
+}
+
+/// Beyond the last pixel: the first one's again.
+static void fill_windows(const integer_plan *p, int32_t *windows) {
+  const int32_t tiled = tiled_pixels(p);
+  int32_t at = 0;
+  for (int32_t y = 0; y < p->s.out_height; y++)
+    for (int32_t x = 0; x < p->s.out_width; x++)
+      windows[at++] = y * p->s.stride_y * p->row_bytes + x * p->s.stride_x * p->pixel_bytes;
+  while (at < tiled) windows[at++] = windows[0];
 }
 
 static inline size_t block_bytes(const integer_plan *p) {
@@ -150,14 +169,74 @@ SQ_INLINE sq_int_vector broadcast_step(const uint8_t *p) {
 }
 #endif
 
-/// The sums of `tile_pixels` windows, at `windows` in the padded copy, for `vectors` vectors of output channels.
+/// Where the sums of a tile go.
+typedef struct tile_output {
+  float scale;
+  const float *bias;     // of the block of channels; NULL: none
+  int32_t channels;      // of the block that exist
+  int32_t out_channels;  // between pixels
+  float *values;         // of the tile's first pixel; NULL: not wanted
+  int32_t *integers;     // the same, unscaled
+  float *totals;         // [2][block_channels], values and squares are added to it; NULL: not wanted
+} tile_output;
+
+/// Writes one vector of channels of `pixels` pixels; where that is a constant, the sums never leave the registers.
+SQ_INLINE void write_vector(
+    const tile_output *t, sq_int_vector (*sums)[tile_vectors], const int v, const int32_t pixels, int32_t lanes) {
+  sq_float_vector offset = {};
+  if (t->bias) memcpy(&offset, t->bias + v * SQ_LANES, (size_t)lanes * sizeof(float));
+  // Short chains of additions keep the statistics' error near one rounding.
+  sq_float_vector total[2] = {{0}}, squares[2] = {{0}};
+#pragma clang loop unroll(full)
+  for (int32_t k = 0; k < pixels; k++) {
+    const size_t at = (size_t)k * t->out_channels + v * SQ_LANES;
+    const sq_float_vector value = t->scale * __builtin_convertvector(sums[k][v], sq_float_vector) + offset;
+    total[k % 2] += value;
+    squares[k % 2] += value * value;
+    if (lanes == SQ_LANES) {
+      if (t->values) sq_store(t->values + at, value);
+      if (t->integers) *(sq_int_vector_unaligned *)(t->integers + at) = sums[k][v];
+    } else {
+      const sq_int_vector integers = sums[k][v];
+      if (t->values) memcpy(t->values + at, &value, (size_t)lanes * sizeof(float));
+      if (t->integers) memcpy(t->integers + at, &integers, (size_t)lanes * sizeof(int32_t));
+    }
+  }
+  if (t->totals) {
+    float *totals = t->totals + v * SQ_LANES;
+    sq_store(totals, sq_load(totals) + (total[0] + total[1]));
+    totals += block_channels;
+    sq_store(totals, sq_load(totals) + (squares[0] + squares[1]));
+  }
+}
+
+SQ_INLINE void write_tile(
+    const tile_output *t, sq_int_vector (*sums)[tile_vectors], const int vectors, const int32_t pixels) {
+  if (t->channels >= SQ_LANES)
+    write_vector(t, sums, 0, pixels, SQ_LANES);
+  else
+    write_vector(t, sums, 0, pixels, t->channels);
+  if (vectors < 2 || t->channels <= SQ_LANES) return;
+  if (t->channels == 2 * SQ_LANES)
+    write_vector(t, sums, 1, pixels, SQ_LANES);
+  else
+    write_vector(t, sums, 1, pixels, t->channels - SQ_LANES);
+}
+
+/// The sums of `tile_pixels` windows of the padded copy, for `vectors` vectors of output channels, of which `valid`
+/// pixels are written.
 SQ_INLINE void multiply_tile(
-    const integer_plan *p, const uint8_t *const *windows, const char *weights, sq_int_vector (*result)[tile_vectors],
-    const int vectors, const int words) {
+    const integer_plan *p, const uint8_t *copy, const int32_t *window_offsets, const char *weights,
+    const tile_output *output, int32_t valid, const int vectors, const int words) {
   const int32_t runs = p->s.groups == 1 ? 1 : p->s.kernel_width;
+  const uint8_t *windows[tile_pixels];
   sq_int_vector sums[tile_pixels][tile_vectors];  // local, so that they stay in registers
-  for (int k = 0; k < tile_pixels; k++)
-    for (int v = 0; v < tile_vectors; v++) sums[k][v] = (sq_int_vector){};
+#pragma clang loop unroll(full)
+  for (int k = 0; k < tile_pixels; k++) {
+    windows[k] = copy + window_offsets[k];
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) sums[k][v] = (sq_int_vector){};
+  }
 #if SQ_TARGET == SQ_TARGET_PORTABLE
   for (int32_t ky = 0; ky < p->s.kernel_height; ky++)
     for (int32_t run = 0; run < runs; run++) {
@@ -224,104 +303,71 @@ SQ_INLINE void multiply_tile(
     for (int v = 0; v < vectors; v++)
       sums[k][v] += (sq_int_vector)(words ? narrow[k][v] : _mm256_madd_epi16(narrow[k][v], ones));
 #endif
-  for (int k = 0; k < tile_pixels; k++)
-    for (int v = 0; v < tile_vectors; v++) result[k][v] = sums[k][v];
-}
-
-static void multiply_bytes_wide(
-    const integer_plan *p, const uint8_t *const *windows, const char *weights, sq_int_vector (*sums)[tile_vectors]) {
-  multiply_tile(p, windows, weights, sums, 2, 0);
-}
-
-static void multiply_bytes_slim(
-    const integer_plan *p, const uint8_t *const *windows, const char *weights, sq_int_vector (*sums)[tile_vectors]) {
-  multiply_tile(p, windows, weights, sums, 1, 0);
-}
-
-static void multiply_words(
-    const integer_plan *p, const uint8_t *const *windows, const char *weights, sq_int_vector (*sums)[tile_vectors]) {
-  multiply_tile(p, windows, weights, sums, 2, 1);
-}
-
-static void add_as_doubles(double *totals, sq_float_vector v, int32_t channels) {
-  for (int32_t lane = 0; lane < channels; lane++) totals[lane] += (double)v[lane];
-}
-
-/// Writes `pixels` of a tile's sums: pixel k's first channel is at `at` + k * out_channels.
-SQ_INLINE void write_tile(
-    const sq_conv *s, sq_int_vector (*tile_sums)[tile_vectors], int32_t pixels, int32_t first_channel,
-    int32_t channels, float scale, const float *bias, float *output, int32_t *sums, double *statistics) {
-  for (int v = 0; v * SQ_LANES < channels; v++) {
-    const int32_t lanes = smaller(SQ_LANES, channels - v * SQ_LANES);
-    sq_float_vector offset = {};
-    if (bias) memcpy(&offset, bias + first_channel + v * SQ_LANES, (size_t)lanes * sizeof(float));
-    // Short chains of additions keep the statistics' error near one rounding.
-    sq_float_vector total[4] = {{0}}, squares[4] = {{0}};
-    for (int32_t k = 0; k < pixels; k++) {
-      const size_t at = (size_t)k * s->out_channels + v * SQ_LANES;
-      const sq_float_vector value = scale * __builtin_convertvector(tile_sums[k][v], sq_float_vector) + offset;
-      total[k % 4] += value;
-      squares[k % 4] += value * value;
-      if (lanes == SQ_LANES) {
-        if (output) sq_store(output + at, value);
-        if (sums) *(sq_int_vector_unaligned *)(sums + at) = tile_sums[k][v];
-      } else {
-        if (output) memcpy(output + at, &value, (size_t)lanes * sizeof(float));
-        if (sums) memcpy(sums + at, &tile_sums[k][v], (size_t)lanes * sizeof(int32_t));
-      }
-    }
-    if (statistics) {
-      total[0] = (total[0] + total[1]) + (total[2] + total[3]);
-      squares[0] = (squares[0] + squares[1]) + (squares[2] + squares[3]);
-      double *totals = statistics + first_channel + v * SQ_LANES;
-      if (lanes == SQ_LANES) {
-        add_as_doubles(totals, total[0], SQ_LANES);
-        add_as_doubles(totals + s->out_channels, squares[0], SQ_LANES);
-      } else {
-        add_as_doubles(totals, total[0], lanes);
-        add_as_doubles(totals + s->out_channels, squares[0], lanes);
-      }
+  if (valid == tile_pixels) {
+    write_tile(output, sums, vectors, tile_pixels);
+  } else {
+    sq_int_vector last[tile_pixels][tile_vectors];  // a copy, since it is indexed by variables
+#pragma clang loop unroll(full)
+    for (int k = 0; k < tile_pixels; k++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) last[k][v] = sums[k][v];
+    for (int32_t k = 0; k < valid; k++) {
+      tile_output pixel = *output;
+      if (pixel.values) pixel.values += (size_t)k * output->out_channels;
+      if (pixel.integers) pixel.integers += (size_t)k * output->out_channels;
+      write_tile(&pixel, last + k, vectors, 1);
     }
   }
 }
 
+#define MULTIPLY(name, vectors, words)                                                                             \
+  static __attribute__((noinline)) void name(                                                                      \
+      const integer_plan *p, const uint8_t *copy, const int32_t *windows, const char *weights,                     \
+      const tile_output *output, int32_t valid) {                                                                  \
+    multiply_tile(p, copy, windows, weights, output, valid, vectors, words);                                       \
+  }
+MULTIPLY(multiply_bytes_wide, 2, 0)
+MULTIPLY(multiply_bytes_slim, 1, 0)
+MULTIPLY(multiply_words, 2, 1)
+#undef MULTIPLY
+
+static void add_as_doubles(double *totals, const float *floats, int32_t channels) {
+  for (int32_t lane = 0; lane < channels; lane++) totals[lane] += (double)floats[lane];
+}
+
 static void forward_image(
-    const integer_plan *p, const uint8_t *copy, int32_t pixels, const char *packed, float scale, const float *bias,
-    float *output, int32_t *sums, double *statistics) {
+    const integer_plan *p, const uint8_t *copy, const int32_t *windows, int32_t pixels, const char *packed, float scale,
+    const float *bias, float *output, int32_t *sums, double *statistics) {
   const sq_conv *s = &p->s;
-  const uint8_t *windows[tile_pixels];
-  sq_int_vector tile_sums[tile_pixels][tile_vectors];
+  float totals[2 * block_channels] __attribute__((aligned(64)));
   for (int32_t group = 0; group < s->groups; group++)
     for (int32_t b = 0; b < p->blocks_per_group; b++) {
       const char *weights = packed + (group * p->blocks_per_group + b) * block_bytes(p);
       const int32_t first_channel = group * p->out_group + b * block_channels;
-      const int32_t channels = smaller(block_channels, p->out_group - b * block_channels);
-      int32_t y = 0, x = 0;
-      for (int32_t first = 0; first < pixels; first += tile_pixels) {
-        const int32_t valid = smaller(tile_pixels, pixels - first);
-        for (int k = 0; k < tile_pixels; k++) {
-          if (k < valid) {
-            windows[k] = copy + (size_t)y * s->stride_y * p->row_bytes + (size_t)x * s->stride_x * p->pixel_bytes +
-                         (size_t)group * p->group_bytes;
-            if (++x == s->out_width) x = 0, y++;
-          } else {
-            windows[k] = windows[0];
-          }
+      tile_output tile = {
+          .scale = scale, .bias = bias ? bias + first_channel : NULL,
+          .channels = smaller(block_channels, p->out_group - b * block_channels), .out_channels = s->out_channels,
+          .totals = statistics ? totals : NULL};
+      const uint8_t *group_copy = copy + (size_t)group * p->group_bytes;
+      for (int32_t first = 0; first < pixels;) {
+        const int32_t end = smaller(pixels, first + statistics_tiles * tile_pixels);
+        if (statistics) memset(totals, 0, sizeof totals);
+        for (; first < end; first += tile_pixels) {
+          const size_t at = (size_t)first * s->out_channels + first_channel;
+          const int32_t valid = smaller(tile_pixels, pixels - first);
+          if (output) tile.values = output + at;
+          if (sums) tile.integers = sums + at;
+          if (p->words)
+            multiply_words(p, group_copy, windows + first, weights, &tile, valid);
+          else if (tile.channels > SQ_LANES)
+            multiply_bytes_wide(p, group_copy, windows + first, weights, &tile, valid);
+          else
+            multiply_bytes_slim(p, group_copy, windows + first, weights, &tile, valid);
         }
-        if (p->words)
-          multiply_words(p, windows, weights, tile_sums);
-        else if (channels > SQ_LANES)
-          multiply_bytes_wide(p, windows, weights, tile_sums);
-        else
-          multiply_bytes_slim(p, windows, weights, tile_sums);
-        const size_t at = (size_t)first * s->out_channels + first_channel;
-        float *tile_output = output ? output + at : NULL;
-        int32_t *tile_integers = sums ? sums + at : NULL;
-        if (valid == tile_pixels)
-          write_tile(
-              s, tile_sums, tile_pixels, first_channel, channels, scale, bias, tile_output, tile_integers, statistics);
-        else
-          write_tile(s, tile_sums, valid, first_channel, channels, scale, bias, tile_output, tile_integers, statistics);
+        if (statistics) {
+          add_as_doubles(statistics + first_channel, totals, tile.channels);
+          add_as_doubles(statistics + s->out_channels + first_channel, totals + block_channels, tile.channels);
+        }
       }
     }
 }
@@ -334,6 +380,8 @@ static void forward(
   const size_t out_image = (size_t)shape->out_height * shape->out_width;
   if (statistics) memset(statistics, 0, 2 * (size_t)shape->out_channels * sizeof(double));
   memset(scratch, 0, (size_t)p.row_bytes * p.height);
+  int32_t *windows = (int32_t *)((char *)scratch + copy_bytes(&p));
+  fill_windows(&p, windows);
   // An image, or for 1x1 convolutions a row of pixels, at a time.
   const size_t pixels = count * out_image, unit = p.pointwise ? pointwise_pixels : out_image;
   for (size_t done = 0; done < pixels; done += unit) {
@@ -343,7 +391,7 @@ static void forward(
     copy_image(
         &p, input + in_first * shape->in_channels, p.pointwise ? unit_pixels : p.s.in_width, scratch);
     forward_image(
-        &p, scratch, unit_pixels, packed, scale, bias, output ? output + out_first : NULL,
+        &p, scratch, windows, unit_pixels, packed, scale, bias, output ? output + out_first : NULL,
         sums ? sums + out_first : NULL, statistics);
   }
 }
