@@ -71,8 +71,8 @@ INLINE void finish_tile(const tiling *t, tile_sums *sums) {
   if (++sums->tiles == TILES_A_BLOCK) finish_block(t, sums);
 }
 
-/// result: [2][channels], overwritten for this tiling's channels.
-static void finish_sums(const tiling *t, tile_sums *sums, int32_t channels, double *result) {
+/// Adds this tiling's sums to first[channel] and, unless NULL, second[channel].
+static void finish_sums(const tiling *t, tile_sums *sums, double *first_result, double *second_result) {
   finish_block(t, sums);
   for (int32_t c = 0; c < t->channel_count; c++) {
     double first = 0, second = 0;
@@ -80,12 +80,13 @@ static void finish_sums(const tiling *t, tile_sums *sums, int32_t channels, doub
       first += sums->first_total[j];
       second += sums->second_total[j];
     }
-    result[t->channel + c] = first;
-    result[channels + t->channel + c] = second;
+    first_result[t->channel + c] += first;
+    if (second_result) second_result[t->channel + c] += second;
   }
 }
 
 static void statistics(const float *input, int32_t channels, int64_t first, int64_t count, double *sums) {
+  memset(sums, 0, 2 * (size_t)channels * sizeof(double));
   for (int32_t channel = 0; channel < channels; channel += TILE) {
     const tiling t = tiling_from(channel, channels, first, count);
     tile_sums totals = {0};
@@ -98,7 +99,7 @@ static void statistics(const float *input, int32_t channels, int64_t first, int6
       }
       finish_tile(&t, &totals);
     }
-    finish_sums(&t, &totals, channels, sums);
+    finish_sums(&t, &totals, sums, sums + channels);
   }
 }
 
@@ -240,10 +241,10 @@ static void normalize_backward(
       }
       finish_tile(&t, &totals);
     }
-    if (channel_sums) finish_sums(&t, &totals, a.channels, channel_sums);
+    if (channel_sums) finish_sums(&t, &totals, channel_sums, a.input ? channel_sums + a.channels : NULL);
   }
-  if (channel_sums && !a.input) memset(channel_sums + a.channels, 0, (size_t)a.channels * sizeof(double));
-  if (quantizer_sums) memcpy(quantizer_sums, quantizer_totals, 2 * (size_t)a.quantized_count * sizeof(double));
+  if (quantizer_sums)
+    for (int k = 0; k < 2 * a.quantized_count; k++) quantizer_sums[k] += quantizer_totals[k];
 }
 
 static void channel_affine(
@@ -284,7 +285,8 @@ static void range_statistics(const float *input, int64_t first, int64_t count, d
     }
     finish_tile(&t, &totals);
   }
-  finish_sums(&t, &totals, 1, result + 1);
+  result[1] = result[2] = 0;
+  finish_sums(&t, &totals, result + 1, result + 2);
   result[0] = INFINITY;
   for (int32_t j = 0; j < t.width; j++)
     if (smallest[j] < result[0] || isnan(smallest[j])) result[0] = smallest[j];

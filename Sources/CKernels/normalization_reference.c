@@ -49,8 +49,6 @@ static void normalize(const sq_normalize *a, int64_t first, int64_t count) {
 
 static void normalize_backward(
     const sq_normalize_backward *a, int64_t first, int64_t count, double *channel_sums, double *quantizer_sums) {
-  if (channel_sums) memset(channel_sums, 0, 2 * (size_t)a->channels * sizeof(double));
-  if (quantizer_sums) memset(quantizer_sums, 0, 2 * (size_t)a->quantized_count * sizeof(double));
   for (int64_t row = first; row < first + count; row++)
     for (int32_t c = 0; c < a->channels; c++) {
       int64_t i = row * a->channels + c;

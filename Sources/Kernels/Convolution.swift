@@ -176,12 +176,14 @@ public final class ConvolutionOperator {
   /// The batch is worked through in pieces whose output gradient stays in the cache between the uses of it.
   /// - Parameters:
   ///   - weights: as `inputGradient` needs them.
+  ///   - collection: what is to become of the input gradient, done for each piece as soon as it is known.
   ///   - scale: of the weight gradient; one level's value where the input is given as levels.
   ///   - sparse: only the gradients of the weights last indexed, the others are set to 0.
   @discardableResult
   public func backward(
-    outputGradient: OutputGradient, weights: Buffer<Float>, inputGradient: Buffer<Float>?, input: Input,
-    weightGradient: Buffer<Float>, scale: Float, images: Int, sparse: Bool
+    outputGradient: OutputGradient, weights: Buffer<Float>, inputGradient: Buffer<Float>?,
+    collection: NormalizationGradient? = nil, input: Input, weightGradient: Buffer<Float>, scale: Float, images: Int,
+    sparse: Bool
   ) -> BackwardSeconds {
     precondition(weights.count == shape.weightCount && weightGradient.count == shape.weightCount)
     precondition((inputGradient?.count ?? shape.inputCount) >= shape.inputCount)
@@ -193,6 +195,7 @@ public final class ConvolutionOperator {
     let count = shape.weightCount
     let seconds = context.partialSums.pointer
     for index in 0..<3 * slices { seconds[index] = 0 }
+    collection?.sums.reset(slices: slices)
     overImages(images, slices: slices) { slice, range, scratch, worker in
       let partial = context.partials.pointer + slice * count
       let pieceSum = context.pieceSums[worker].pointer
@@ -209,6 +212,8 @@ public final class ConvolutionOperator {
           }
         }
         let middle = ComputeContext.now()
+        if let collection { context.normalizeBackward(collection, images: piece, slice: slice) }
+        let collected = ComputeContext.now()
         if piece.lowerBound == range.lowerBound {
           backwardWeight(input, gradient, piece, sparse, into: partial, scratch)
         } else {
@@ -216,9 +221,9 @@ public final class ConvolutionOperator {
           for index in 0..<count { partial[index] += pieceSum[index] }
         }
         let end = ComputeContext.now()
-        seconds[3 * slice] += affine - begin
+        seconds[3 * slice] += affine - begin + collected - middle
         seconds[3 * slice + 1] += middle - affine
-        seconds[3 * slice + 2] += end - middle
+        seconds[3 * slice + 2] += end - collected
         first = piece.upperBound
       }
     }

@@ -12,12 +12,16 @@ public final class Activation {
   public private(set) var values: Buffer<Float>?
   public private(set) var copies: [QuantizedCopy] = []
   /// One for each float use that sends a gradient, known after the backward pass was planned.
-  package var gradients: [GradientSlot] = []
+  package private(set) var gradients: [GradientSlot] = []
+  /// The use whose gradient arrives last, where it is a convolution: it computes it in pieces, which the producer can take
+  /// up while they are in the cache.
+  private(set) weak var lastContributor: Convolution?
   /// Whether the producer computes batch norm's second backward pass itself, piece by piece.
   package var takesDeferredGradient = false
   package var deferredGradient: DeferredGradient?
   /// Σ and Σ² per channel, where the producer forms them on the way.
   package var sums: ChannelSums?
+  private(set) lazy var gradientSums = NormalizationSums(channels: channels)
   private let capacity: Int
 
   public final class QuantizedCopy {
@@ -81,18 +85,40 @@ public final class Activation {
       images: pass.images, rowsPerImage: rowsPerImage)
   }
 
-  /// Back through `emit`: writes the gradient of scale · input + shift to `preGradient` and sets the gradients of the
-  /// copies' quantizers.
-  func collectGradient(
+  /// Registers where a use puts its gradient: of the values, or of a quantized copy. `convolution`: the use, if it is one.
+  package func addGradient(_ slot: GradientSlot, of copy: QuantizedCopy? = nil, from convolution: Convolution? = nil) {
+    if let copy { copy.gradient = slot } else { gradients.append(slot) }
+    lastContributor = convolution
+  }
+
+  /// Back through `emit`, to be run over the batch: writes the gradient of scale · input + shift to `preGradient` and
+  /// forms the sums that `finishCollecting` and, if it wants them, batch norm need.
+  func gradientCollection(
     input: Buffer<Float>, scale: Buffer<Float>?, shift: Buffer<Float>?, relu: Bool, preGradient: Buffer<Float>,
-    sums: ChannelSums?, pass: BackwardPass
-  ) {
-    let used = copies.filter { $0.gradient != nil }
-    let rangeSums = pass.context.normalizeBackward(
+    wantsChannelSums: Bool
+  ) -> NormalizationGradient {
+    NormalizationGradient(
       input: input, channels: channels, scale: scale, shift: shift, relu: relu, output: values,
-      gradients: gradients.map(\.buffer), copies: used.map { ($0.quantizer.grid, $0.gradient!.buffer) },
-      preGradient: preGradient, sums: sums, images: pass.images, rowsPerImage: rowsPerImage)
-    for (copy, sums) in zip(used, rangeSums) { copy.quantizer.setGradients(sums) }
+      gradients: gradients.map(\.buffer),
+      copies: copies.compactMap { copy in copy.gradient.map { (copy.quantizer.grid, $0.buffer) } },
+      preGradient: preGradient, rowsPerImage: rowsPerImage, sums: gradientSums, wantsChannelSums: wantsChannelSums)
+  }
+
+  /// Sets the gradients of the copies' quantizers.
+  func finishCollecting() {
+    var index = 0
+    for copy in copies where copy.gradient != nil {
+      copy.quantizer.setGradients(gradientSums.range(index))
+      index += 1
+    }
+  }
+
+  /// The whole of it for a producer without batch norm.
+  func collectGradient(preGradient: Buffer<Float>, pass: BackwardPass) {
+    let collection = gradientCollection(
+      input: values!, scale: nil, shift: nil, relu: false, preGradient: preGradient, wantsChannelSums: false)
+    pass.context.normalizeBackward(collection, images: pass.images)
+    finishCollecting()
   }
 
   /// Takes over one of the incoming gradients' memory for `collectGradient`'s result, where nobody else needs it, and
@@ -100,11 +126,19 @@ public final class Activation {
   func planCollection(_ planner: GradientPlanner) -> GradientSlot {
     var slots = gradients + copies.compactMap(\.gradient)
     precondition(!slots.isEmpty, "no gradient arrives here")
+    // Where pieces are collected while the last contributor still reads its own operands, this must be an arriving one:
+    // its gradient's memory is, since nobody else needs that.
     let kept = slots.firstIndex(where: planner.isExclusive).map { slots.remove(at: $0) }
     let result = kept ?? planner.acquire(count: capacity)
     slots.forEach(planner.release)
     return result
   }
+}
+
+/// A layer that leaves the collection of its output's gradient to the convolution behind it, which computes that gradient
+/// in pieces and takes each up while it is in the cache.
+package protocol GradientCollector: AnyObject {
+  var gradientCollection: NormalizationGradient { get }
 }
 
 /// Batch norm's second backward pass, left to the convolution before it, which needs the result in pieces.
@@ -187,7 +221,6 @@ extension Activation {
   }
 
   public func collectImageGradient(preGradient: Buffer<Float>, pass: BackwardPass) {
-    collectGradient(
-      input: values!, scale: nil, shift: nil, relu: false, preGradient: preGradient, sums: nil, pass: pass)
+    collectGradient(preGradient: preGradient, pass: pass)
   }
 }

@@ -1,4 +1,4 @@
-import Kernels
+package import Kernels
 public import Tensor
 
 /// Batch normalisation, then an optional residual and an optional rectifier; writes its output as floats, quantized, or
@@ -6,7 +6,7 @@ public import Tensor
 ///
 /// y = γ·(x − μ)/sqrt(σ² + ε) + β with ε = 1e-5; running statistics move by 0.1, the running variance with n − 1
 /// (PyTorch's defaults).
-public final class BatchNormalization: Layer {
+public final class BatchNormalization: Layer, GradientCollector {
   public let name: String
   public let input: Activation
   public let residual: Activation?
@@ -27,7 +27,8 @@ public final class BatchNormalization: Layer {
   private let factors: (a: Buffer<Float>, b: Buffer<Float>, d: Buffer<Float>)
   private let inputSums: ChannelSums
   private let inputHasSums: Bool
-  private let gradientSums: ChannelSums
+  /// Whether the convolution behind collects the gradient, piece by piece as it computes it.
+  private var isCollectedInPieces = false
   private var preGradient: GradientSlot?
   private var inputGradient: GradientSlot?
 
@@ -54,7 +55,6 @@ public final class BatchNormalization: Layer {
     factors = (Buffer(count: channels), Buffer(count: channels), Buffer(count: channels))
     inputHasSums = input.sums != nil
     inputSums = input.sums ?? ChannelSums(channels: channels)
-    gradientSums = ChannelSums(channels: channels)
     input.requireValues()
     residual?.requireValues()
     // With a residual, the backward pass reads the output instead of computing it again.
@@ -104,29 +104,39 @@ public final class BatchNormalization: Layer {
   public func planBackward(_ planner: GradientPlanner) {
     let pre = output.planCollection(planner)
     preGradient = pre
-    residual?.gradients.append(pre)
+    if let convolution = output.lastContributor {
+      convolution.collector = self
+      isCollectedInPieces = true
+    }
+    residual?.addGradient(pre)
     if input.takesDeferredGradient {
       if residual != nil { planner.retain(pre) }
       input.deferredGradient = DeferredGradient(slot: pre, values: input.values!, factors: factors)
     } else if residual != nil {
       let gradient = planner.acquire(count: input.count)
       inputGradient = gradient
-      input.gradients.append(gradient)
+      input.addGradient(gradient)
     } else {
       inputGradient = pre
-      input.gradients.append(pre)
+      input.addGradient(pre)
     }
+  }
+
+  package var gradientCollection: NormalizationGradient {
+    output.gradientCollection(
+      input: input.values!, scale: scale, shift: shift, relu: relu, preGradient: preGradient!.buffer,
+      wantsChannelSums: true)
   }
 
   public func backward(_ pass: BackwardPass) {
     pass.context.measure(.normalizationAndQuantization) {
       let channels = input.channels
       let pre = preGradient!.buffer
-      output.collectGradient(
-        input: input.values!, scale: scale, shift: shift, relu: relu, preGradient: pre, sums: gradientSums, pass: pass)
+      if !isCollectedInPieces { pass.context.normalizeBackward(gradientCollection, images: pass.images) }
+      output.finishCollecting()
       let count = Double(pass.images * input.rowsPerImage)
       for channel in 0..<channels {
-        let (sum, sumTimesInput) = gradientSums[channel]
+        let (sum, sumTimesInput) = output.gradientSums.channels[channel]
         let mean = mean[channel]
         let inverse = inverseDeviation[channel]
         let weightGradient = (sumTimesInput - mean * sum) * inverse

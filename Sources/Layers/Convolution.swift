@@ -35,6 +35,8 @@ public final class Convolution: Layer {
   private let dequantized: Buffer<Float>?
   private var indexedCount = -1
   private var inputGradient: GradientSlot?
+  /// The producer of the input, where it leaves the collection of the gradient to this layer.
+  var collector: (any GradientCollector)?
 
   /// How a convolution is quantized; nil parts stay float.
   public struct Quantizers {
@@ -154,7 +156,7 @@ public final class Convolution: Layer {
     if needsInputGradient {
       let slot = planner.acquire(count: shape.inputCount)
       inputGradient = slot
-      if let copy { copy.gradient = slot } else { input.gradients.append(slot) }
+      input.addGradient(slot, of: copy, from: self)
     }
     output.gradients.forEach(planner.release)
     output.deferredGradient?.release(to: planner)
@@ -170,6 +172,7 @@ public final class Convolution: Layer {
     let outputGradient = output.deferredGradient?.value ?? .buffer(output.gradients[0].buffer)
     let seconds = operation.backward(
       outputGradient: outputGradient, weights: quantizedWeight, inputGradient: inputGradient?.buffer,
+      collection: collector?.gradientCollection,
       input: copy.map { .levels($0.levels) } ?? .floats(input.values!), weightGradient: weight.gradient,
       scale: copy?.quantizer.step ?? 1, images: pass.images, sparse: sparse)
     context.add(seconds.normalization, to: .normalizationAndQuantization)

@@ -16,7 +16,7 @@ public final class CrossEntropy {
     losses = Buffer(count: batch)
     ranks = Buffer(count: batch)
     gradient = planner.acquire(count: logits.count)
-    logits.gradients.append(gradient)
+    logits.addGradient(gradient)
   }
 
   public struct Result: Sendable {

@@ -55,7 +55,7 @@ public final class Pooling: Layer {
     preGradient = pre
     let gradient = planner.acquire(count: shape.inputCount)
     inputGradient = gradient
-    input.gradients.append(gradient)
+    input.addGradient(gradient)
     planner.release(pre)
   }
 
@@ -63,8 +63,7 @@ public final class Pooling: Layer {
     pass.context.measure(.normalizationAndQuantization) {
       let pre = preGradient!.buffer
       if !passesGradientThrough {
-        output.collectGradient(
-          input: output.values!, scale: nil, shift: nil, relu: false, preGradient: pre, sums: nil, pass: pass)
+        output.collectGradient(preGradient: pre, pass: pass)
       }
       let gradient = inputGradient!.buffer
       switch kind {

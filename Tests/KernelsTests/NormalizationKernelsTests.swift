@@ -266,8 +266,9 @@ struct NormalizationKernelsTests {
     kernels(isa).normalize_backward(&arguments, 0, Int64(z.count), nil, &sums)
     // ReLU moves the negative ones to 0, the lower end: they count in the sums, and ReLU then stops their gradient.
     #expect(result.values == (relu ? [0, 1, 0, 0, 0, 1, 0, 0] : [1, 1, 1, 0, 0, 1, 0, 0]))
-    #expect(sums[0] == (relu ? 12 : 8))
-    #expect(abs(sums[1] - 2 * (0.75 + Double(Float(0.3)))) < 1e-6)
+    // The sums are added to.
+    #expect(sums[0] == 9 + (relu ? 12 : 8))
+    #expect(abs(sums[1] - 9 - 2 * (0.75 + Double(Float(0.3)))) < 1e-6)
   }
 
   @Test("NaN shows in gradients and sums", arguments: Elementwise.all)
@@ -332,6 +333,7 @@ struct NormalizationKernelsTests {
     arguments.shift = UnsafePointer(shift.pointer)
     arguments.gradient.0 = UnsafePointer(gradient.pointer)
     arguments.pre_gradient = gradient.pointer
+    sums = [Double](repeating: 0, count: 2 * channels)
     kernels.normalize_backward(&arguments, 0, Int64(rows), &sums, nil)
     let b = Buffer(
       (0..<channels).map { c -> Float in

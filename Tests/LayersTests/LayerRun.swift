@@ -24,7 +24,7 @@ struct LayerRun {
     self.output = output
     outputGradient = normals(output.count, seed: 99)
     if uses > 0 { output.requireValues() }
-    for _ in 0..<uses { output.gradients.append(planner.acquire(count: output.count)) }
+    for _ in 0..<uses { output.addGradient(planner.acquire(count: output.count)) }
     for copy in output.copies { copy.gradient = planner.acquire(count: output.count) }
     layer.planBackward(planner)
   }

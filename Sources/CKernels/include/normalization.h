@@ -53,9 +53,9 @@ typedef struct sq_normalization_kernels {
   /// sums[0][c] = sum x, sums[1][c] = sum x^2 over the rows, accurate to about 1e-7 relative (overwritten).
   void (*statistics)(const float *input, int32_t channels, int64_t first, int64_t count, double *sums);
   void (*normalize)(const sq_normalize *arguments, int64_t first, int64_t count);
-  /// channel_sums: [2][channels] = sum of pre_gradient and of pre_gradient * input (both overwritten; may be NULL);
-  /// quantizer_sums: [quantized_count][2] = sums over the in-range elements of gradient and of gradient * z (unscaled
-  /// by gradient_scale; overwritten; may be NULL).
+  /// channel_sums: [2][channels] += sum of pre_gradient and of pre_gradient * input (may be NULL);
+  /// quantizer_sums: [quantized_count][2] += sums over the in-range elements of gradient and of gradient * z (unscaled
+  /// by gradient_scale; may be NULL).
   void (*normalize_backward)(
       const sq_normalize_backward *arguments, int64_t first, int64_t count, double *channel_sums,
       double *quantizer_sums);
