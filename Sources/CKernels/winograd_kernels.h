@@ -1,21 +1,28 @@
-// 3x3 convolution of stride 1 by minimal filtering, F(2x2, 3x3) of Lavin and Gray (2016, arXiv 1509.09308): 2x2 outputs
-// take 16 products for each pair of channels where the plain sum takes 36. Part of float_convolution_kernels.h.
+// 3x3 convolution of stride 1 by minimal filtering (Winograd; Lavin and Gray 2016, arXiv 1509.09308): 2x4 outputs take
+// 24 products for each pair of channels where the plain sum takes 72. Part of float_convolution_kernels.h.
 //
-//     Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A       d: 4x4 inputs, g: 3x3 weights, ⊙ followed by a sum over input channels
+//     Y = A2' [ (G2 g G4') * (B2' d B4) ] A4      d: 4x6 inputs, g: 3x3 weights, *: element by element, then summed over
+//                                                 the input channels; ' transposes, 2 and 4 name F(2, 3) and F(4, 3)
 //
-// All factors are 0, ±1 and ½, so the rounding error stays that of a plain sum. The four rows of the transformed input
-// are worked through one after the other: a row of a strip's tiles is computed into scratch that stays in the
-// first-level cache, multiplied by the transformed weights with all four columns' sums of a few tiles in registers, and
-// what it contributes to the two output rows is added to them. So nothing but the row is ever stored.
+// F(2, 3) goes down the columns, where its factors are 0, 1 and 1/2 of either sign, F(4, 3) along the rows. Four outputs
+// in one direction only keep the rounding error near that of a plain sum.
+//
+// The four rows of the transformed input are worked through one after the other: a row of a strip's tiles is computed
+// into scratch that stays in the first-level cache, multiplied by the transformed weights with the six columns' sums of
+// a few tiles in registers, and what it contributes to the two output rows is added to them. So nothing but the row is
+// ever stored.
 
 #if SQ_REGISTERS >= 32
-#define WINOGRAD_TILES 6
+#define WINOGRAD_TILES 4
 #else
-#define WINOGRAD_TILES 3
+#define WINOGRAD_TILES 2
 #endif
 
-/// Tiles worked on at a time: a row of their transformed inputs should stay in the first-level cache.
-#define WINOGRAD_STRIP_TILES 24
+enum {
+  winograd_columns = 6,      // of the transform
+  winograd_outputs = 4,      // along a row
+  winograd_strip_tiles = 16  // worked on at a time; a row of them, transformed, should stay in the first-level cache
+};
 
 /// output[y, x, :] = sum over ky, kx of source[y + ky - top, x + kx - left, :] * weights[ky, kx], with zeros outside the
 /// source.
@@ -31,38 +38,47 @@ static int winograd_pays(const winograd_shape *w) {
   if (w->channels < 16 || w->out_channels < 16) return 0;
   // Beyond, a strip and its weights leave the second-level cache.
   if (w->channels > 256) return 0;
-  int64_t tiles = (int64_t)ceil_div(w->out_height, 2) * ceil_div(w->out_width, 2);
-  return tiles * 24 <= (int64_t)w->out_height * w->out_width * 9;
+  int64_t tiles = (int64_t)ceil_div(w->out_height, 2) * ceil_div(w->out_width, winograd_outputs);
+  return tiles * 40 <= (int64_t)w->out_height * w->out_width * 9;
 }
 
-static size_t winograd_packed_count(const winograd_shape *w) { return (size_t)16 * w->channels * w->out_channels; }
+static size_t winograd_packed_count(const winograd_shape *w) {
+  return (size_t)4 * winograd_columns * w->channels * w->out_channels;
+}
 
 /// [row of the transform][vector of outputs][source channel][column of the transform][lane], from 3x3 weights found at
 /// weights[channel * channel_step + output * output_step + ky * row_step + kx * column_step].
 static void winograd_pack(
     const winograd_shape *w, const float *weights, ptrdiff_t channel_step, ptrdiff_t output_step, ptrdiff_t row_step,
     ptrdiff_t column_step, float *packed) {
-  ptrdiff_t vector_floats = (ptrdiff_t)w->channels * 4 * SQ_LANES;
+  ptrdiff_t channel_floats = winograd_columns * SQ_LANES, vector_floats = w->channels * channel_floats;
   ptrdiff_t row_floats = vector_floats * (w->out_channels / SQ_LANES);
-  for (int32_t output = 0; output < w->out_channels; output++)
+  for (int32_t output = 0; output < w->out_channels; output += SQ_LANES)
     for (int32_t channel = 0; channel < w->channels; channel++) {
       const float *g = weights + output * output_step + channel * channel_step;
-      float half[4][3];
-      for (int kx = 0; kx < 3; kx++) {
-        const float *k = g + kx * column_step;
-        float ends = k[0] + k[2 * row_step], middle = k[row_step];
-        half[0][kx] = k[0];
-        half[1][kx] = 0.5f * (ends + middle);
-        half[2][kx] = 0.5f * (ends - middle);
-        half[3][kx] = k[2 * row_step];
-      }
-      float *to = packed + output / SQ_LANES * vector_floats + (ptrdiff_t)channel * 4 * SQ_LANES + output % SQ_LANES;
+      float *to = packed + output / SQ_LANES * vector_floats + channel * channel_floats;
+      sq_float_vector k[3][3];
+      for (int ky = 0; ky < 3; ky++)
+        for (int kx = 0; kx < 3; kx++) {
+          const float *from = g + ky * row_step + kx * column_step;
+          if (output_step == 1)
+            k[ky][kx] = sq_load(from);
+          else
+            for (int lane = 0; lane < SQ_LANES; lane++) k[ky][kx][lane] = from[lane * output_step];
+        }
       for (int r = 0; r < 4; r++, to += row_floats) {
-        float ends = half[r][0] + half[r][2];
-        to[0] = half[r][0];
-        to[SQ_LANES] = 0.5f * (ends + half[r][1]);
-        to[2 * SQ_LANES] = 0.5f * (ends - half[r][1]);
-        to[3 * SQ_LANES] = half[r][2];
+        sq_float_vector h[3];
+        for (int kx = 0; kx < 3; kx++) {
+          sq_float_vector ends = k[0][kx] + k[2][kx];
+          h[kx] = r == 0 ? k[0][kx] : r == 1 ? 0.5f * (ends + k[1][kx]) : r == 2 ? 0.5f * (ends - k[1][kx]) : k[2][kx];
+        }
+        sq_float_vector ends = h[0] + h[2], far = h[0] + 4 * h[2];
+        sq_store(to, 0.25f * h[0]);
+        sq_store(to + SQ_LANES, (ends + h[1]) * (-1.0f / 6));
+        sq_store(to + 2 * SQ_LANES, (ends - h[1]) * (-1.0f / 6));
+        sq_store(to + 3 * SQ_LANES, (far + 2 * h[1]) * (1.0f / 24));
+        sq_store(to + 4 * SQ_LANES, (far - 2 * h[1]) * (1.0f / 24));
+        sq_store(to + 5 * SQ_LANES, h[2]);
       }
     }
 }
@@ -74,15 +90,16 @@ typedef struct winograd_plan {
 } winograd_plan;
 
 static winograd_plan plan_winograd(const winograd_shape *w) {
-  winograd_plan p = {.tiles_across = ceil_div(w->out_width, 2), .tiles_down = ceil_div(w->out_height, 2)};
-  p.rows = strip_of(p.tiles_down, p.tiles_across, WINOGRAD_STRIP_TILES).rows;
+  winograd_plan p = {
+      .tiles_across = ceil_div(w->out_width, winograd_outputs), .tiles_down = ceil_div(w->out_height, 2)};
+  p.rows = strip_of(p.tiles_down, p.tiles_across, winograd_strip_tiles).rows;
   p.zeros = take(&p.bytes, sizeof(float) * w->width * w->channels);
   p.offsets = take(&p.bytes, sizeof(int32_t) * p.rows * p.tiles_across);
-  p.values = take(&p.bytes, sizeof(float) * 4 * p.rows * p.tiles_across * w->channels);
+  p.values = take(&p.bytes, sizeof(float) * winograd_columns * p.rows * p.tiles_across * w->channels);
   return p;
 }
 
-/// One row of Bᵀ d at a column of the source: the sum or difference of two of its rows.
+/// One row of B2' d at a column of the source: the sum or difference of two of its rows.
 SQ_INLINE sq_float_vector transformed_column(
     const float *upper, const float *lower, const int subtract, const winograd_shape *w, int32_t column) {
   if ((uint32_t)column >= (uint32_t)w->width) return (sq_float_vector){};
@@ -91,22 +108,24 @@ SQ_INLINE sq_float_vector transformed_column(
   return subtract ? u - l : u + l;
 }
 
-/// Row `r` of Bᵀ d B for one row of tiles and one vector of channels: values[tile][column of the transform][lane].
+/// A row of B2' d B4 for one row of tiles and one vector of channels: values[tile][column of the transform][lane].
 SQ_INLINE void transform_tiles(
     const float *upper, const float *lower, const int subtract, const winograd_shape *w, int32_t tiles, float *values) {
   int32_t x = -w->left;
-  sq_float_vector t[4];
+  sq_float_vector t[winograd_columns];
   t[0] = transformed_column(upper, lower, subtract, w, x);
   t[1] = transformed_column(upper, lower, subtract, w, x + 1);
-  for (int32_t tile = 0; tile < tiles; tile++, x += 2, values += 4 * SQ_LANES) {
-    t[2] = transformed_column(upper, lower, subtract, w, x + 2);
-    t[3] = transformed_column(upper, lower, subtract, w, x + 3);
-    sq_store(values, t[0] - t[2]);
-    sq_store(values + SQ_LANES, t[1] + t[2]);
-    sq_store(values + 2 * SQ_LANES, t[2] - t[1]);
-    sq_store(values + 3 * SQ_LANES, t[1] - t[3]);
-    t[0] = t[2];
-    t[1] = t[3];
+  for (int32_t tile = 0; tile < tiles; tile++, x += winograd_outputs, values += winograd_columns * SQ_LANES) {
+    UNROLL for (int i = 2; i < winograd_columns; i++) t[i] = transformed_column(upper, lower, subtract, w, x + i);
+    sq_float_vector a = t[4] - 4 * t[2], b = t[3] - 4 * t[1], c = t[4] - t[2], d = 2 * (t[3] - t[1]);
+    sq_store(values, 4 * t[0] - 5 * t[2] + t[4]);
+    sq_store(values + SQ_LANES, a + b);
+    sq_store(values + 2 * SQ_LANES, a - b);
+    sq_store(values + 3 * SQ_LANES, c + d);
+    sq_store(values + 4 * SQ_LANES, c - d);
+    sq_store(values + 5 * SQ_LANES, 4 * t[1] - 5 * t[3] + t[5]);
+    t[0] = t[4];
+    t[1] = t[5];
   }
 }
 
@@ -118,7 +137,7 @@ typedef struct winograd_row {
   const float *weights;     // of this row and vector of outputs
   const winograd_shape *shape;
   int32_t tiles_across, first_row;  // of tiles: the strip's
-  int odd;                  // some tiles hang over the edge
+  int overhangs;            // some tiles hang over the edge
   const int32_t *offsets;   // of each tile's outputs
   float *output;            // the image's, at this vector of outputs
   const float *bias;
@@ -142,43 +161,45 @@ SQ_INLINE void add_to_output(
   }
 }
 
-/// Of row r's left and right sums h to the 2x2 outputs of a tile: h0 + h1 + h2 above, h1 - h2 - h3 below.
-SQ_INLINE void add_to_outputs(
-    const winograd_row *a, int32_t tile, sq_float_vector left, sq_float_vector right, const int r) {
+/// Of row r's sums h along the row to the 2x4 outputs of a tile: h0 + h1 + h2 above, h1 - h2 - h3 below.
+SQ_INLINE void add_to_outputs(const winograd_row *a, int32_t tile, const sq_float_vector *sums, const int r) {
   const winograd_shape *w = a->shape;
-  int has_right = 1, has_below = 1;
-  if (a->odd) {
-    has_right = 2 * (tile % a->tiles_across) + 1 < w->out_width;
+  int columns = winograd_outputs, has_below = 1;
+  if (a->overhangs) {
+    columns = smaller(columns, w->out_width - winograd_outputs * (tile % a->tiles_across));
     has_below = 2 * (a->first_row + tile / a->tiles_across) + 1 < w->out_height;
   }
   float *above = a->output + a->offsets[tile], *below = above + (ptrdiff_t)w->out_width * w->out_channels;
-  if (r < 3) {
-    add_to_output(a, above, left, r, 0);
-    if (has_right) add_to_output(a, above + w->out_channels, right, r, 0);
-  }
-  if (r > 0 && has_below) {
-    add_to_output(a, below, left, r, 1);
-    if (has_right) add_to_output(a, below + w->out_channels, right, r, 1);
-  }
+  UNROLL for (int i = 0; i < winograd_outputs; i++)
+    if (i < columns) {
+      if (r < 3) add_to_output(a, above + i * w->out_channels, sums[i], r, 0);
+      if (r > 0 && has_below) add_to_output(a, below + i * w->out_channels, sums[i], r, 1);
+    }
 }
 
 SQ_INLINE void multiply_winograd_tiles(const winograd_row *a, int32_t first_tile, const int tiles, const int r) {
-  sq_float_vector sum[WINOGRAD_TILES][4];
+  sq_float_vector sum[WINOGRAD_TILES][winograd_columns];
   UNROLL for (int t = 0; t < tiles; t++)
-    UNROLL for (int p = 0; p < 4; p++) sum[t][p] = (sq_float_vector){};
+    UNROLL for (int p = 0; p < winograd_columns; p++) sum[t][p] = (sq_float_vector){};
   const float *weight = a->weights;
   for (int32_t vector = 0; vector < a->vectors; vector++) {
-    const float *values = a->values + vector * a->vector_floats + (ptrdiff_t)first_tile * 4 * SQ_LANES;
+    const float *values = a->values + vector * a->vector_floats + (ptrdiff_t)first_tile * winograd_columns * SQ_LANES;
 #pragma clang loop unroll_count(2)
-    for (int lane = 0; lane < SQ_LANES; lane++, weight += 4 * SQ_LANES) {
-      UNROLL for (int p = 0; p < 4; p++) {
+    for (int lane = 0; lane < SQ_LANES; lane++, weight += winograd_columns * SQ_LANES) {
+      UNROLL for (int p = 0; p < winograd_columns; p++) {
         sq_float_vector w = sq_load(weight + p * SQ_LANES);
-        UNROLL for (int t = 0; t < tiles; t++) sum[t][p] += sq_splat(values[(t * 4 + p) * SQ_LANES + lane]) * w;
+        UNROLL for (int t = 0; t < tiles; t++)
+          sum[t][p] += sq_splat(values[(t * winograd_columns + p) * SQ_LANES + lane]) * w;
       }
     }
   }
-  UNROLL for (int t = 0; t < tiles; t++)
-    add_to_outputs(a, first_tile + t, sum[t][0] + sum[t][1] + sum[t][2], sum[t][1] - sum[t][2] - sum[t][3], r);
+  UNROLL for (int t = 0; t < tiles; t++) {
+    const sq_float_vector *m = sum[t];
+    sq_float_vector near = m[1] + m[2], far = m[3] + m[4], near_odd = m[1] - m[2], far_odd = m[3] - m[4];
+    const sq_float_vector outputs[winograd_outputs] = {
+        m[0] + near + far, near_odd + 2 * far_odd, near + 4 * far, near_odd + 8 * far_odd + m[5]};
+    add_to_outputs(a, first_tile + t, outputs, r);
+  }
 }
 
 SQ_INLINE void multiply_winograd_row(const winograd_row *a, int32_t tiles, const int r) {
@@ -188,11 +209,9 @@ SQ_INLINE void multiply_winograd_row(const winograd_row *a, int32_t tiles, const
     switch (size) {
       case 1: multiply_winograd_tiles(a, tile, 1, r); break;
       case 2: multiply_winograd_tiles(a, tile, 2, r); break;
+#if WINOGRAD_TILES > 2
       case 3: multiply_winograd_tiles(a, tile, 3, r); break;
-#if WINOGRAD_TILES > 3
       case 4: multiply_winograd_tiles(a, tile, 4, r); break;
-      case 5: multiply_winograd_tiles(a, tile, 5, r); break;
-      case 6: multiply_winograd_tiles(a, tile, 6, r); break;
 #endif
       default: break;
     }
@@ -219,13 +238,14 @@ static void (*const multiply_winograd_rows[4])(const winograd_row *, int32_t) = 
 static void winograd(
     const winograd_shape *w, const float *source, const float *packed, const float *bias, float *output,
     double *statistics, int32_t first, int32_t count, void *scratch) {
-  // For Bᵀ d: the rows of d that are subtracted or added.
+  // For B2' d: the rows of d that are subtracted or added.
   static const int upper[4] = {0, 1, 2, 1}, lower[4] = {2, 2, 1, 3};
   winograd_plan p = plan_winograd(w);
   float *zeros = (float *)((char *)scratch + p.zeros), *values = (float *)((char *)scratch + p.values);
   int32_t *offsets = (int32_t *)((char *)scratch + p.offsets);
   memset(zeros, 0, sizeof(float) * w->width * w->channels);
-  ptrdiff_t tile_floats = 2 * w->out_channels, tile_row_floats = tile_floats * w->out_width;
+  ptrdiff_t tile_floats = winograd_outputs * w->out_channels;
+  ptrdiff_t tile_row_floats = (ptrdiff_t)2 * w->out_width * w->out_channels;
   fill_offsets((strip){1, p.rows}, p.tiles_across, 0, tile_row_floats, tile_floats, offsets);
   ptrdiff_t row_floats = (ptrdiff_t)w->width * w->channels;
   ptrdiff_t out_floats = (ptrdiff_t)w->out_height * w->out_width * w->out_channels;
@@ -236,15 +256,15 @@ static void winograd(
     for (int32_t row = 0; row < p.tiles_down; row += p.rows) {
       int32_t rows = smaller(p.rows, p.tiles_down - row), tiles = rows * p.tiles_across;
       winograd_row a = {
-          .values = values, .vector_floats = (ptrdiff_t)tiles * 4 * SQ_LANES, .vectors = vectors, .weights = packed,
-          .shape = w, .tiles_across = p.tiles_across, .first_row = row, .sums = statistics ? sums : NULL,
-          .odd = w->out_height % 2 || w->out_width % 2, .offsets = offsets};
+          .values = values, .vector_floats = (ptrdiff_t)tiles * winograd_columns * SQ_LANES, .vectors = vectors,
+          .weights = packed, .shape = w, .tiles_across = p.tiles_across, .first_row = row, .sums = statistics ? sums : NULL,
+          .overhangs = w->out_height % 2 || w->out_width % winograd_outputs, .offsets = offsets};
       for (int r = 0; r < 4; r++) {
         for (int32_t i = 0; i < rows; i++) {
           int32_t y = 2 * (row + i) - w->top, above = y + upper[r], below = y + lower[r];
           const float *u = above >= 0 && above < w->height ? image + above * row_floats : zeros;
           const float *l = below >= 0 && below < w->height ? image + below * row_floats : zeros;
-          float *to = values + (ptrdiff_t)i * p.tiles_across * 4 * SQ_LANES;
+          float *to = values + (ptrdiff_t)i * p.tiles_across * winograd_columns * SQ_LANES;
           for (int32_t v = 0; v < vectors; v++, u += SQ_LANES, l += SQ_LANES, to += a.vector_floats)
             if (r == 1)
               transform_tiles(u, l, 0, w, p.tiles_across, to);
@@ -261,7 +281,7 @@ static void winograd(
               statistics[v * SQ_LANES + i] += (double)sums[i];
               statistics[w->out_channels + v * SQ_LANES + i] += (double)sums[SQ_LANES + i];
             }
-          a.weights += (ptrdiff_t)w->channels * 4 * SQ_LANES;
+          a.weights += (ptrdiff_t)w->channels * winograd_columns * SQ_LANES;
         }
       }
     }
