@@ -33,15 +33,15 @@ sweep-freeze-start: data
 sweep-bits: data
 	@$(SPQAT) sweep configs/ablation-bits.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)
 
-# Everything in release; then one replay in debug, with optimized kernels, since unoptimized C is some 90 times slower.
+# Everything in release (no test looks inside modules, so what `make build` compiled serves); then one replay in debug, with optimized kernels, since unoptimized C is some 90 times slower.
 test: setup
 	@Scripts/test-python.sh
-	swift test -c release
+	swift test -c release --disable-testable-imports
 	swift test -Xcc -O2 --filter TrainingTests.ReplayTests
 
 # Random kills of sweeps and their workers, for SPQAT_SOAK_SECONDS (600 by default).
 soak: setup
-	SPQAT_SOAK_SECONDS=$${SPQAT_SOAK_SECONDS:-600} swift test -c release --filter SoakTests
+	SPQAT_SOAK_SECONDS=$${SPQAT_SOAK_SECONDS:-600} swift test -c release --disable-testable-imports --filter SoakTests
 
 # On a real Slurm, installed and started on this machine where that is allowed; skipped elsewhere.
 test-slurm: build

@@ -2,44 +2,56 @@
 //
 // The gradient of one weight is a dot product over pixels: of an input channel, shifted by the weight's tap, and an
 // output gradient's channel. Vectors run over pixels here. The batch is cut into pieces of a few hundred pixels; a
-// piece of both operands is copied channel by channel, so that every tap's dot products become runs over contiguous
-// memory. A window of input channels is what stays in the first-level cache. The unfrozen weights of one output
-// channel within a window form groups of up to twelve, which share the loads of the output gradient and keep their sums
-// in registers for the whole run: about one load a multiply-add, what the machine sustains.
+// piece of both operands is copied channel by channel, so that every dot product becomes a run over contiguous memory.
 //
-// A channel of the packed input is [kernel column][row class][row][image][column]: the columns that one kernel column
-// meets, without any extra ones, and rows by their position modulo the stride, so that a tap's dot products are one run
-// whatever the stride. The batch's piece is first collected channel by channel, in its own type and only one kernel
-// column of each position modulo the stride where the others are the same columns shifted; the window in use is
-// expanded to floats and all kernel columns in a buffer that stays in the first-level cache.
+// All runs of the input start at whole vectors, whatever the tap: loads that cross cache lines would halve the speed.
+// A row of kernel taps shifts the input by whole rows. For a kernel column it is the output gradient that is shifted,
+// the other way, with zeros for the columns outside of the image: one copy of the gradient for each shift. With
+// strides, the input is separated by the rows' and columns' positions modulo the stride, its classes.
+//
+// - A window is what stays in the first-level cache: some input channels' columns of one class, each channel as
+//   [row class][row][image][column], every row of all images rounded up to whole vectors.
+// - The packed gradient of a block of output channels, [channel][copy][row][image][column], stays in the
+//   second-level cache.
+// - The unfrozen weights of one output channel and kernel column within a window form groups of up to twelve, which
+//   share the loads of the output gradient and keep their sums in registers for the whole run: about one load a
+//   multiply-add, what the machine sustains.
+//
+// The index holds what depends on the shape and the mask alone: for every group where its runs start and which weights
+// it computes.
 
 #include "sparse_weight_gradient_tables.h"
 
 enum {
   max_group = 12,       // weights that share a run: as many as there are registers for their addresses
   totals_stride = 16,   // sums kept for an entry: whole tiles
-  max_window = 64,      // input channels in a window
   tile = 8,             // pixels and channels transposed at a time
-  run_target = 256,     // pixels in a piece
-  window_target = 6144,  // floats of a window of packed input in the first-level cache
-  packed_input_target = 40 * 1024  // values of packed input in the second-level cache
+  max_run = 512,        // pixels in a piece
+  pointwise_run = 256,  // pixels in a piece where every pixel stands alone
+  window_channels = 16,         // input channels that pieces are small enough for
+  window_target = 7 * 1024,     // floats of a window, in the first-level cache
+  gradient_target = 128 * 1024  // floats of a block of packed gradient, in the second-level cache
 };
 
+/// A group: the weights of one output channel and kernel column that are computed in one run.
 typedef struct run_entry {
-  uint32_t channel;           // output channel within its group
+  uint32_t gradient;           // where the output channel's copy starts in the packed block
   uint32_t count;
-  uint16_t pairs[max_group];  // tap + taps * (input channel within the window)
+  uint32_t inputs[max_group];  // where the weights' inputs start in the window
 } run_entry;
 
 typedef struct sparse_plan {
   sq_conv s;
   int32_t in_group, out_group, taps;
-  int32_t window, windows;  // input channels in a window, windows in a group
-  int32_t pointwise, classes;
-  int32_t min_shift_y, extra_rows;
+  int32_t pointwise;
+  int32_t row_classes, column_classes;
   int32_t rows, images;  // of a piece, at most
-  int32_t gradient_stride, input_stride, plane_stride;  // floats between packed channels, and within one
-  int32_t input_block;  // packed input channels at a time
+  int32_t pitch;         // columns between the images of a packed row
+  int32_t row_length;    // of all images, in whole vectors
+  int32_t copies;        // of the gradient
+  int32_t channel_stride, copy_stride;  // floats between channels of a window and copies of a gradient channel
+  int32_t window, windows;  // input channels in a window, windows in a group
+  int32_t block, blocks;    // output channels in a block, blocks in a group
 } sparse_plan;
 
 static inline int32_t floor_divide(int32_t a, int32_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
@@ -47,163 +59,249 @@ static inline int32_t minimum(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t maximum(int32_t a, int32_t b) { return a > b ? a : b; }
 static inline const char *lesser(const char *a, const char *b) { return a < b ? a : b; }
 static inline size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+static inline int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
 /// The largest part when `size` is cut into as few parts of at most `most` as possible, about equal.
-static inline int32_t share(int32_t size, int32_t most) {
-  const int32_t parts = (size + most - 1) / most;
-  return (size + parts - 1) / parts;
+static inline int32_t share(int32_t size, int32_t most) { return divide_up(size, divide_up(size, most)); }
+
+/// Tap k meets the input at stride * (output position + tap_shift) + tap_residue.
+static inline int32_t tap_shift(int32_t k, int32_t pad, int32_t stride) { return floor_divide(k - pad, stride); }
+static inline int32_t tap_residue(int32_t k, int32_t pad, int32_t stride) {
+  return k - pad - stride * tap_shift(k, pad, stride);
 }
 
-static sparse_plan make_plan(const sq_conv *shape, int32_t count) {
+static inline int32_t row_shift(const sparse_plan *p, int32_t ky) { return tap_shift(ky, p->s.pad_top, p->s.stride_y); }
+
+/// Rows of a class that `rows` output rows meet. Kernel rows class, class + stride, ... are of a class.
+static inline int32_t class_rows(const sparse_plan *p, int32_t class, int32_t rows) {
+  const int32_t last_ky = class + (p->s.kernel_height - 1 - class) / p->s.stride_y * p->s.stride_y;
+  return rows + row_shift(p, last_ky) - row_shift(p, class);
+}
+
+/// Rows before those of a class in a window.
+static inline int32_t rows_before(const sparse_plan *p, int32_t class, int32_t rows) {
+  int32_t sum = 0;
+  for (int32_t before = 0; before < class; before++) sum += class_rows(p, before, rows);
+  return sum;
+}
+
+/// Floats of a window's channel: a cache line more than its rows, to keep channels out of each other's cache sets.
+static inline int32_t channel_floats(const sparse_plan *p, int32_t rows, int32_t row_length) {
+  return rows_before(p, p->row_classes, rows) * row_length + 16;
+}
+
+/// The copy of the gradient for a kernel column. Those of neighbours that shift as far differ in their zeros if at all.
+static int32_t gradient_copy(const sparse_plan *p, int32_t kx) {
+  const sq_conv *s = &p->s;
+  int32_t copy = 0;
+  for (int32_t k = 1; k <= kx; k++) {
+    const int32_t last_column = (s->out_width - 1) * s->stride_x + k - s->pad_left;
+    copy += tap_shift(k, s->pad_left, s->stride_x) != tap_shift(k - 1, s->pad_left, s->stride_x) ||
+            last_column >= s->in_width;
+  }
+  return copy;
+}
+
+static inline int32_t packed_row(const sparse_plan *p, int32_t images) {
+  return (int32_t)round_up((size_t)images * p->pitch, SQ_LANES);
+}
+
+static sparse_plan make_plan(const sq_conv *shape) {
   sparse_plan p = {.s = *shape};
   sq_conv *s = &p.s;
-  count = maximum(count, 1);
-  s->batch = count;
   p.pointwise = s->kernel_height == 1 && s->kernel_width == 1 && s->stride_y == 1 && s->stride_x == 1 &&
                 s->pad_top == 0 && s->pad_left == 0 && s->in_height == s->out_height &&
                 s->in_width == s->out_width;
-  if (p.pointwise) {  // every pixel stands alone: rows of any length
-    const int64_t pixels = (int64_t)count * s->out_height * s->out_width;
-    s->batch = 1;
-    s->in_width = s->out_width = run_target;
-    s->in_height = s->out_height = (int32_t)((pixels + s->out_width - 1) / s->out_width);
+  if (p.pointwise) {  // every pixel stands alone: images of one row of any length
+    const int64_t pixels = (int64_t)s->batch * s->out_height * s->out_width;
+    s->in_width = s->out_width = pixels < pointwise_run ? (int32_t)pixels : pointwise_run;
+    s->in_height = s->out_height = 1;
   }
   p.in_group = s->in_channels / s->groups;
   p.out_group = s->out_channels / s->groups;
   p.taps = s->kernel_height * s->kernel_width;
-  p.classes = minimum(s->stride_y, s->kernel_height);
-  p.min_shift_y = floor_divide(-s->pad_top, s->stride_y);
-  p.extra_rows = floor_divide(s->kernel_height - 1 - s->pad_top, s->stride_y) - p.min_shift_y;
+  p.row_classes = minimum(s->stride_y, s->kernel_height);
+  p.column_classes = minimum(s->stride_x, s->kernel_width);
+  // The input's columns that the output meets; not less than the output's, so that a shifted row reaches into a
+  // neighbour only where that has no column.
+  p.pitch = minimum(
+      divide_up(s->in_width, s->stride_x), s->out_width + tap_shift(s->kernel_width - 1, s->pad_left, s->stride_x));
+  p.pitch = maximum(p.pitch, s->out_width);
 
-  p.images = maximum(1, run_target / maximum(1, s->out_height * s->out_width));
-  p.rows = p.images > 1 ? s->out_height : minimum(s->out_height, maximum(1, run_target / s->out_width));
-  // The index depends on the windows, so they don't depend on the number of images.
-  const int32_t window_row = p.images * s->out_width;
-  p.window = window_target / (s->kernel_width * p.classes * (p.rows + p.extra_rows) * window_row);
-  p.window = share(p.in_group, maximum(1, minimum(p.window, max_window)));
-  p.windows = (p.in_group + p.window - 1) / p.window;
-  p.images = minimum(p.images, s->batch);
-  const int32_t row_length = p.images * s->out_width;
-  // Past a run are zeros up to a whole vector. Strides keep channels out of each other's cache sets.
-  p.gradient_stride = (int32_t)round_up((size_t)p.rows * row_length, 16) + 16;
-  p.plane_stride = (int32_t)round_up((size_t)p.classes * (p.rows + p.extra_rows) * row_length, 16);
-  p.input_stride = s->kernel_width * p.plane_stride + 16;
-  // Pieces of about equal size.
+  p.copies = gradient_copy(&p, s->kernel_width - 1) + 1;
+
+  // The longest runs for which a window has space for enough channels: of several images, or rows of one.
+  const int32_t most_floats = window_target / minimum(p.in_group, window_channels);
+  p.images = 1;
+  p.rows = s->out_height;
+  for (int32_t images = 2; !p.pointwise && images <= s->batch; images++) {
+    const int32_t length = packed_row(&p, images);
+    if (length * s->out_height > max_run || channel_floats(&p, s->out_height, length) > most_floats) break;
+    // More images where no greater share is lost to rounding up.
+    if (length * p.images <= packed_row(&p, p.images) * images) p.images = images;
+  }
+  p.row_length = packed_row(&p, p.images);
+  while (p.rows > 1 && (p.rows * p.row_length > max_run || channel_floats(&p, p.rows, p.row_length) > most_floats))
+    p.rows--;
   p.rows = share(s->out_height, p.rows);
-  p.images = share(s->batch, p.images);
-  p.input_block = minimum(s->in_channels, maximum(p.window, packed_input_target / p.input_stride));
-  if (p.input_block < p.in_group) p.input_block = p.input_block / p.window * p.window;
+  p.channel_stride = channel_floats(&p, p.rows, p.row_length);
+  p.copy_stride = (int32_t)round_up((size_t)p.rows * p.row_length + s->kernel_width, 16);
+
+  p.window = share(p.in_group, maximum(1, window_target / p.channel_stride));
+  p.windows = divide_up(p.in_group, p.window);
+  p.block = share(p.out_group, maximum(1, gradient_target / (p.copies * p.copy_stride)));
+  p.blocks = divide_up(p.out_group, p.block);
   return p;
 }
 
-static inline size_t max_entries(const sparse_plan *p) {
-  return (size_t)p->s.out_channels * p->windows * ((p->window * p->taps + max_group - 1) / max_group);
+/// The index has a section for each window with each block of output channels.
+static inline int32_t section_count(const sparse_plan *p) {
+  return p->s.groups * p->blocks * p->column_classes * p->windows;
 }
 
-/// An index is the first entry of each (group, window) and the end, then the entries.
-static inline size_t index_header(const sparse_plan *p) {
-  return round_up(((size_t)p->s.groups * p->windows + 1) * sizeof(uint32_t), 64);
+static inline size_t max_entries(const sparse_plan *p) {
+  return (size_t)p->s.out_channels * p->s.kernel_width * p->windows *
+         divide_up(p->window * p->s.kernel_height, max_group);
+}
+
+typedef struct sparse_index {
+  uint32_t *first;       // a section's first entry; the last one's end
+  int32_t *masks;     // [copy][output column]: all bits where that meets a column of the input
+  int32_t *copies;    // where each copy starts in a packed channel of the gradient, shifted
+  run_entry *entries;
+  uint32_t *weights;  // max_group an entry: which weights its sums are the gradients of
+  size_t bytes;
+} sparse_index;
+
+static sparse_index lay_out_index(const sparse_plan *p, const void *index) {
+  char *base = (char *)index;
+  sparse_index result;
+  size_t at = 0;
+  result.first = (uint32_t *)(base + at);
+  at += round_up(((size_t)section_count(p) + 1) * sizeof(uint32_t), 64);
+  result.masks = (int32_t *)(base + at);
+  at += round_up((size_t)p->copies * p->s.out_width * sizeof(int32_t), 64);
+  result.copies = (int32_t *)(base + at);
+  at += round_up((size_t)p->copies * sizeof(int32_t), 64);
+  result.entries = (run_entry *)(base + at);
+  at += round_up(max_entries(p) * sizeof(run_entry), 64);
+  result.weights = (uint32_t *)(base + at);
+  at += max_entries(p) * max_group * sizeof(uint32_t);
+  result.bytes = at;
+  return result;
 }
 
 static size_t index_bytes(const sq_conv *shape) {
-  const sparse_plan p = make_plan(shape, shape->batch);
-  return index_header(&p) + max_entries(&p) * sizeof(run_entry);
+  const sparse_plan p = make_plan(shape);
+  char base[1];
+  return lay_out_index(&p, base).bytes;
 }
 
-/// The mask of one output channel's weights: [tap][input channel].
-static inline const uint8_t *filter_mask(const sparse_plan *p, const uint8_t *frozen, int32_t channel) {
-  return frozen + (size_t)channel * p->taps * p->in_group;
-}
-
-static int32_t count_unfrozen(const sparse_plan *p, const uint8_t *mask, int32_t window, int32_t channels) {
-  int32_t count = 0;
-  for (int32_t tap = 0; tap < p->taps; tap++)
-    for (int32_t i = 0; i < channels; i++) count += mask[tap * p->in_group + window * p->window + i] == 0;
-  return count;
+static void index_copies(const sparse_plan *p, sparse_index index) {
+  const sq_conv *s = &p->s;
+  for (int32_t kx = 0; kx < s->kernel_width; kx++) {
+    const int32_t copy = gradient_copy(p, kx);
+    index.copies[copy] = copy * p->copy_stride + tap_shift(kx, s->pad_left, s->stride_x);
+    for (int32_t x = 0; x < s->out_width; x++) {
+      const int32_t column = x * s->stride_x + kx - s->pad_left;
+      index.masks[copy * s->out_width + x] = column >= 0 && column < s->in_width ? -1 : 0;
+    }
+  }
 }
 
 /// How many groups of about equal size `count` weights form.
-static inline int32_t part_count(int32_t count) { return (count + max_group - 1) / max_group; }
+static inline int32_t part_count(int32_t count) { return divide_up(count, max_group); }
 
-static void index_build(const sq_conv *shape, const uint8_t *frozen, void *index) {
-  const sparse_plan p = make_plan(shape, shape->batch);
-  uint32_t *first = index;
-  run_entry *entries = (run_entry *)((char *)index + index_header(&p));
-  uint32_t at = 0;
-  for (int32_t group = 0; group < p.s.groups; group++)
-    for (int32_t window = 0; window < p.windows; window++) {
-      *first++ = at;
-      const int32_t channels = minimum(p.window, p.in_group - window * p.window);
-      // Groups of equal size follow each other, largest first, so that their branches are predicted.
-      uint32_t next[max_group + 1] = {0};
-      for (int32_t o = 0; o < p.out_group; o++) {
-        int32_t left = count_unfrozen(&p, filter_mask(&p, frozen, group * p.out_group + o), window, channels);
-        for (int32_t parts = part_count(left); parts > 0; parts--) {
-          next[left / parts]++;
-          left -= left / parts;
+/// A section's entries, from `at` on; returns their end.
+static uint32_t index_section(
+    const sparse_plan *p, const uint8_t *frozen, sparse_index index, int32_t group, int32_t block, int32_t class,
+    int32_t window, uint32_t at) {
+  const sq_conv *s = &p->s;
+  const int32_t begin = block * p->block, end = minimum(begin + p->block, p->out_group);
+  const int32_t first_channel = window * p->window, channels = minimum(p->window, p->in_group - first_channel);
+  // Groups of equal size follow each other, largest first, so that their branches are predicted: they are counted
+  // first, then placed.
+  uint32_t next[max_group + 1] = {0};
+  for (int place = 0; place < 2; place++) {
+    for (int32_t o = begin; o < end; o++)
+      for (int32_t kx = class; kx < s->kernel_width; kx += s->stride_x) {
+        const int32_t copy = gradient_copy(p, kx);
+        const uint32_t filter = (uint32_t)(group * p->out_group + o) * (uint32_t)(p->taps * p->in_group);
+        int32_t left = 0;
+        for (int32_t ky = 0; ky < s->kernel_height; ky++)
+          for (int32_t i = 0; i < channels; i++)
+            left += !frozen[filter + (uint32_t)((ky * s->kernel_width + kx) * p->in_group + first_channel + i)];
+        int32_t parts = part_count(left);
+        if (!place) {
+          for (; parts > 0; left -= left / parts, parts--) next[left / parts]++;
+          continue;
         }
-      }
-      for (int32_t size = max_group; size > 0; size--) {
-        const uint32_t entries_of_size = next[size];
-        next[size] = at;
-        at += entries_of_size;
-      }
-      for (int32_t o = 0; o < p.out_group; o++) {
-        const uint8_t *mask = filter_mask(&p, frozen, group * p.out_group + o);
-        int32_t left = count_unfrozen(&p, mask, window, channels), parts = part_count(left);
         run_entry *entry = NULL;
         for (int32_t i = 0; i < channels; i++)
-          for (int32_t tap = 0; tap < p.taps; tap++) {
-            if (mask[tap * p.in_group + window * p.window + i]) continue;
+          for (int32_t ky = 0; ky < s->kernel_height; ky++) {
+            const uint32_t weight =
+                filter + (uint32_t)((ky * s->kernel_width + kx) * p->in_group + first_channel + i);
+            if (frozen[weight]) continue;
             if (!entry || entry->count == (uint32_t)(left / parts)) {
               if (entry) left -= left / parts, parts--;
-              entry = &entries[next[left / parts]++];
-              *entry = (run_entry){.channel = (uint32_t)o};
+              entry = &index.entries[next[left / parts]++];
+              *entry = (run_entry){.gradient = (uint32_t)(((o - begin) * p->copies + copy) * p->copy_stride)};
             }
-            entry->pairs[entry->count++] = (uint16_t)(tap + p.taps * i);
+            const int32_t row = rows_before(p, ky % s->stride_y, p->rows) + row_shift(p, ky) -
+                                row_shift(p, ky % s->stride_y);
+            index.weights[(size_t)(entry - index.entries) * max_group + entry->count] = weight;
+            entry->inputs[entry->count++] = (uint32_t)(i * p->channel_stride + row * p->row_length);
           }
       }
+    for (int32_t size = max_group; size > 0 && !place; size--) {
+      const uint32_t entries_of_size = next[size];
+      next[size] = at;
+      at += entries_of_size;
     }
+  }
+  return at;
+}
+
+static void index_build(const sq_conv *shape, const uint8_t *frozen, void *buffer) {
+  const sparse_plan p = make_plan(shape);
+  const sparse_index index = lay_out_index(&p, buffer);
+  index_copies(&p, index);
+  uint32_t *first = index.first, at = 0;
+  for (int32_t group = 0; group < p.s.groups; group++)
+    for (int32_t block = 0; block < p.blocks; block++)
+      for (int32_t class = 0; class < p.column_classes; class++)
+        for (int32_t window = 0; window < p.windows; window++) {
+          *first++ = at;
+          at = index_section(&p, frozen, index, group, block, class, window, at);
+        }
   *first = at;
 }
 
 typedef struct sparse_scratch {
-  int32_t *offsets;  // of each pair within a packed window
-  float *totals;     // totals_stride sums an entry
-  int32_t *masks;    // of each kernel column, for a packed plane: all bits where a column is within the image
-  float *gradient;
-  float *window;     // one expanded window
-  void *input;
+  float *totals;    // totals_stride sums an entry
+  float *gradient;  // a packed block
+  float *window;
   size_t bytes;
 } sparse_scratch;
-
-/// Not less for more images, so that the scratch of a batch serves all its parts.
-static inline size_t input_count(const sparse_plan *p) {
-  return maximum(packed_input_target, p->window * p->input_stride);
-}
 
 static sparse_scratch lay_out(const sparse_plan *p, void *scratch) {
   char *base = scratch;
   sparse_scratch result;
   size_t at = 0;
-  result.offsets = (int32_t *)(base + at);
-  at += round_up((size_t)p->window * p->taps * sizeof(int32_t), 64);
   result.totals = (float *)(base + at);
   at += max_entries(p) * totals_stride * sizeof(float);
-  result.masks = (int32_t *)(base + at);
-  at += (size_t)p->s.kernel_width * p->plane_stride * sizeof(int32_t);
+  // The first copy may be shifted to before its start.
+  at += round_up((size_t)p->s.kernel_width, 16) * sizeof(float);
   result.gradient = (float *)(base + at);
-  at += ((size_t)p->s.out_channels * p->gradient_stride) * sizeof(float);
+  at += (size_t)p->block * p->copies * p->copy_stride * sizeof(float);
   result.window = (float *)(base + at);
-  at += round_up((size_t)p->window * p->input_stride + SQ_LANES, 16) * sizeof(float);
-  result.input = base + at;
-  at += (input_count(p) + SQ_LANES) * sizeof(float);
+  at += round_up((size_t)p->window * p->channel_stride, 16) * sizeof(float);
   result.bytes = at;
   return result;
 }
 
 static size_t scratch_bytes(const sq_conv *shape) {
-  const sparse_plan p = make_plan(shape, shape->batch);
+  const sparse_plan p = make_plan(shape);
   char base[1];
   return lay_out(&p, base).bytes + 64;
 }
@@ -216,10 +314,11 @@ typedef tile_bytes tile_bytes_unaligned __attribute__((aligned(1), may_alias));
 #define BYTES_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define BYTES_HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 
-/// Eight pixels, `step` bytes apart, of sixteen channels (of which `channels` are stored) to
-/// packed[channel * stride + pixel].
-SQ_INLINE void pack_bytes(const uint8_t *pixels, ptrdiff_t step, uint8_t *packed, int32_t stride, int32_t channels) {
-  // Two bases and small multiples need fewer registers than eight offsets.
+typedef float tile_row __attribute__((vector_size(4 * tile)));
+typedef tile_row tile_row_unaligned __attribute__((aligned(4), may_alias));
+
+/// Eight pixels, `step` bytes apart, of sixteen channels: rows[channel][pixel], as floats.
+SQ_INLINE void transpose_levels(const char *pixels, ptrdiff_t step, tile_row rows[2 * tile]) {
   const ptrdiff_t upper = 4 * step;
   tile_bytes r[tile], s[tile];
   for (int k = 0; k < tile; k++) r[k] = *(const tile_bytes_unaligned *)(pixels + k / 4 * upper + k % 4 * step);
@@ -228,17 +327,15 @@ SQ_INLINE void pack_bytes(const uint8_t *pixels, ptrdiff_t step, uint8_t *packed
   for (int k = 0; k < 4; k++) r[2 * k] = BYTES_LOW(s[k], s[k + 4]), r[2 * k + 1] = BYTES_HIGH(s[k], s[k + 4]);
   for (int k = 0; k < 4; k++) s[2 * k] = BYTES_LOW(r[k], r[k + 4]), s[2 * k + 1] = BYTES_HIGH(r[k], r[k + 4]);
   for (int c = 0; c < tile; c++) {
-    typedef uint64_t pair __attribute__((vector_size(16)));
-    const pair values = (pair)s[c];
-    if (2 * c < channels) memcpy(packed + (size_t)(2 * c) * stride, &(uint64_t){values[0]}, tile);
-    if (2 * c + 1 < channels) memcpy(packed + (size_t)(2 * c + 1) * stride, &(uint64_t){values[1]}, tile);
+    typedef uint8_t row_bytes __attribute__((vector_size(tile)));
+    const row_bytes even = __builtin_shufflevector(s[c], s[c], 0, 1, 2, 3, 4, 5, 6, 7);
+    const row_bytes odd = __builtin_shufflevector(s[c], s[c], 8, 9, 10, 11, 12, 13, 14, 15);
+    rows[2 * c] = __builtin_convertvector(even, tile_row);
+    rows[2 * c + 1] = __builtin_convertvector(odd, tile_row);
   }
 }
 
 #if SQ_LANES >= 8
-typedef float tile_row __attribute__((vector_size(4 * tile)));
-typedef tile_row tile_row_unaligned __attribute__((aligned(4), may_alias));
-
 #define LOW_HALVES(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
 #define HIGH_HALVES(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
 #define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
@@ -261,223 +358,155 @@ SQ_INLINE void transpose_half(const char *low, const char *high, ptrdiff_t step,
   r[0] = PAIRS_LOW(b0, b2), r[1] = PAIRS_HIGH(b0, b2), r[2] = PAIRS_LOW(b1, b3), r[3] = PAIRS_HIGH(b1, b3);
 }
 
-/// Eight pixels, `step` bytes apart, of eight channels (of which `channels` are stored) to
-/// packed[channel * stride + pixel].
-SQ_INLINE void pack_floats(const char *pixels, ptrdiff_t step, float *packed, int32_t stride, int32_t channels) {
-  tile_row r[tile];
-  transpose_half(pixels, pixels + 4 * step, step, r);
-  transpose_half(pixels + sizeof(half_row), pixels + 4 * step + sizeof(half_row), step, r + 4);
-  if (channels >= tile) {
-    float *upper_packed = packed + 4 * (size_t)stride;
-    for (int c = 0; c < 4; c++) {
-      *(tile_row_unaligned *)(packed + (size_t)c * stride) = r[c];
-      *(tile_row_unaligned *)(upper_packed + (size_t)c * stride) = r[4 + c];
-    }
-  } else {
-    for (int c = 0; c < tile; c++)
-      if (c < channels) *(tile_row_unaligned *)(packed + (size_t)c * stride) = r[c];
-  }
+/// Eight pixels, `step` bytes apart, of eight channels: rows[channel][pixel].
+SQ_INLINE void transpose_floats(const char *pixels, ptrdiff_t step, tile_row rows[tile]) {
+  transpose_half(pixels, pixels + 4 * step, step, rows);
+  transpose_half(pixels + sizeof(half_row), pixels + 4 * step + sizeof(half_row), step, rows + 4);
 }
 #else
-SQ_INLINE void pack_floats(const char *pixels, ptrdiff_t step, float *packed, int32_t stride, int32_t channels) {
-  for (int32_t c = 0; c < minimum(channels, tile); c++)
-    for (int k = 0; k < tile; k++) packed[(size_t)c * stride + k] = ((const float *)(pixels + k * step))[c];
+SQ_INLINE void transpose_floats(const char *pixels, ptrdiff_t step, tile_row rows[tile]) {
+  for (int c = 0; c < tile; c++)
+    for (int k = 0; k < tile; k++) rows[c][k] = ((const float *)(pixels + k * step))[c];
 }
 #endif
 
-/// Entry j of [0, pitch) of a packed row is column first_column + step * j; the entries [begin, end) are within the
-/// image.
-typedef struct row_columns {
-  int32_t first_column, step, width, begin, end;
-} row_columns;
-
-static row_columns find_columns(int32_t first_column, int32_t step, int32_t width, int32_t pitch) {
-  row_columns r = {first_column, step, width, 0, 0};
-  r.begin = first_column >= 0 ? 0 : minimum(pitch, (-first_column + step - 1) / step);
-  r.end = width <= first_column ? 0 : minimum(pitch, (width - first_column + step - 1) / step);
-  return r;
-}
-
-/// The entries [at, at + tile) of a row some of whose entries are outside the image, or of a row shorter than a tile.
-static void pack_edge(
-    const char *pixels, ptrdiff_t step, size_t element, row_columns columns, int32_t at, int32_t pitch, char *packed,
-    int32_t stride, int32_t channels) {
-  for (int32_t k = at; k < minimum(at + tile, pitch); k++, pixels += step)
-    for (int32_t c = 0; c < channels; c++) {
-      char *to = packed + ((size_t)c * stride + k) * element;
-      const int inside = k >= columns.begin && k < columns.end;
-      if (element == 1)
-        *to = inside ? pixels[c] : 0;
-      else
-        *(float *)to = inside ? ((const float *)pixels)[c] : 0;
+/// Stores the first `channels` of eight rows, `stride` floats apart.
+SQ_INLINE void store_rows(const tile_row rows[tile], float *packed, int32_t stride, int32_t channels) {
+  if (channels >= tile) {
+    // Two bases and small multiples need fewer registers than eight offsets.
+    float *upper = packed + 4 * (size_t)stride;
+    for (int c = 0; c < 4; c++) {
+      *(tile_row_unaligned *)(packed + (size_t)c * stride) = rows[c];
+      *(tile_row_unaligned *)(upper + (size_t)c * stride) = rows[4 + c];
     }
-}
-
-/// Packs a row, whose column 0 is at `row`, to packed[channel * stride + entry], in the type of its elements.
-SQ_INLINE void pack_row(
-    const char *row, row_columns columns, int32_t pitch, size_t pixel_bytes, int levels, char *packed, int32_t stride,
-    int32_t channels) {
-  const size_t element = levels ? 1 : sizeof(float);
-  const int32_t tile_channels = levels ? 2 * tile : tile;
-  const ptrdiff_t step = columns.step * (ptrdiff_t)pixel_bytes;
-  for (int32_t c = 0; c < channels; c += tile_channels, row += tile_channels * element) {
-    char *to = packed + (size_t)c * stride * element;
-    for (int32_t j = 0; j < pitch; j += tile) {
-      // The last tile overlaps the one before it.
-      const int32_t at = maximum(0, minimum(j, pitch - tile));
-      const char *pixels = row + columns.first_column * (ptrdiff_t)pixel_bytes + at * step;
-      if (at < columns.begin || at + tile > columns.end)
-        pack_edge(pixels, step, element, columns, at, pitch, to, stride, minimum(channels - c, tile_channels));
-      else if (levels)
-        pack_bytes((const uint8_t *)pixels, step, (uint8_t *)to + at, stride, channels - c);
-      else
-        pack_floats(pixels, step, (float *)to + at, stride, channels - c);
-    }
+  } else {
+    for (int c = 0; c < tile; c++)
+      if (c < channels) *(tile_row_unaligned *)(packed + (size_t)c * stride) = rows[c];
   }
+}
+
+/// A row of `columns` pixels, `step` bytes apart, to packed[channel * stride + column].
+SQ_INLINE void pack_row(
+    const char *row, ptrdiff_t step, int32_t columns, int levels, float *packed, int32_t stride, int32_t channels) {
+  if (columns < tile) {
+    for (int32_t k = 0; k < columns; k++, row += step)
+      for (int32_t c = 0; c < channels; c++)
+        packed[(size_t)c * stride + k] = levels ? ((const uint8_t *)row)[c] : ((const float *)row)[c];
+    return;
+  }
+  const int32_t tile_channels = levels ? 2 * tile : tile;
+  for (int32_t c = 0; c < channels; c += tile_channels, packed += (size_t)tile_channels * stride)
+    for (int32_t j = 0; j < columns; j += tile) {
+      const int32_t at = minimum(j, columns - tile);  // the last tile overlaps the one before it
+      const char *pixels = row + at * step + c * (levels ? 1 : sizeof(float));
+      tile_row rows[2 * tile];
+      if (levels) {
+        transpose_levels(pixels, step, rows);
+        if (channels - c > tile)
+          store_rows(rows + tile, packed + (size_t)tile * stride + at, stride, channels - c - tile);
+      } else {
+        transpose_floats(pixels, step, rows);
+      }
+      store_rows(rows, packed + at, stride, channels - c);
+    }
 }
 
 /// A piece: images [image, image + images), output rows [y, y + rows).
 typedef struct sparse_piece {
   int32_t image, images, y, rows;
-  int32_t row_length;  // images * output width
-  int32_t run;         // entries of a run, a multiple of SQ_LANES
+  int32_t out_width;  // less than the plan's in the last piece of a pointwise convolution
 } sparse_piece;
 
-static void pack_gradient(const sparse_plan *p, const char *gradient, sparse_piece piece, float *packed) {
+/// A row of up to eight channels of the output gradient to its copies in a packed block, each shifted. A column that
+/// meets none of the input becomes a zero; it falls on a place where no row has a column.
+SQ_INLINE void pack_gradient_row(
+    const sparse_plan *p, const float *gradient, const sparse_index *index, int32_t columns, int32_t channels,
+    float *packed) {
+  const int32_t out_width = p->s.out_width, pixel = p->s.out_channels, stride = p->copies * p->copy_stride;
+  if (columns < tile) {
+    for (int32_t copy = 0; copy < p->copies; copy++)
+      for (int32_t c = 0; c < channels; c++)
+        for (int32_t x = 0; x < columns; x++)
+          packed[index->copies[copy] + (size_t)c * stride + x] =
+              index->masks[copy * out_width + x] ? gradient[(size_t)x * pixel + c] : 0;
+    return;
+  }
+  for (int32_t x = 0; x < columns; x += tile) {
+    const int32_t at = minimum(x, columns - tile);  // the last tile overlaps the one before it
+    typedef int32_t mask_row __attribute__((vector_size(4 * tile), aligned(4), may_alias));
+    tile_row rows[tile], shifted[tile];
+    transpose_floats((const char *)(gradient + (size_t)at * pixel), pixel * (ptrdiff_t)sizeof(float), rows);
+    for (int32_t copy = 0; copy < p->copies; copy++) {
+      const mask_row mask = *(const mask_row *)(index->masks + copy * out_width + at);
+      for (int c = 0; c < tile; c++) shifted[c] = (tile_row)((mask_row)rows[c] & mask);
+      store_rows(shifted, packed + index->copies[copy] + at, stride, channels);
+    }
+  }
+}
+
+/// The copies of `channels` channels of the output gradient from `first_channel` on.
+static void pack_gradient(
+    const sparse_plan *p, const float *gradient, const sparse_index *index, sparse_piece piece, int32_t first_channel,
+    int32_t channels, float *packed) {
   const sq_conv *s = &p->s;
-  const size_t pixel_bytes = (size_t)s->out_channels * sizeof(float);
-  const int32_t length = piece.rows * piece.row_length;
-  // The rows of a single image follow each other.
-  const int32_t rows = piece.images > 1 ? piece.rows : 1;
-  const int32_t pixels = piece.images > 1 ? s->out_width : length;
-  const row_columns columns = find_columns(0, 1, pixels, pixels);
-  for (int32_t row = 0; row < rows; row++)
-    for (int32_t n = 0; n < piece.images; n++)
-      pack_row(
-          gradient + ((size_t)(piece.image + n) * s->out_height + piece.y + row) * s->out_width * pixel_bytes,
-          columns, pixels, pixel_bytes, 0, (char *)(packed + (size_t)row * piece.row_length + n * pixels), p->gradient_stride,
-          s->out_channels);
-  for (int32_t c = 0; c < s->out_channels && length < piece.run; c++)
-    memset(packed + (size_t)c * p->gradient_stride + length, 0, (size_t)(piece.run - length) * sizeof(float));
+  const int32_t stride = p->copies * p->copy_stride;
+  if (piece.images < p->images || piece.out_width < s->out_width)
+    memset(packed, 0, (size_t)channels * stride * sizeof(float));
+  for (int32_t c = 0; c < channels; c += tile)
+    for (int32_t row = 0; row < piece.rows; row++)
+      for (int32_t n = 0; n < piece.images; n++) {
+        const size_t pixel = ((size_t)(piece.image + n) * s->out_height + piece.y + row) * s->out_width;
+        pack_gradient_row(
+            p, gradient + pixel * s->out_channels + first_channel + c, index, piece.out_width,
+            minimum(tile, channels - c), packed + (size_t)c * stride + row * p->row_length + n * p->pitch);
+      }
+  // The end of the last row where an earlier piece had another one: no row writes it.
+  for (int32_t copy = 0; copy < p->copies && piece.rows < p->rows; copy++)
+    for (int32_t at = index->copies[copy]; at < copy * p->copy_stride; at++)
+      for (int32_t c = 0; c < channels; c++) packed[(size_t)c * stride + at + piece.rows * p->row_length] = 0;
 }
 
-static inline row_columns kernel_column(const sparse_plan *p, int32_t kx) {
-  return find_columns(kx - p->s.pad_left, p->s.stride_x, p->s.in_width, p->s.out_width);
-}
-
-/// The kernel column of which `kx` is a shifted copy; `kx` itself where there is none.
-static int32_t shifted_from(const sparse_plan *p, int32_t kx) {
-  const int32_t stride = p->s.stride_x;
-  // The one that begins within the image, of those a stride apart.
-  int32_t base = kx % stride;
-  while (base < p->s.pad_left && base + stride < p->s.kernel_width) base += stride;
-  const int32_t shift = (kx - base) / stride;
-  const row_columns columns = kernel_column(p, kx);
-  const int covered =
-      columns.begin >= columns.end || (columns.begin + shift >= 0 && columns.end + shift <= p->s.out_width);
-  return covered ? base : kx;
-}
-
+/// The columns of a class of `channels` input channels from `first_channel` on.
 SQ_INLINE void pack_input(
-    const sparse_plan *p, const void *input, int levels, sparse_piece piece, int32_t first_channel, int32_t channels,
-    char *packed) {
+    const sparse_plan *p, const void *input, int levels, sparse_piece piece, int32_t column_class,
+    int32_t first_channel, int32_t channels, float *window) {
   const sq_conv *s = &p->s;
   const size_t element = levels ? 1 : sizeof(float);
-  const size_t pixel_bytes = s->in_channels * element;
-  const int32_t rows = piece.rows + p->extra_rows;
-  for (int32_t kx = 0; kx < s->kernel_width; kx++) {
-    if (shifted_from(p, kx) != kx) continue;
-    const row_columns columns = kernel_column(p, kx);
-    for (int32_t class = 0; class < p->classes; class++) {
-      // Kernel rows of this class: class, class + stride, ...
-      const int32_t last_ky = class + (s->kernel_height - 1 - class) / s->stride_y * s->stride_y;
-      const int32_t shift = floor_divide(class - s->pad_top, s->stride_y);
-      const int32_t residue = class - s->pad_top - shift * s->stride_y;
-      const int32_t begin = shift - p->min_shift_y;
-      const int32_t end = piece.rows + floor_divide(last_ky - s->pad_top, s->stride_y) - p->min_shift_y;
-      for (int32_t row = begin; row < end; row++) {
-        const int32_t y = (piece.y + row + p->min_shift_y) * s->stride_y + residue;
-        char *to = packed + ((size_t)kx * p->plane_stride + (size_t)(class * rows + row) * piece.row_length) * element;
-        if (y < 0 || y >= s->in_height) {
-          for (int32_t c = 0; c < channels; c++)
-            memset(to + (size_t)c * p->input_stride * element, 0, (size_t)piece.row_length * element);
-          continue;
-        }
-        for (int32_t n = 0; n < piece.images; n++, to += s->out_width * element)
-          pack_row(
-              (const char *)input + ((size_t)(piece.image + n) * s->in_height + y) * s->in_width * pixel_bytes +
-                  first_channel * element,
-              columns, s->out_width, pixel_bytes, levels, to, p->input_stride, channels);
+  const ptrdiff_t pixel_bytes = s->in_channels * (ptrdiff_t)element;
+  const int32_t first_column = tap_residue(column_class, s->pad_left, s->stride_x);
+  const int32_t columns =
+      p->pointwise ? piece.out_width : minimum(p->pitch, divide_up(s->in_width - first_column, s->stride_x));
+  for (int32_t class = 0; class < p->row_classes; class++) {
+    const int32_t rows = class_rows(p, class, piece.rows), residue = tap_residue(class, s->pad_top, s->stride_y);
+    const int32_t first_row = piece.y + row_shift(p, class);
+    float *to = window + (size_t)rows_before(p, class, p->rows) * p->row_length;
+    for (int32_t row = first_row; row < first_row + rows; row++, to += p->row_length) {
+      const int32_t y = row * s->stride_y + residue;
+      if (y < 0 || y >= s->in_height) {
+        for (int32_t c = 0; c < channels; c++)
+          memset(to + (size_t)c * p->channel_stride, 0, (size_t)p->row_length * sizeof(float));
+        continue;
+      }
+      for (int32_t n = 0; n < piece.images; n++) {
+        const size_t pixel = ((size_t)(piece.image + n) * s->in_height + y) * s->in_width + first_column;
+        pack_row(
+            (const char *)input + pixel * pixel_bytes + first_channel * element, s->stride_x * pixel_bytes, columns,
+            levels, to + n * p->pitch, p->channel_stride, channels);
       }
     }
   }
 }
 
 static void pack_input_floats(
-    const sparse_plan *p, const void *input, sparse_piece piece, int32_t first_channel, int32_t channels,
-    void *packed) {
-  pack_input(p, input, 0, piece, first_channel, channels, packed);
+    const sparse_plan *p, const void *input, sparse_piece piece, int32_t column_class, int32_t first_channel,
+    int32_t channels, float *window) {
+  pack_input(p, input, 0, piece, column_class, first_channel, channels, window);
 }
 
 static void pack_input_levels(
-    const sparse_plan *p, const void *input, sparse_piece piece, int32_t first_channel, int32_t channels,
-    void *packed) {
-  pack_input(p, input, 1, piece, first_channel, channels, packed);
-}
-
-/// Packed channels as floats and with all kernel columns.
-SQ_INLINE void expand_window(
-    const sparse_plan *p, const char *packed, int levels, sparse_piece piece, int32_t channels, const int32_t *masks,
-    float *window) {
-  const size_t element = levels ? 1 : sizeof(float);
-  const int32_t length = p->classes * (piece.rows + p->extra_rows) * piece.row_length;
-  for (int32_t kx = 0; kx < p->s.kernel_width; kx++) {
-    const int32_t base = shifted_from(p, kx), shift = (kx - base) / p->s.stride_x;
-    const int32_t *mask = masks + (size_t)kx * p->plane_stride;
-    for (int32_t c = 0; c < channels; c++) {
-      const char *from = packed + ((size_t)c * p->input_stride + (size_t)base * p->plane_stride + shift) * element;
-      float *to = window + (size_t)c * p->input_stride + (size_t)kx * p->plane_stride;
-      for (int32_t at = 0; at < length; at += SQ_LANES) {
-        const sq_float_vector x =
-            levels ? sq_load_u8((const uint8_t *)from + at) : sq_load((const float *)from + at);
-        sq_store(to + at, (sq_float_vector)((sq_int_vector)x & *(const sq_int_vector_unaligned *)(mask + at)));
-      }
-    }
-  }
-}
-
-static void expand_floats(
-    const sparse_plan *p, const void *packed, sparse_piece piece, int32_t channels, const int32_t *masks,
-    float *window) {
-  expand_window(p, packed, 0, piece, channels, masks, window);
-}
-
-static void expand_levels(
-    const sparse_plan *p, const void *packed, sparse_piece piece, int32_t channels, const int32_t *masks,
-    float *window) {
-  expand_window(p, packed, 1, piece, channels, masks, window);
-}
-
-static void fill_masks(const sparse_plan *p, sparse_piece piece, int32_t *masks) {
-  const int32_t length = p->classes * (piece.rows + p->extra_rows) * piece.row_length;
-  memset(masks, 0, (size_t)p->s.kernel_width * p->plane_stride * sizeof(int32_t));
-  for (int32_t kx = 0; kx < p->s.kernel_width; kx++, masks += p->plane_stride) {
-    const row_columns columns = kernel_column(p, kx);
-    for (int32_t row = 0; row < length; row += p->s.out_width)
-      for (int32_t x = columns.begin; x < columns.end; x++) masks[row + x] = -1;
-  }
-}
-
-/// Where each (input channel of a window, tap) starts within the packed window.
-static void fill_offsets(const sparse_plan *p, sparse_piece piece, int32_t *offsets) {
-  const sq_conv *s = &p->s;
-  for (int32_t i = 0; i < p->window; i++)
-    for (int32_t ky = 0; ky < s->kernel_height; ky++)
-      for (int32_t kx = 0; kx < s->kernel_width; kx++) {
-        const int32_t row = ky % s->stride_y * (piece.rows + p->extra_rows) +
-                            floor_divide(ky - s->pad_top, s->stride_y) - p->min_shift_y;
-        *offsets++ = i * p->input_stride + kx * p->plane_stride + row * piece.row_length;
-      }
+    const sparse_plan *p, const void *input, sparse_piece piece, int32_t column_class, int32_t first_channel,
+    int32_t channels, float *window) {
+  pack_input(p, input, 1, piece, column_class, first_channel, channels, window);
 }
 
 /// Adds the lanes of each of up to eight vectors to the totals.
@@ -513,16 +542,16 @@ SQ_INLINE void add_tile_sums(const sq_float_vector *sums, int size, float *total
 #endif
 }
 
-/// The dot products of `size` taps' runs of the input with one gradient channel. `unroll` vectors at a time have sums
+/// The dot products of `size` rows of the window with one row of the gradient. `unroll` vectors at a time have sums
 /// of their own, so that there are enough independent ones to hide the latency of the multiply-adds.
 SQ_INLINE void run_group(
-    const float *input, const int32_t *offsets, const float *gradient, const run_entry *entry, int32_t run,
-    float *totals, const int size, const int unroll) {
+    const float *window, const float *gradient, const run_entry *entry, int32_t run, float *totals, const int size,
+    const int unroll) {
   const float *rows[max_group];
   sq_float_vector sums[max_group][8];
 #pragma clang loop unroll(full)
   for (int k = 0; k < size; k++) {
-    rows[k] = input + offsets[entry->pairs[k]];
+    rows[k] = window + entry->inputs[k];
 #pragma clang loop unroll(full)
     for (int u = 0; u < unroll; u++) sums[k][u] = (sq_float_vector){};
   }
@@ -543,8 +572,7 @@ SQ_INLINE void run_group(
       for (int u = 0; u < rest; u++) {
         const sq_float_vector x = sq_load(gradient + at + u * SQ_LANES);
 #pragma clang loop unroll(full)
-        for (int k = 0; k < size; k++)
-          sums[k][u] += x * *(const sq_float_vector_unaligned *)(rows[k] + at + u * SQ_LANES);
+        for (int k = 0; k < size; k++) sums[k][u] += x * sq_load(rows[k] + at + u * SQ_LANES);
       }
       at += rest * SQ_LANES;
     }
@@ -574,16 +602,15 @@ SQ_INLINE void prefetch_some(sparse_prefetch *ahead) {
 }
 
 static void run_entries(
-    const run_entry *entry, const run_entry *end, const int32_t *offsets, const float *input, const float *gradient,
-    int32_t gradient_stride, int32_t run, float *totals, sparse_prefetch *ahead) {
-#define SQ_RUNS(size, unroll)                                                                                      \
-  case size:                                                                                                       \
-    do {                                                                                                           \
-      prefetch_some(ahead);                                                                                        \
-      run_group(                                                                                                   \
-          input, offsets, gradient + (size_t)entry->channel * gradient_stride, entry, run, totals, size, unroll); \
-      totals += totals_stride;                                                                                     \
-    } while (++entry < end && entry->count == size);                                                               \
+    const run_entry *entry, const run_entry *end, const float *window, const float *gradient, int32_t run,
+    float *totals, sparse_prefetch *ahead) {
+#define SQ_RUNS(size, unroll)                                                                        \
+  case size:                                                                                         \
+    do {                                                                                             \
+      prefetch_some(ahead);                                                                          \
+      run_group(window, gradient + entry->gradient, entry, run, totals, size, unroll);               \
+      totals += totals_stride;                                                                       \
+    } while (++entry < end && entry->count == size);                                                 \
     break;
 #if SQ_REGISTERS == 32
   enum { few = 4, many = 2 };
@@ -608,64 +635,35 @@ static void run_entries(
 #undef SQ_RUNS
 }
 
-/// The last channel (exclusive) of the packed block of input channels that starts at `first`: whole groups or a part
-/// of one that begins and ends at windows.
-static int32_t input_block_end(const sparse_plan *p, int32_t first) {
-  if (p->in_group <= p->input_block)
-    return minimum(p->s.in_channels, first + p->input_block / p->in_group * p->in_group);
-  const int32_t group_end = (first / p->in_group + 1) * p->in_group;
-  return minimum(group_end, first + p->input_block);
-}
-
 static void run_piece(
-    const sparse_plan *p, const sparse_scratch *work, const void *index, int levels, sparse_piece piece,
-    int32_t first_channel, int32_t end_channel, sparse_prefetch *ahead) {
-  const uint32_t *first = index;
-  const run_entry *entries = (const run_entry *)((const char *)index + index_header(p));
-  const int32_t first_group = first_channel / p->in_group, last_group = (end_channel - 1) / p->in_group;
-  for (int32_t group = first_group; group <= last_group; group++) {
-    const int32_t begin = maximum(first_channel - group * p->in_group, 0);
-    const int32_t end = minimum(end_channel - group * p->in_group, p->in_group);
-    const float *gradient = work->gradient + (size_t)group * p->out_group * p->gradient_stride;
-    for (int32_t channel = begin; channel < end; channel += p->window) {
-      const size_t at = (size_t)group * p->windows + channel / p->window;
-      if (first[at] == first[at + 1]) continue;
-      const size_t packed = (size_t)(group * p->in_group + channel - first_channel) * p->input_stride;
-      const int32_t channels = minimum(p->window, end - channel);
-      if (levels)
-        expand_levels(p, (const uint8_t *)work->input + packed, piece, channels, work->masks, work->window);
-      else
-        expand_floats(p, (const float *)work->input + packed, piece, channels, work->masks, work->window);
-      run_entries(
-          entries + first[at], entries + first[at + 1], work->offsets, work->window, gradient, p->gradient_stride,
-          piece.run, work->totals + (size_t)first[at] * totals_stride, ahead);
-    }
-  }
-}
-
-static void write_gradient(
-    const sparse_plan *p, const void *index, const float *totals, float *weight_gradient) {
-  const uint32_t *first = index;
-  const run_entry *entries = (const run_entry *)((const char *)index + index_header(p));
-  memset(weight_gradient, 0, (size_t)p->s.out_channels * p->taps * p->in_group * sizeof(float));
+    const sparse_plan *p, const sparse_scratch *work, const sparse_index *index, const void *input, int levels,
+    const float *gradient, sparse_piece piece, sparse_prefetch *ahead) {
+  const uint32_t *first = index->first;
   for (int32_t group = 0; group < p->s.groups; group++)
-    for (int32_t window = 0; window < p->windows; window++, first++)
-      for (uint32_t at = first[0]; at < first[1]; at++) {
-        const run_entry *entry = &entries[at];
-        float *filter = weight_gradient + ((size_t)group * p->out_group + entry->channel) * p->taps * p->in_group +
-                        window * p->window;
-        for (uint32_t k = 0; k < entry->count; k++) {
-          const int32_t i = entry->pairs[k] / p->taps, tap = entry->pairs[k] % p->taps;
-          filter[(size_t)tap * p->in_group + i] = totals[(size_t)at * totals_stride + k];
+    for (int32_t block = 0; block < p->blocks; block++) {
+      const int32_t begin = block * p->block, end = minimum(begin + p->block, p->out_group);
+      pack_gradient(p, gradient, index, piece, group * p->out_group + begin, end - begin, work->gradient);
+      for (int32_t class = 0; class < p->column_classes; class++)
+        for (int32_t window = 0; window < p->windows; window++, first++) {
+          if (first[0] == first[1]) continue;
+          const int32_t first_channel = window * p->window;
+          const int32_t channels = minimum(p->window, p->in_group - first_channel);
+          (levels ? pack_input_levels : pack_input_floats)(
+              p, input, piece, class, group * p->in_group + first_channel, channels, work->window);
+          run_entries(
+              index->entries + first[0], index->entries + first[1], work->window, work->gradient,
+              piece.rows * p->row_length, work->totals + (size_t)first[0] * totals_stride, ahead);
         }
-      }
+    }
 }
 
 SQ_INLINE void sparse_gradient(
-    const sq_conv *shape, const void *input, int levels, const float *output_gradient, const void *index,
+    const sq_conv *shape, const void *input, int levels, const float *output_gradient, const void *index_buffer,
     float *weight_gradient, int32_t first, int32_t count, void *scratch) {
-  sparse_plan p = make_plan(shape, count);
+  sparse_plan p = make_plan(shape);
+  const sparse_index index = lay_out_index(&p, index_buffer);
   const sparse_scratch work = lay_out(&p, scratch);
+  const uint32_t entries = index.first[section_count(&p)];
   const size_t input_pixel = shape->in_channels * (levels ? 1 : sizeof(float));
   const size_t gradient_pixel = shape->out_channels * sizeof(float);
   const size_t in_pixels = (size_t)shape->in_height * shape->in_width;
@@ -674,58 +672,38 @@ SQ_INLINE void sparse_gradient(
   const char *gradients = (const char *)output_gradient + first * out_pixels * gradient_pixel;
   const char *const inputs_end = inputs + count * in_pixels * input_pixel;
   const char *const gradients_end = gradients + count * out_pixels * gradient_pixel;
-  const uint32_t entries = ((const uint32_t *)index)[(size_t)p.s.groups * p.windows];
   memset(work.totals, 0, (size_t)entries * totals_stride * sizeof(float));
-  // Runs are rounded up to whole vectors: what they read beyond their ends must be finite.
-  memset(work.input, 0, ((size_t)p.input_block * p.input_stride + SQ_LANES) * (levels ? 1 : sizeof(float)));
-  memset(work.window, 0, ((size_t)p.window * p.input_stride + SQ_LANES) * sizeof(float));
+  // Where rows have no column, the gradient stays zero and the input finite.
+  memset(work.gradient, 0, (size_t)p.block * p.copies * p.copy_stride * sizeof(float));
+  memset(work.window, 0, (size_t)p.window * p.channel_stride * sizeof(float));
 
-  const int32_t in_width = p.s.in_width, out_width = p.s.out_width;
+  const int32_t out_width = p.s.out_width;
+  const int32_t images = p.pointwise ? (int32_t)((count * out_pixels + out_width - 1) / out_width) : count;
   const size_t piece_gradient_bytes = (size_t)p.images * p.rows * out_width * gradient_pixel;
   const size_t piece_input_bytes =
-      (size_t)p.images * minimum(p.rows * p.s.stride_y, p.s.in_height) * in_width * input_pixel;
+      (size_t)p.images * minimum(p.rows * p.s.stride_y, p.s.in_height) * p.s.in_width * input_pixel;
   sparse_prefetch ahead = {.lines = 1 + (int32_t)((piece_gradient_bytes + piece_input_bytes) / 64 / (entries + 1))};
-  int32_t filled_images = 0, filled_rows = 0, filled_width = 0;
-  for (int32_t image = 0; image < p.s.batch && count > 0; image += p.images)
+  for (int32_t image = 0; image < images; image += p.images)
     for (int32_t y = 0; y < p.s.out_height; y += p.rows) {
       sparse_piece piece = {
-          .image = image, .images = minimum(p.images, p.s.batch - image),
-          .y = y, .rows = minimum(p.rows, p.s.out_height - y)};
+          .image = image, .images = minimum(p.images, images - image), .y = y,
+          .rows = minimum(p.rows, p.s.out_height - y), .out_width = out_width};
+      if (p.pointwise) {
+        const size_t left = count * out_pixels - (size_t)image * out_width;
+        if (left < (size_t)out_width) piece.out_width = (int32_t)left;
+      }
       // The rows that follow this piece's.
       const int32_t last_image = image + piece.images - 1, end_row = y + piece.rows;
       ahead.next[0] = inputs + ((size_t)last_image * p.s.in_height + minimum(end_row * p.s.stride_y, p.s.in_height)) *
-                                   in_width * input_pixel;
+                                   p.s.in_width * input_pixel;
       ahead.end[0] = lesser(ahead.next[0] + piece_input_bytes, inputs_end);
       ahead.next[1] = gradients + ((size_t)last_image * p.s.out_height + end_row) * out_width * gradient_pixel;
       ahead.end[1] = lesser(ahead.next[1] + piece_gradient_bytes, gradients_end);
-
-      const char *piece_inputs = inputs, *piece_gradients = gradients;
-      if (p.pointwise) {  // the last row may be short
-        const size_t row_first = (size_t)y * out_width, left = count * out_pixels - row_first;
-        p.s.in_width = p.s.out_width = left < (size_t)out_width ? (int32_t)left : out_width;
-        piece_inputs += row_first * input_pixel;
-        piece_gradients += row_first * gradient_pixel;
-        piece.y = 0;
-      }
-      piece.row_length = piece.images * p.s.out_width;
-      piece.run = (int32_t)round_up((size_t)piece.rows * piece.row_length, SQ_LANES);
-      if (piece.images != filled_images || piece.rows != filled_rows || p.s.out_width != filled_width) {
-        fill_offsets(&p, piece, work.offsets);
-        fill_masks(&p, piece, work.masks);
-        filled_images = piece.images, filled_rows = piece.rows, filled_width = p.s.out_width;
-      }
-      pack_gradient(&p, piece_gradients, piece, work.gradient);
-      for (int32_t channel = 0; channel < p.s.in_channels;) {
-        const int32_t end = input_block_end(&p, channel);
-        if (levels)
-          pack_input_levels(&p, piece_inputs, piece, channel, end - channel, work.input);
-        else
-          pack_input_floats(&p, piece_inputs, piece, channel, end - channel, work.input);
-        run_piece(&p, &work, index, levels, piece, channel, end, &ahead);
-        channel = end;
-      }
+      run_piece(&p, &work, &index, inputs, levels, (const float *)gradients, piece, &ahead);
     }
-  write_gradient(&p, index, work.totals, weight_gradient);
+  for (uint32_t at = 0; at < entries; at++)
+    for (uint32_t k = 0; k < index.entries[at].count; k++)
+      weight_gradient[index.weights[(size_t)at * max_group + k]] += work.totals[(size_t)at * totals_stride + k];
 }
 
 static void backward_weight(

@@ -45,7 +45,7 @@ static void gradient(
                        output_gradient[(((size_t)n * s.out_height + y) * s.out_width + x) * s.out_channels + o];
               }
             }
-          weight_gradient[at] = (float)sum;
+          if (!mask[at]) weight_gradient[at] += (float)sum;
         }
 }
 

@@ -55,6 +55,8 @@ public final class ConvolutionOperator {
   public let shape: ConvolutionShape
   private let context: ComputeContext
   private let c: sq_conv
+  /// The same with a piece's images as its batch.
+  private let cPiece: sq_conv
   private let packedForward: Buffer<Float>
   private let packedBackward: Buffer<Float>
   private var packedInteger = Buffer<UInt8>(count: 0)
@@ -76,13 +78,16 @@ public final class ConvolutionOperator {
     packedBackward = withUnsafePointer(to: c) { Buffer(count: context.convolution.backward_input_packed_count($0)) }
     weightGradientSlices = max(
       1, min(ComputeContext.slices(of: shape.batch), Self.partialBudget / shape.weightCount))
+    let imagesPerSlice = (shape.batch + weightGradientSlices - 1) / weightGradientSlices
+    imagesPerPiece = max(1, min(imagesPerSlice, Self.pieceBudget / (shape.outputCount / shape.batch)))
+    var piece = c
+    piece.batch = Int32(imagesPerPiece)
+    cPiece = piece
     let scratch = withUnsafePointer(to: c) {
-      max(
-        context.convolution.scratch_bytes($0), context.integerConvolution.scratch_bytes($0),
-        context.sparseGradient.scratch_bytes($0))
+      max(context.convolution.scratch_bytes($0), context.integerConvolution.scratch_bytes($0))
     }
-    context.reserveScratch(bytes: scratch)
-    imagesPerPiece = max(1, Self.pieceBudget / (shape.outputCount / shape.batch))
+    context.reserveScratch(
+      bytes: max(scratch, withUnsafePointer(to: cPiece) { context.sparseGradient.scratch_bytes($0) }))
     context.reservePartials(count: weightGradientSlices * shape.weightCount)
     context.reservePieces(
       gradient: min(imagesPerPiece, shape.batch) * (shape.outputCount / shape.batch), weights: shape.weightCount)
@@ -199,6 +204,7 @@ public final class ConvolutionOperator {
     overImages(images, slices: slices) { slice, range, scratch, worker in
       let partial = context.partials.pointer + slice * count
       let pieceSum = context.pieceSums[worker].pointer
+      if sparse { partial.update(repeating: 0, count: count) }
       var first = range.lowerBound
       while first < range.upperBound {
         let piece = first..<min(first + imagesPerPiece, range.upperBound)
@@ -214,7 +220,7 @@ public final class ConvolutionOperator {
         let middle = ComputeContext.now()
         if let collection { context.normalizeBackward(collection, images: piece, slice: slice) }
         let collected = ComputeContext.now()
-        if piece.lowerBound == range.lowerBound {
+        if sparse || piece.lowerBound == range.lowerBound {
           backwardWeight(input, gradient, piece, sparse, into: partial, scratch)
         } else {
           backwardWeight(input, gradient, piece, sparse, into: pieceSum, scratch)
@@ -274,13 +280,14 @@ public final class ConvolutionOperator {
     }
   }
 
+  /// The sparse gradient is added to `result`, the dense one overwrites it.
   private func backwardWeight(
     _ input: Input, _ gradient: UnsafeMutablePointer<Float>, _ images: Range<Int>, _ sparse: Bool,
     into result: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
   ) {
     let first = Int32(images.lowerBound)
     let count = Int32(images.count)
-    withUnsafePointer(to: c) { c in
+    withUnsafePointer(to: sparse ? cPiece : c) { c in
       switch (input, sparse) {
       case (.floats(let input), false):
         context.convolution.backward_weight(c, input.pointer, gradient, result, first, count, scratch)
@@ -313,7 +320,7 @@ public final class ConvolutionOperator {
   /// Indexes the weights that `frozen` (one byte a weight, nonzero = frozen) leaves to be computed.
   public func index(frozen: Buffer<UInt8>) {
     precondition(frozen.count == shape.weightCount)
-    withUnsafePointer(to: c) {
+    withUnsafePointer(to: cPiece) {
       let bytes = context.sparseGradient.index_bytes($0)
       if sparseIndex.count < bytes { sparseIndex = Buffer(count: bytes) }
       context.sparseGradient.index_build($0, frozen.pointer, sparseIndex.pointer)

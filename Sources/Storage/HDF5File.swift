@@ -30,6 +30,11 @@ public final class HDF5File: @unchecked Sendable {
     guard FileManager.default.isReadableFile(atPath: path) else {
       throw StorageError(.system, file: path, "cannot be read: permission denied")
     }
+    guard FileChecksum.matches(path) else {
+      throw StorageError(
+        .damaged, file: path,
+        "damaged HDF5 file, its checksum does not match: copy it again, or delete it and repeat the run that wrote it")
+    }
     return try HDF5Library.locked { () throws(StorageError) in
       guard H5Fis_hdf5(path) > 0 else {
         throw StorageError(.notHDF5, file: path, "not an HDF5 file")
@@ -51,7 +56,7 @@ public final class HDF5File: @unchecked Sendable {
   /// Writes a whole file: `body` fills it, then it replaces whatever was at `path`, or, on any error, leaves that as it was.
   ///
   /// The file is built in memory, written under a temporary name in the same folder, synchronised and renamed
-  /// (`replaceFile`). The same contents give the same bytes.
+  /// (`replaceFile`), with a checksum after it that `open` verifies. The same contents give the same bytes.
   /// - Parameter path: In an existing folder.
   public static func writeAtomically(to path: String, _ body: (HDF5Group) throws -> Void) throws {
     let file = try HDF5Library.locked { () throws(StorageError) in
@@ -63,7 +68,11 @@ public final class HDF5File: @unchecked Sendable {
     }
     defer { file.close() }
     try body(file.root)
-    try file.withImage { image throws(StorageError) in try replaceFile(at: path, with: image) }
+    try file.withImage { image throws(StorageError) in
+      try FileChecksum.withTrailer(of: image) { trailer throws(StorageError) in
+        try replaceFile(at: path, with: image, then: trailer)
+      }
+    }
   }
 
   /// Closes the file; later use of its groups throws.

@@ -22,6 +22,13 @@ private func removeAbandonedFiles(in folder: String, prefix: String) {
 /// (`.NAME.HOST-PID-N.tmp`) is written, synchronised and renamed. What killed processes of this machine left of earlier
 /// attempts at the same file is removed.
 public func replaceFile(at path: String, with contents: UnsafeRawBufferPointer) throws(StorageError) {
+  try replaceFile(at: path, with: contents, then: UnsafeRawBufferPointer(start: nil, count: 0))
+}
+
+/// The contents and what follows them, without a copy of both.
+func replaceFile(
+  at path: String, with contents: UnsafeRawBufferPointer, then rest: UnsafeRawBufferPointer
+) throws(StorageError) {
   let slash = path.lastIndex(of: "/")
   let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
   let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
@@ -51,13 +58,15 @@ public func replaceFile(at path: String, with contents: UnsafeRawBufferPointer) 
   let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
   guard descriptor >= 0 else { throw failure("create") }
   var failed: StorageError?
-  var rest = contents
-  while failed == nil, !rest.isEmpty {
-    let written = write(descriptor, rest.baseAddress, rest.count)
-    if written > 0 {
-      rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-    } else if written == 0 || errno != EINTR {
-      failed = failure("write")
+  for part in [contents, rest] {
+    var left = part
+    while failed == nil, !left.isEmpty {
+      let written = write(descriptor, left.baseAddress, left.count)
+      if written > 0 {
+        left = UnsafeRawBufferPointer(rebasing: left[written...])
+      } else if written == 0 || errno != EINTR {
+        failed = failure("write")
+      }
     }
   }
   if failed == nil, fsync(descriptor) != 0 { failed = failure("write") }

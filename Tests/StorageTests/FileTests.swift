@@ -111,6 +111,29 @@ struct FileTests {
       text == "a.h5: truncated HDF5 file: copy it again, or delete it and repeat the run that wrote it")
   }
 
+  @Test("A changed byte is found before HDF5 reads it, wherever it is")
+  func changedByte() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("a.h5")
+    let url = URL(fileURLWithPath: path)
+    try HDF5File.writeAtomically(to: path, Self.fill)
+    let whole = try Data(contentsOf: url)
+    let end = whole.count - 16
+    #expect(whole[end..<end + 8] == Data("spqatsum".utf8))
+    for offset in Array(stride(from: 0, to: end, by: 997)) + [end - 1] + Array(end + 8..<whole.count) {
+      var changed = whole
+      changed[offset] ^= 0x10
+      try changed.write(to: url)
+      #expect(
+        message(folder) { _ = try HDF5File.open(path) }
+          == "a.h5: damaged HDF5 file, its checksum does not match: copy it again, or delete it and repeat the run that "
+          + "wrote it", "byte \(offset)")
+    }
+    // Written by another program, or changed by one since: nothing to compare with.
+    try whole.prefix(end).write(to: url)
+    #expect(try HDF5File.open(path).root.readStrings("strings") == ["a", "bc"])
+  }
+
   @Test("What is missing, misshapen or of another type is named with what was found")
   func objects() throws {
     let folder = try TemporaryFolder()
