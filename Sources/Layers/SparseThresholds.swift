@@ -7,14 +7,13 @@ public import Kernels
 public enum SparseThresholds {
   /// Made from measurements on ResNet-20's and ResNet-18's shapes (docs/performance.md).
   public static func builtIn(for shape: ConvolutionShape) -> Double {
-    // A linear layer: packing costs more than the whole dense gradient.
+    // A linear layer: both take next to nothing.
     if shape.outputHeight * shape.outputWidth == 1 { return 1 }
     let inputChannels = shape.inputChannels / shape.groups
-    // Too few products for each packed pixel.
-    if inputChannels < 8 { return 0.7 }
+    // Too few products for each packed pixel of the output gradient.
+    if inputChannels * shape.kernelHeight < 16 { return 0.9 }
     // Much weight and few pixels: adding up the pieces outweighs the products.
-    if inputChannels >= 512 { return 0.8 }
-    if inputChannels >= 128 { return 0.6 }
+    if inputChannels >= 128 { return shape.outputHeight * shape.outputWidth < 64 ? 0.85 : 0.6 }
     return shape.stride > 1 ? 0.4 : 0.35
   }
 }
