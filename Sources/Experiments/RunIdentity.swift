@@ -10,7 +10,7 @@ public import Training
 /// written; a field added later is written with `add(_:_:unless:)`, so that its default leaves old ids as they are.
 public struct RunIdentity: Hashable, Sendable {
   /// Raised when training changes so that old results would come out differently; runs of another version are stale.
-  public static let algorithmVersion = 2
+  public static let algorithmVersion = 3
 
   /// A JSON object without nesting, a key a line, sorted.
   public let canonicalForm: String

@@ -31,12 +31,12 @@ struct IdentityTests {
   @Test("the canonical form and the ids of an algorithm version stay as they are")
   func pinned() throws {
     let runs = try plan().runs
-    #expect(runs.map(\.id) == ["f5b1e639f95f", "f7aea7e99aa3", "62f5a1480601", "368b3ada5e5a", "324c90a35fa2"])
+    #expect(runs.map(\.id) == ["4556bb9a8d1a", "b376f5f3b2f8", "bd4cfafaa585", "72ce9c9b65e7", "53c5c51e853b"])
     let freezing = try #require(runs.first { $0.kind == .freeze })
     #expect(
       freezing.identity.canonicalForm == """
         {
-          "algorithm": 2,
+          "algorithm": 3,
           "batchSize": 10,
           "data": "c0ffee",
           "data.mean": [0.25, 0.5, 0.75],
@@ -68,7 +68,7 @@ struct IdentityTests {
           "optimizer.weights.momentum": 0.9,
           "optimizer.weights.rule": "sgd",
           "optimizer.weights.weightDecay": 0.0001,
-          "parent": "f5b1e639f95f",
+          "parent": "4556bb9a8d1a",
           "quantization.activationBits": 2,
           "quantization.rangeGradient": "unfrozen",
           "quantization.recipe": "spqat",

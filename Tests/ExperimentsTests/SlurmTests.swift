@@ -115,10 +115,10 @@ struct SlurmJobsTests {
 
         cd '/home/o'\''neill/100 %' || exit 2
         runs=(
-          f7aea7e99aa3  # W2A2 fullQAT seed=1
-          62f5a1480601  # W2A2 fullQAT seed=2
-          368b3ada5e5a  # W2A2 freeze threshold=linear seed=1
-          324c90a35fa2  # W2A2 freeze threshold=linear seed=2
+          b376f5f3b2f8  # W2A2 fullQAT seed=1
+          bd4cfafaa585  # W2A2 fullQAT seed=2
+          72ce9c9b65e7  # W2A2 freeze threshold=linear seed=1
+          53c5c51e853b  # W2A2 freeze threshold=linear seed=2
         )
         run=${runs[$SLURM_ARRAY_TASK_ID]}
 
