@@ -54,7 +54,7 @@ bench: build
 	@$(SPQAT) bench
 
 bench-peer: build
-	@Benchmarks/bench-peer.sh
+	@Scripts/peer/bench-peer.sh
 
 # The report's page in headless Chromium.
 test-browser: build

@@ -2,7 +2,7 @@
 """Times a training step of ResNet-20 on CIFAR-sized random batches in eager PyTorch on the CPU, the way a user would
 otherwise run it, and prints one JSON line.
 
-    pip install -r Benchmarks/requirements.txt
+    pip install -r Scripts/peer/requirements.txt
     pytorch_step.py --recipe spqat --mode freeze --bits 2 --frozen-share 0.6
 
 Modes: fullPrecision (no quantizers), fullQAT, and freeze. `freeze` holds a random share of the weights of every layer
