@@ -47,17 +47,17 @@ let package = Package(
     module("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Results", "Storage", "Tensor"]),
     module("Results", ["Storage", "Tensor"]),
     module(
-      "Experiments",
-      [
-        "Training", "Models", "Layers", "Quantization", "Kernels", "Datasets", "Results", "Storage", "Tensor",
-        .product(name: "Crypto", package: "swift-crypto"),
-      ]),
+      "Configuration",
+      ["Training", "Models", "Quantization", "Datasets", .product(name: "Crypto", package: "swift-crypto")]),
+    module(
+      "Runs",
+      ["Configuration", "Training", "Models", "Quantization", "Kernels", "Datasets", "Results", "Storage"]),
     module("Reporting", ["Results", "Storage"]),
     module("Benchmarking", ["Training", "Layers", "Models", "Quantization", "Kernels", "Storage", "Tensor"]),
     .executableTarget(
       name: "spqat",
       dependencies: [
-        "Benchmarking", "Experiments", "Reporting", "Results", "Training", "Models", "Layers", "Quantization",
+        "Benchmarking", "Configuration", "Runs", "Reporting", "Results", "Training", "Models", "Layers", "Quantization",
         "Kernels", "Datasets",
         "Storage", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -74,7 +74,13 @@ let package = Package(
     tests("Datasets", ["CPNG", "Tensor"]),
     tests("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Results", "Storage", "Tensor"]),
     tests("Results", ["Storage", "Tensor"]),
-    tests("Experiments", ["Training", "Models", "Quantization", "Datasets", "Results", "Storage", "Tensor"]),
+    .target(
+      name: "ConfigurationSupport", dependencies: ["Configuration", "Datasets", "TestSupport"],
+      path: "Tests/ConfigurationSupport", swiftSettings: strict),
+    tests("Configuration", ["ConfigurationSupport", "Training", "Quantization"]),
+    tests(
+      "Runs",
+      ["ConfigurationSupport", "Configuration", "Training", "Quantization", "Datasets", "Results"]),
     tests("Reporting", ["Results", "Storage"]),
     .testTarget(
       name: "CommandLineTests", dependencies: ["spqat", "TestSupport", "Results", "Storage"],

@@ -1,8 +1,9 @@
 import ArgumentParser
+import Configuration
 import Datasets
-import Experiments
 import Foundation
 import Results
+import Runs
 
 /// Where runs and data are, and what to compute with.
 struct PlaceOptions: ParsableArguments {

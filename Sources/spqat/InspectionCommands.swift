@@ -1,8 +1,9 @@
 import ArgumentParser
+import Configuration
 import Datasets
-import Experiments
 import Foundation
 import Results
+import Runs
 import Training
 
 struct ValidateCommand: ParsableCommand {

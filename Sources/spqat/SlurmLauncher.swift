@@ -1,7 +1,8 @@
 import ArgumentParser
-import Experiments
+import Configuration
 import Foundation
 import Results
+import Runs
 
 /// `sweep --launcher slurm`: everything is submitted at once, and this program is done.
 struct SlurmLauncher {

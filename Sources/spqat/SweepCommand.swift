@@ -1,9 +1,10 @@
 import ArgumentParser
+import Configuration
 import Datasets
-import Experiments
 import Foundation
 import Reporting
 import Results
+import Runs
 import Training
 
 struct SweepCommand: ParsableCommand {

@@ -1,6 +1,6 @@
-import Experiments
 import Foundation
 import Results
+import Runs
 import Training
 
 /// What is printed while runs train: a bar on a terminal, lines now and then otherwise.

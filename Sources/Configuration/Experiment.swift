@@ -1,0 +1,274 @@
+import Foundation
+
+/// An experiment file, decoded: one profile of it, with the command line's overrides, expanded into its runs.
+public struct Experiment: Sendable {
+  /// One run as configured.
+  public struct Point: Hashable, Sendable {
+    public var settings: RunSettings
+    /// What the sweep varies and this run therefore differs in, in the order of the file; the seed is apart.
+    public var axisValues: [AxisValue]
+  }
+
+  public struct AxisValue: Hashable, Sendable {
+    public var path: SettingPath
+    public var value: JSONValue
+  }
+
+  /// Overrides one value: `--set freezing.threshold=0.3`.
+  public struct Override: Hashable, Sendable {
+    public var path: SettingPath
+    public var value: JSONValue
+
+    public init(path: SettingPath, value: JSONValue) {
+      self.path = path
+      self.value = value
+    }
+
+    /// "path=value", the value being JSON or, where it is none, a string.
+    public init(argument: String) throws(ConfigurationError) {
+      guard let split = argument.firstIndex(of: "="), split > argument.startIndex else {
+        throw ConfigurationError(
+          file: "--set", problem: "found \"\(argument)\", expected path=value, for example freezing.threshold=0.3")
+      }
+      let text = String(argument[argument.index(after: split)...])
+      path = SettingPath(dotted: String(argument[..<split]))
+      value = (try? JSONParser.parse(Array(text.utf8))) ?? .string(text)
+    }
+
+    public var argument: String { "\(path)=\(value.text)" }
+  }
+
+  public let file: String
+  public let name: String
+  public let title: String
+  /// The profile in force, nil for the file as it stands.
+  public let profile: String?
+  public let profiles: [String]
+  /// "default", the name of an imported data set, or a path.
+  public let dataset: String
+  /// For `sweep --launcher slurm`.
+  public let slurm: SlurmSettings
+  /// Without duplicates, in the order of the file.
+  public let points: [Point]
+
+  /// Every profile of `file` is decoded, so that a mistake in one that is not used today is found too.
+  ///
+  /// - Parameter profile: nil chooses "quick" where the file has it, else the file as it stands.
+  public static func load(
+    file: String, profile: String?, overrides: [Override] = []
+  ) throws(ConfigurationError) -> Experiment {
+    let source = try Source(file: file)
+    for name in source.profileNames where name != profile { _ = try source.experiment(profile: name, overrides: []) }
+    _ = try source.experiment(profile: nil, overrides: [])
+    if let profile, !source.profileNames.contains(profile) {
+      let hint = nearestName(to: profile, among: source.profileNames).map { "; did you mean \"\($0)\"?" } ?? ";"
+      throw ConfigurationError(
+        file: file, path: "profiles",
+        problem: "no profile \(JSONValue.quoted(profile))\(hint) there are: \(quotedList(source.profileNames))")
+    }
+    let chosen = profile ?? (source.profileNames.contains(defaultProfile) ? defaultProfile : nil)
+    return try source.experiment(profile: chosen, overrides: overrides)
+  }
+
+  public static let defaultProfile = "quick"
+
+  /// Whether `file` is a JSON Schema: `configs/*.json` matches the experiments' own.
+  public static func isSchema(_ file: String) throws(ConfigurationError) -> Bool {
+    guard case .string(let schema)? = try Source(file: file, checksKeys: false).base[ExperimentKey.schema.rawValue]
+    else {
+      return false
+    }
+    return schema.hasPrefix("https://json-schema.org/")
+  }
+}
+
+/// A parsed file and the steps from its tree to an experiment.
+private struct Source {
+  let file: String
+  let base: JSONValue
+  let profilePatches: [JSONValue.Member]
+  var profileNames: [String] { profilePatches.map(\.key) }
+
+  /// Sweeps may not vary what names the experiment or chooses its data.
+  private static let notAxes: [ExperimentKey] = [.schema, .name, .title, .dataset, .seeds, .axes, .profiles, .slurm]
+  private static let maximumPoints = 10_000
+
+  /// - Parameter checksKeys: false reads any JSON object.
+  init(file: String, checksKeys: Bool = true) throws(ConfigurationError) {
+    self.file = file
+    let contents: Data
+    do {
+      contents = try Data(contentsOf: URL(fileURLWithPath: file))
+    } catch {
+      let reason = FileManager.default.fileExists(atPath: file) ? "cannot be read" : "no such file"
+      throw ConfigurationError(
+        file: file, problem: "\(reason); give the path of an experiment such as configs/table2.json")
+    }
+    do {
+      base = try JSONParser.parse(Array(contents))
+    } catch {
+      throw ConfigurationError(file: "\(file):\(error.line):\(error.column)", problem: error.problem)
+    }
+    guard checksKeys else {
+      profilePatches = []
+      return
+    }
+    do throws(SettingError) {
+      let root = try ObjectReader<ExperimentKey>(base, at: SettingPath())
+      switch root.raw(.profiles) {
+      case nil: profilePatches = []
+      case .object(let members)?: profilePatches = members
+      case let value?: throw root.fail(.profiles, "found \(value.found), expected an object of overrides by name")
+      }
+      for member in profilePatches {
+        let patch = try ObjectReader<ExperimentKey>(
+          member.value, at: SettingPath([ExperimentKey.profiles.rawValue, member.key]))
+        for key in [ExperimentKey.schema, .name, .profiles] {
+          try patch.refuse(key, because: "cannot be set by a profile; remove it")
+        }
+      }
+    } catch {
+      throw ConfigurationError(file: file, path: error.path.description, problem: error.problem)
+    }
+  }
+
+  func experiment(profile: String?, overrides: [Experiment.Override]) throws(ConfigurationError) -> Experiment {
+    let patch = profilePatches.first { $0.key == profile }?.value ?? .object([])
+    var axisPaths: [SettingPath] = []
+    do throws(SettingError) {
+      var tree = base.merging(.object([JSONValue.Member(ExperimentKey.profiles.rawValue, .null)])).merging(patch)
+      let axes = try decodeAxes(tree, overriddenBy: overrides)
+      axisPaths = axes.flatMap { $0.map(\.path) }
+      for override in overrides {
+        if let axis = axisPaths.first(where: { $0.starts(with: override.path) || override.path.starts(with: $0) }) {
+          throw SettingError(
+            path: override.path,
+            problem: "is varied by the axis \(axis), so setting it has no effect; choose runs with --only, or set axes")
+        }
+        tree = tree.merging(override.path.wrapping(override.value))
+      }
+      let root = try ObjectReader<ExperimentKey>(tree, at: SettingPath())
+      let name = try name(root)
+      return Experiment(
+        file: file, name: name, title: try root.string(.title) ?? name, profile: profile,
+        profiles: profileNames, dataset: try root.string(.dataset) ?? "default",
+        slurm: try SlurmSettings(root.section(.slurm, SlurmKey.self)),
+        points: try points(tree, axes: axes, seeds: try seeds(root)))
+    } catch {
+      let origin =
+        if overrides.contains(where: { error.path.starts(with: $0.path) }) {
+          " (from --set)"
+        } else if axisPaths.contains(where: { error.path.starts(with: $0) }) {
+          " (a value of axes)"
+        } else if let profile, patch[error.path] != nil { " (from the profile \"\(profile)\")" } else { "" }
+      throw ConfigurationError(file: file, path: error.path.description, problem: error.problem + origin)
+    }
+  }
+
+  private func name(_ root: ObjectReader<ExperimentKey>) throws(SettingError) -> String {
+    guard let name = try root.string(.name) else { throw root.fail(.name, "missing; it names the folder of results") }
+    let isSafe = name.utf8.allSatisfy { byte in
+      Character(Unicode.Scalar(byte)).isLetter || Character(Unicode.Scalar(byte)).isNumber || "-_.".utf8.contains(byte)
+    }
+    guard isSafe, let first = name.first, first.isLetter || first.isNumber, name.utf8.count <= 64 else {
+      throw root.fail(
+        .name,
+        "found \(JSONValue.quoted(name)), expected 1 to 64 letters, digits, \"-\", \"_\" or \".\": it names a folder")
+    }
+    return name
+  }
+
+  private func seeds(_ root: ObjectReader<ExperimentKey>) throws(SettingError) -> [UInt64] {
+    guard let values = try root.list(.seeds) else { return [1] }
+    var seeds: [UInt64] = []
+    for value in values {
+      guard let seed = value.integer, seed >= 0 else {
+        throw root.fail(.seeds, "found \(value.found), expected whole numbers of at least 0")
+      }
+      guard !seeds.contains(UInt64(seed)) else { throw root.fail(.seeds, "\(seed) appears twice; keep one") }
+      seeds.append(UInt64(seed))
+    }
+    if seeds.isEmpty { throw root.fail(.seeds, "found an empty list, expected at least one seed") }
+    return seeds
+  }
+
+  /// Each element of the result is one dimension of the grid: the paths that vary together there, with their values.
+  private func decodeAxes(
+    _ tree: JSONValue, overriddenBy overrides: [Experiment.Override]
+  ) throws(SettingError) -> [[(path: SettingPath, values: [JSONValue])]] {
+    let key = ExperimentKey.axes.rawValue
+    let path = SettingPath([key])
+    let value = overrides.last { $0.path == path }?.value ?? tree[key]
+    guard let value, value != .null else { return [] }
+    guard case .array(let groups) = value else {
+      throw SettingError(path: path, problem: "found \(value.found), expected a list of objects")
+    }
+    var seen: Set<SettingPath> = []
+    var axes: [[(path: SettingPath, values: [JSONValue])]] = []
+    var count = 1
+    for group in groups {
+      guard case .object(let members) = group, let first = members.first else {
+        throw SettingError(
+          path: path, problem: "found \(group.found), expected objects such as {\"bits.weights\": [4, 3, 2]}")
+      }
+      var axis: [(path: SettingPath, values: [JSONValue])] = []
+      for member in members {
+        let target = SettingPath(dotted: member.key)
+        let here = path.appending(member.key)
+        let allowed = ExperimentKey.allCases.filter { !Self.notAxes.contains($0) }.map(\.rawValue)
+        guard allowed.contains(target.components[0]) else {
+          throw unknownName(target.components[0], what: "axis", at: here, allowed: allowed)
+        }
+        guard seen.insert(target).inserted else {
+          throw SettingError(path: here, problem: "is varied twice; keep one")
+        }
+        guard case .array(let values) = member.value, !values.isEmpty else {
+          throw SettingError(path: here, problem: "found \(member.value.found), expected a list of values")
+        }
+        if case .array(let others) = first.value, others.count != values.count {
+          throw SettingError(
+            path: here,
+            problem: "has \(values.count) values beside \(others.count) of \(first.key); lists in one object vary "
+              + "together and need equal lengths (put them in objects of their own for a grid)")
+        }
+        axis.append((target, values))
+      }
+      count *= axis[0].values.count
+      guard count <= Self.maximumPoints else {
+        throw SettingError(path: path, problem: "makes more than \(Self.maximumPoints) runs; split the sweep")
+      }
+      axes.append(axis)
+    }
+    return axes
+  }
+
+  private func points(
+    _ tree: JSONValue, axes: [[(path: SettingPath, values: [JSONValue])]], seeds: [UInt64]
+  ) throws(SettingError) -> [Experiment.Point] {
+    var combinations: [[Experiment.AxisValue]] = [[]]
+    for axis in axes {
+      combinations = combinations.flatMap { combination in
+        axis[0].values.indices.map { index in
+          combination + axis.map { Experiment.AxisValue(path: $0.path, value: $0.values[index]) }
+        }
+      }
+    }
+    let methodVaries = axes.joined().contains { $0.path.components == [ExperimentKey.method.rawValue] }
+    var points: [Experiment.Point] = []
+    var seen: Set<RunSettings> = []
+    for combination in combinations {
+      let merged = combination.reduce(tree) { $0.merging($1.path.wrapping($1.value)) }
+      let root = try ObjectReader<ExperimentKey>(merged, at: SettingPath())
+      for seed in seeds {
+        let settings = try RunSettings(root, seed: seed, ignoresFreezing: methodVaries)
+        // A grid over method and freezing meets the baseline once for every freezing setting: keep one, unlabelled.
+        guard seen.insert(settings).inserted else { continue }
+        let shown = combination.filter { value in
+          settings.method != .fullQAT || value.path.components[0] != ExperimentKey.freezing.rawValue
+        }
+        points.append(Experiment.Point(settings: settings, axisValues: shown))
+      }
+    }
+    return points
+  }
+}

@@ -1,0 +1,21 @@
+/// Where a value sits in a configuration: object keys joined by dots ("freezing.threshold").
+public struct SettingPath: Hashable, Sendable, CustomStringConvertible {
+  public var components: [String]
+
+  public init(_ components: [String] = []) { self.components = components }
+  public init(dotted text: String) {
+    components = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+  }
+
+  func appending(_ key: String) -> SettingPath { SettingPath(components + [key]) }
+  package func starts(with prefix: SettingPath) -> Bool { components.starts(with: prefix.components) }
+  /// On one line, whatever the keys hold.
+  public var description: String {
+    components.map { $0.contains(where: \.isNewline) ? JSONValue.quoted($0) : $0 }.joined(separator: ".")
+  }
+
+  /// `value` wrapped in the objects that lead to it.
+  func wrapping(_ value: JSONValue) -> JSONValue {
+    components.reversed().reduce(value) { inner, key in .object([JSONValue.Member(key, inner)]) }
+  }
+}

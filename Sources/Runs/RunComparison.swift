@@ -1,0 +1,117 @@
+import Configuration
+import Foundation
+public import Results
+
+/// What differs between two runs, value by value.
+public struct RunComparison: Sendable {
+  public enum Section: String, CaseIterable, Sendable {
+    case identity, configuration, provenance, outcome, series, tensors
+  }
+
+  public struct Difference: Equatable, Sendable {
+    public var section: Section
+    public var key: String
+    public var first: String
+    public var second: String
+
+    public init(section: Section, key: String, first: String, second: String) {
+      self.section = section
+      self.key = key
+      self.first = first
+      self.second = second
+    }
+  }
+
+  public let differences: [Difference]
+
+  /// - Parameter ignoringTimes: leave out seconds and provenance, which differ between two executions of one run;
+  ///   everything else is then the same to the bit.
+  public init(_ first: RunRecord, _ second: RunRecord, ignoringTimes: Bool) throws {
+    var differences: [Difference] = []
+    func compare(_ section: Section, _ a: [String: String], _ b: [String: String]) {
+      for key in Set(a.keys).union(b.keys).sorted() where a[key] != b[key] {
+        if ignoringTimes, Self.isTime(key) { continue }
+        differences.append(
+          Difference(section: section, key: key, first: a[key] ?? "absent", second: b[key] ?? "absent"))
+      }
+    }
+    let (a, b) = (try Self.flat(first), try Self.flat(second))
+    for section in [Section.identity, .configuration, .provenance, .outcome, .series]
+    where !(ignoringTimes && section == .provenance) {
+      compare(section, a[section] ?? [:], b[section] ?? [:])
+    }
+    differences += Self.tensorDifferences(first.tensors, second.tensors)
+    self.differences = differences
+  }
+
+  private static func isTime(_ key: String) -> Bool { key.lowercased().contains("seconds") }
+
+  /// Every value of a record under its path, by section.
+  private static func flat(_ record: RunRecord) throws -> [Section: [String: String]] {
+    var values: [Section: [String: String]] = [:]
+    func walk(_ value: JSONValue, _ path: String, _ section: Section) {
+      switch value {
+      case .object(let members):
+        for member in members { walk(member.value, path.isEmpty ? member.key : "\(path).\(member.key)", section) }
+      case .array(let elements):
+        for (index, element) in elements.enumerated() { walk(element, "\(path)[\(index)]", section) }
+      default: values[section, default: [:]][path] = value.plain
+      }
+    }
+    let tree = try JSONParser.parse(Array(try record.json().utf8))
+    guard case .object(let members) = tree else { preconditionFailure("a record is an object") }
+    for member in members {
+      switch member.key {
+      case "configuration":
+        // Stored as JSON text; where it is none, it is compared as it stands.
+        if let configuration = try? JSONParser.parse(Array(record.configuration.utf8)) {
+          walk(configuration, "", .configuration)
+        } else {
+          walk(member.value, "", .configuration)
+        }
+      case "provenance": walk(member.value, "", .provenance)
+      case "outcome": walk(member.value, "", .outcome)
+      case "epochs", "layers", "layerEpochs": walk(member.value, member.key, .series)
+      default: walk(member.value, member.key, .identity)
+      }
+    }
+    return values
+  }
+
+  private static func tensorDifferences(_ first: [NamedTensor], _ second: [NamedTensor]) -> [Difference] {
+    let a = Dictionary(first.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    let b = Dictionary(second.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    return Set(a.keys).union(b.keys).sorted().compactMap { name in
+      func difference(_ first: String, _ second: String) -> Difference {
+        Difference(section: .tensors, key: name, first: first, second: second)
+      }
+      guard let x = a[name] else { return difference("absent", "present") }
+      guard let y = b[name] else { return difference("present", "absent") }
+      guard x.shape == y.shape else { return difference("shape \(x.shape)", "shape \(y.shape)") }
+      let (count, place): (Int, Int?)
+      switch (x.elements, y.elements) {
+      // By bits: NaN equals itself, and the two zeros differ.
+      case (.float(let p), .float(let q)): (count, place) = unequal(p.map(\.bitPattern), q.map(\.bitPattern))
+      case (.int8(let p), .int8(let q)): (count, place) = unequal(p, q)
+      case (.uint8(let p), .uint8(let q)): (count, place) = unequal(p, q)
+      default: return difference("one type of elements", "another")
+      }
+      guard let place else { return nil }
+      return difference(
+        "\(element(x, place)) at \(place)", "\(element(y, place)) (\(count) of \(x.elements.count) elements differ)")
+    }
+  }
+
+  private static func unequal<Element: Equatable>(_ a: [Element], _ b: [Element]) -> (count: Int, first: Int?) {
+    let places = a.indices.filter { a[$0] != b[$0] }
+    return (places.count, places.first)
+  }
+
+  private static func element(_ tensor: NamedTensor, _ index: Int) -> String {
+    switch tensor.elements {
+    case .float(let values): "\(values[index])"
+    case .int8(let values): "\(values[index])"
+    case .uint8(let values): "\(values[index])"
+    }
+  }
+}

@@ -1,0 +1,237 @@
+public import Configuration
+public import Datasets
+import Models
+public import Quantization
+public import Results
+public import Training
+
+/// One run with everything resolved: what will be trained, from what, under which id.
+public struct PlannedRun: Sendable {
+  public var identity: RunIdentity
+  public var id: String { identity.id }
+  public var kind: RunKind
+  /// For people and `--only`: bits, method, what the sweep varies, seed.
+  public var label: String
+  public var spec: TrainingSpec
+  /// Id of the full-precision run that it starts from; nil: random weights.
+  public var parent: String?
+  /// Images of the fixed training subset; nil: all.
+  public var subset: Int?
+  public var normalization: Normalization
+  public var recipe: Recipe
+  /// What the sweep varies and this run therefore differs in.
+  public var axisValues: [Experiment.AxisValue]
+  public var stepsPerEpoch: Int
+  public var testImages: Int
+  /// Epochs, a last part of one counted whole: each ends in an evaluation.
+  public var evaluations: Int { (spec.totalSteps + stepsPerEpoch - 1) / stepsPerEpoch }
+}
+
+/// An experiment's runs on one data set, in the order they are trained: full-precision networks, then baselines, then
+/// the rest, seed by seed, so that an interrupted sweep can already be compared.
+public struct RunPlan: Sendable {
+  public var runs: [PlannedRun]
+
+  /// - Parameter manifest: of the whole data set; `subset` is taken out of it when a run trains.
+  public init(_ experiment: Experiment, data manifest: DatasetManifest) throws(ConfigurationError) {
+    var parents: [PlannedRun] = []
+    var baselines: [PlannedRun] = []
+    var others: [PlannedRun] = []
+    do throws(SettingError) {
+      for point in experiment.points {
+        let parent = try PlannedRun(pretrainingOf: point, data: manifest)
+        if !parents.contains(where: { $0.id == parent.id }) { parents.append(parent) }
+        let run = try PlannedRun(point, parent: parent.id, data: manifest)
+        if run.kind == .fullQAT { baselines.append(run) } else { others.append(run) }
+      }
+    } catch {
+      throw ConfigurationError(file: experiment.file, path: error.path.description, problem: error.problem)
+    }
+    func bySeed(_ runs: [PlannedRun]) -> [PlannedRun] {
+      var seen: Set<String> = []
+      let unique = runs.filter { seen.insert($0.id).inserted }
+      return unique.enumerated().sorted { ($0.element.spec.seed, $0.offset) < ($1.element.spec.seed, $1.offset) }
+        .map(\.element)
+    }
+    runs = parents + bySeed(baselines) + bySeed(others)
+  }
+
+  private init(runs: [PlannedRun]) { self.runs = runs }
+
+  /// The runs whose label or id match one of `patterns` (all where there are none), with the runs they start from.
+  ///
+  /// A pattern is a part of the label, or with `*` and `?` a match of all of it, or the beginning of an id.
+  public func selecting(_ patterns: [String]) -> RunPlan {
+    guard !patterns.isEmpty else { return self }
+    let chosen = runs.filter { run in
+      patterns.contains { matches($0, label: run.label) || (!$0.isEmpty && run.id.hasPrefix($0)) }
+    }
+    let parents = Set(chosen.compactMap(\.parent))
+    let kept = Set(chosen.map(\.id))
+    return RunPlan(runs: runs.filter { kept.contains($0.id) || parents.contains($0.id) })
+  }
+}
+
+/// Whether the glob `pattern` (without `*` and `?`: a part) fits the label.
+private func matches(_ pattern: String, label: String) -> Bool {
+  guard pattern.contains(where: { $0 == "*" || $0 == "?" }) else { return label.contains(pattern) }
+  return fits(Array(pattern)[...], Array(label)[...])
+}
+
+private func fits(_ pattern: ArraySlice<Character>, _ text: ArraySlice<Character>) -> Bool {
+  // Rows of a table over the text: which of its prefixes the pattern so far can consume.
+  var reachable = Set([text.startIndex])
+  for symbol in pattern {
+    switch symbol {
+    case "*":
+      guard let first = reachable.min() else { return false }
+      reachable = Set(first...text.endIndex)
+    default:
+      reachable = Set(
+        reachable.filter { $0 < text.endIndex && (symbol == "?" || text[$0] == symbol) }.map { $0 + 1 })
+    }
+  }
+  return reachable.contains(text.endIndex)
+}
+
+extension PlannedRun {
+  fileprivate init(pretrainingOf point: Experiment.Point, data manifest: DatasetManifest) throws(SettingError) {
+    let settings = point.settings
+    let resolved = try ResolvedTraining(
+      settings.pretraining.training, settings: settings, data: manifest, section: [ExperimentKey.pretraining.rawValue])
+    self.init(
+      spec: resolved.spec(
+        settings, data: manifest, quantization: nil, freezing: nil, seed: settings.pretraining.seed),
+      settings: settings, data: manifest, kind: .fullPrecision,
+      label: "fullPrecision \(settings.recipe) seed=\(settings.pretraining.seed)", parent: nil, axisValues: [],
+      stepsPerEpoch: resolved.stepsPerEpoch)
+  }
+
+  fileprivate init(
+    _ point: Experiment.Point, parent: String, data manifest: DatasetManifest
+  ) throws(SettingError) {
+    let settings = point.settings
+    let resolved = try ResolvedTraining(settings.training, settings: settings, data: manifest, section: [])
+    var freezing: FreezingSpec?
+    var words = ["W\(settings.weightBits)A\(settings.activationBits)", "\(settings.method.name)"]
+    if case .freeze(let method) = settings.method {
+      let start = method.start.steps(stepsPerEpoch: resolved.stepsPerEpoch, of: resolved.totalSteps)
+      guard start < resolved.totalSteps else {
+        throw SettingError(
+          path: SettingPath([ExperimentKey.freezing.rawValue, FreezingKey.start.rawValue]),
+          problem: "\(method.start) is step \(start), not before the run's end at step \(resolved.totalSteps): nothing "
+            + "would ever freeze")
+      }
+      freezing = FreezingSpec(
+        schedule: method.schedule, startStep: start, totalSteps: resolved.totalSteps, distanceEMA: method.distanceEMA)
+      switch method.schedule {
+      case .fixed(let threshold): words.append("threshold=\(JSONValue.text(of: threshold))")
+      case .linear: words.append("threshold=linear")
+      case .sine: words.append("threshold=sine")
+      }
+    }
+    let named = ["bits", "bits.weights", "bits.activations", "method", "freezing.threshold"]
+    for axis in point.axisValues where !named.contains(axis.path.description) {
+      let value = if case .string(let text) = axis.value { text } else { axis.value.text }
+      words.append("\(axis.path.components.last!)=\(value)")
+    }
+    words.append("seed=\(settings.seed)")
+    self.init(
+      spec: resolved.spec(
+        settings, data: manifest,
+        quantization: QuantizationSpec(
+          recipe: settings.recipe, weightBits: settings.weightBits, activationBits: settings.activationBits,
+          rangeGradient: settings.rangeGradient),
+        freezing: freezing, seed: settings.seed),
+      settings: settings, data: manifest, kind: settings.method == .fullQAT ? .fullQAT : .freeze,
+      label: words.joined(separator: " "), parent: parent, axisValues: point.axisValues,
+      stepsPerEpoch: resolved.stepsPerEpoch)
+  }
+
+  private init(
+    spec: TrainingSpec, settings: RunSettings, data manifest: DatasetManifest, kind: RunKind, label: String,
+    parent: String?, axisValues: [Experiment.AxisValue], stepsPerEpoch: Int
+  ) {
+    let normalization = Normalization.published(
+      by: settings.recipe == .spqat ? .spqat : .lts, for: manifest)
+    // The whole data set is the same data as no subset at all.
+    let subset = settings.subset == manifest.trainCount ? nil : settings.subset
+    self.init(
+      identity: RunIdentity(
+        spec: spec, dataHash: manifest.contentHash, mean: normalization.mean,
+        standardDeviation: normalization.standardDeviation, subset: subset, parent: parent),
+      kind: kind, label: label, spec: spec, parent: parent, subset: subset, normalization: normalization,
+      recipe: settings.recipe, axisValues: axisValues, stepsPerEpoch: stepsPerEpoch, testImages: manifest.testCount)
+  }
+}
+
+extension DatasetManifest {
+  var trainCount: Int { trainCounts.reduce(0, +) }
+  var testCount: Int { testCounts.reduce(0, +) }
+}
+
+/// `TrainingSettings` in steps.
+private struct ResolvedTraining {
+  var settings: TrainingSettings
+  var stepsPerEpoch: Int
+  var totalSteps: Int
+  var schedule: LearningRateSchedule
+
+  /// - Parameter section: where in the file the settings stand, for messages.
+  init(
+    _ settings: TrainingSettings, settings run: RunSettings, data manifest: DatasetManifest, section: [String]
+  ) throws(SettingError) {
+    func fail(_ key: ExperimentKey, _ problem: String) -> SettingError {
+      SettingError(path: SettingPath(section + [key.rawValue]), problem: problem)
+    }
+    let images = run.subset ?? manifest.trainCount
+    guard images <= manifest.trainCount else {
+      throw SettingError(
+        path: SettingPath([ExperimentKey.subset.rawValue]),
+        problem: "found \(images), but the data set \(manifest.name) has \(manifest.trainCount) training images")
+    }
+    self.settings = settings
+    stepsPerEpoch = BatchPlan.batchCount(
+      images: images, batchSize: settings.batchSize, dropLast: settings.dropLastPartialBatch)
+    guard stepsPerEpoch > 0 else {
+      throw fail(
+        .batchSize,
+        "\(settings.batchSize) is more than the \(images) training images and partial batches are dropped, so an epoch "
+          + "has no step; use a smaller batch, or set dropLastPartialBatch to false")
+    }
+    totalSteps = settings.duration.steps(stepsPerEpoch: stepsPerEpoch, of: 0)
+    guard totalSteps > 0 else { throw fail(.duration, "\(settings.duration) is less than a step") }
+    guard totalSteps <= Int(Int32.max) else { throw fail(.duration, "\(settings.duration) is too long") }
+    switch settings.learningRate {
+    case .constant: schedule = .constant
+    case .cosine: schedule = .cosine(totalSteps: totalSteps)
+    case .step(let durations, let factor):
+      var milestones: [Int] = []
+      for duration in durations { milestones.append(duration.steps(stepsPerEpoch: stepsPerEpoch, of: totalSteps)) }
+      for (earlier, later) in zip(milestones, milestones.dropFirst()) where later < earlier {
+        throw fail(.learningRate, "milestones are not in order: step \(later) after step \(earlier)")
+      }
+      for (duration, milestone) in zip(durations, milestones) where milestone >= totalSteps {
+        // A share of a run of very few steps may round up to all of it; a fixed one is a mistake.
+        if case .percent = duration { continue }
+        throw fail(
+          .learningRate,
+          "the milestone \(duration) is not before the run's end at step \(totalSteps); remove it, or write it in percent"
+        )
+      }
+      schedule = .step(milestones: milestones, factor: factor)
+    }
+  }
+
+  func spec(
+    _ run: RunSettings, data manifest: DatasetManifest, quantization: QuantizationSpec?, freezing: FreezingSpec?,
+    seed: UInt64
+  ) -> TrainingSpec {
+    TrainingSpec(
+      model: run.recipe.model(
+        run.architecture, classes: manifest.classes.count, height: manifest.height, width: manifest.width),
+      quantization: quantization, freezing: freezing, weights: settings.weights, batchNorm: settings.batchNorm,
+      quantizers: settings.quantizers, learningRateSchedule: schedule, batchSize: settings.batchSize,
+      dropLastPartialBatch: settings.dropLastPartialBatch, totalSteps: totalSteps, augment: run.augment, seed: seed)
+  }
+}

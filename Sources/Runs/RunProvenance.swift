@@ -1,0 +1,77 @@
+import Configuration
+import Datasets
+import Foundation
+import Kernels
+import Results
+import Storage
+
+extension Provenance {
+  /// What is known before training: code, machine, command.
+  static func ofThisProcess(threads: Int, commandLine: String) -> Provenance {
+    var provenance = Provenance()
+    let source = SourceState.current
+    provenance.gitCommit = source.commit
+    provenance.isDirty = source.isDirty
+    provenance.spqatVersion = programVersion
+    provenance.algorithmVersion = RunIdentity.algorithmVersion
+    provenance.swiftVersion = compilerVersion
+    provenance.hdf5Version = Storage.hdf5Version
+    provenance.libpngVersion = Datasets.libpngVersion
+    provenance.operatingSystem = ProcessInfo.processInfo.operatingSystemVersionString
+    provenance.cpuModel = processorName
+    provenance.cpuCores = ProcessInfo.processInfo.activeProcessorCount
+    provenance.memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    provenance.instructionSet = InstructionSet.best.rawValue
+    provenance.threads = threads
+    provenance.commandLine = commandLine
+    return provenance
+  }
+}
+
+/// This program's version.
+public let programVersion = "0.1.0"
+
+#if compiler(>=6.4)
+  private let compilerVersion = "6.4 or later"
+#elseif compiler(>=6.3)
+  private let compilerVersion = "6.3"
+#else
+  private let compilerVersion = "6.2"
+#endif
+
+private let processorName: String = {
+  let information = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+  let line = information.split(separator: "\n").first { $0.hasPrefix("model name") || $0.hasPrefix("CPU part") }
+  return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"
+}()
+
+/// The commit that the program's folder is at, where it lies in a repository and git is there.
+private struct SourceState {
+  var commit = "unknown"
+  var isDirty = false
+
+  static let current = SourceState()
+
+  private init() {
+    guard let folder = Bundle.main.executableURL?.resolvingSymlinksInPath().deletingLastPathComponent().path,
+      let commit = Self.git(["rev-parse", "HEAD"], in: folder)
+    else { return }
+    self.commit = commit
+    let root = Self.git(["rev-parse", "--show-toplevel"], in: folder) ?? folder
+    isDirty = Self.git(["status", "--porcelain", "--untracked-files=no"], in: root).map { !$0.isEmpty } ?? false
+  }
+
+  private static func git(_ arguments: [String], in folder: String) -> String? {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["git", "-C", folder] + arguments
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    guard (try? process.run()) != nil else { return nil }
+    let data = (try? output.fileHandleForReading.readToEnd()) ?? nil
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else { return nil }
+    return String(decoding: data ?? Data(), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+}

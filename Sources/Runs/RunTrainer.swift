@@ -1,0 +1,195 @@
+import Configuration
+import Datasets
+import Foundation
+import Quantization
+public import Results
+import Storage
+public import Training
+
+/// Trains one planned run at a time, from its checkpoint where there is one, and files the result.
+public final class RunTrainer {
+  /// What happens while a run trains.
+  public enum Event {
+    /// Loading data or weights is done; training begins after `step`.
+    case begins(PlannedRun, step: Int)
+    case warning(String)
+    /// After each step.
+    case step(PlannedRun, StepReport, lastEpoch: EpochRecord?)
+    case ends(PlannedRun, RunEnd)
+  }
+
+  public struct Options: Sendable {
+    public var threads: Int
+    /// Longest time between checkpoints, seconds; there is one after every epoch besides.
+    public var checkpointInterval: Double
+    /// False where other jobs of the same sweep share the machine.
+    public var isExclusive: Bool
+    /// Train a run again that is recorded as diverged.
+    public var retriesFailed: Bool
+    /// Recorded with each run.
+    public var commandLine: String
+
+    public init(
+      threads: Int, checkpointInterval: Double = 300, isExclusive: Bool = true, retriesFailed: Bool = false,
+      commandLine: String
+    ) {
+      self.threads = threads
+      self.checkpointInterval = checkpointInterval
+      self.isExclusive = isExclusive
+      self.retriesFailed = retriesFailed
+      self.commandLine = commandLine
+    }
+  }
+
+  private let results: ResultsDirectory
+  private let data: ExperimentData
+  private let options: Options
+  private let observe: (Event) -> Void
+  private let shouldStop: () -> Bool
+
+  /// - Parameters:
+  ///   - observe: told what happens, on the training thread.
+  ///   - shouldStop: asked after every step; true ends the run with a checkpoint.
+  public init(
+    results: ResultsDirectory, data: ExperimentData, options: Options, observe: @escaping (Event) -> Void,
+    shouldStop: @escaping () -> Bool
+  ) {
+    self.results = results
+    self.data = data
+    self.options = options
+    self.observe = observe
+    self.shouldStop = shouldStop
+  }
+
+  /// Trains `run` to its end, unless it is finished or another process has it.
+  public func train(_ run: PlannedRun) -> RunEnd {
+    let end: RunEnd
+    do {
+      end = try trainLocked(run)
+    } catch let error as StorageError where error.kind == .noSpace {
+      end = .outOfSpace(oneLine(error))
+    } catch {
+      end = .failed(oneLine(error))
+    }
+    observe(.ends(run, end))
+    return end
+  }
+
+  private func trainLocked(_ run: PlannedRun) throws -> RunEnd {
+    guard let lock = try RunLock(path: results.lock(run.id)) else { return .busy }
+    defer { withExtendedLifetime(lock) {} }
+    // Another process may have finished it between the caller's look and the lock.
+    switch try results.state(run.id) {
+    case .finished: return .finished
+    case .diverged(let step) where !options.retriesFailed: return .diverged(step: step)
+    case .diverged, .absent: break
+    }
+
+    let checkpoint = results.checkpoint(run.id)
+    let session = try TrainingSession(
+      spec: run.spec, data: try data.images(subset: run.subset), normalization: run.normalization,
+      threads: options.threads, initial: try run.parent.map { try results.record($0, includingTensors: true).tensors })
+    // Seconds before an interruption count too, so they must have been exclusive as well.
+    var isExclusive = options.isExclusive
+    let started: String
+    if FileManager.default.fileExists(atPath: checkpoint) {
+      for warning in try session.restoreCheckpoint(from: checkpoint) { observe(.warning(warning)) }
+      isExclusive = isExclusive && lock.lastHolder?.exclusive ?? false
+      started = lock.lastHolder?.started ?? timestamp()
+    } else {
+      started = timestamp()
+    }
+    var provenance = Provenance.ofThisProcess(threads: options.threads, commandLine: options.commandLine)
+    provenance.seed = Int(clamping: run.spec.seed)
+    provenance.datasetName = data.manifest.name
+    provenance.datasetHash = data.manifest.contentHash
+    provenance.parentRunID = run.parent
+    provenance.started = started
+
+    observe(.begins(run, step: session.step))
+    let presence = MachinePresence()
+    let clock = ContinuousClock()
+    var lastCheckpoint = clock.now
+    var lastPublished: ContinuousClock.Instant?
+    func publish(imagesPerSecond: Double) {
+      isExclusive = isExclusive && presence.isAlone
+      lock.publish(
+        RunLock.Holder(
+          step: session.step, totalSteps: run.spec.totalSteps, imagesPerSecond: imagesPerSecond,
+          exclusive: isExclusive, started: started))
+      lastPublished = clock.now
+    }
+    publish(imagesPerSecond: 0)
+
+    let result = try session.train { report in
+      observe(.step(run, report, lastEpoch: session.epochs.last))
+      let now = clock.now
+      if lastPublished.map({ now - $0 > .seconds(1) }) ?? true { publish(imagesPerSecond: report.imagesPerSecond) }
+      let isLast = report.step == report.totalSteps
+      // The file of a finished run follows at once.
+      if !isLast, report.finishedEpoch || now - lastCheckpoint >= .seconds(options.checkpointInterval) {
+        try session.writeCheckpoint(to: checkpoint)
+        lastCheckpoint = clock.now
+      }
+      return shouldStop() ? .stop : .proceed
+    }
+    if result == .stopped {
+      try session.writeCheckpoint(to: checkpoint)
+      return .stopped(step: session.step)
+    }
+
+    isExclusive = isExclusive && presence.isAlone
+    provenance.isExclusive = isExclusive
+    provenance.ended = timestamp()
+    var record = RunRecord(
+      id: run.id, kind: run.kind, recipe: run.recipe.rawValue, bits: run.spec.quantization?.weightBits,
+      label: run.label,
+      axes: run.recordedAxes,
+      configuration: run.identity.canonicalForm, provenance: provenance)
+    record.epochs = session.epochs
+    record.layers = session.layers
+    record.layerEpochs = session.layerEpochs
+    record.outcome = session.outcome
+    if case .finished = result { record.tensors = session.finalTensors() }
+    do {
+      try RunFile.write(record, to: results.runFile(run.id))
+    } catch {
+      // A finished run whose file cannot be written (a full disk) is worth one more try at keeping it.
+      try? session.writeCheckpoint(to: checkpoint)
+      throw error
+    }
+    unlink(checkpoint)
+    if case .diverged(let step) = result { return .diverged(step: step) }
+    return .finished
+  }
+}
+
+extension ResultsDirectory {
+  /// The run's file, or the reason why it cannot be used.
+  public func record(_ id: String, includingTensors: Bool) throws -> RunRecord {
+    let record = try RunFile.read(runFile(id), includingTensors: includingTensors)
+    guard record.id == id else {
+      throw ResultsError(
+        path: runFile(id), problem: "holds the run \(record.id); rename it to \(record.id).h5 or move it away")
+    }
+    return record
+  }
+
+  /// What is filed about a run. A file that cannot be read is an error and not an absent run: it is never overwritten.
+  public func state(_ id: String) throws -> RecordedState {
+    guard FileManager.default.fileExists(atPath: runFile(id)) else { return .absent }
+    let record = try record(id, includingTensors: false)
+    switch record.outcome.status {
+    case .finished: return .finished
+    case .diverged: return .diverged(step: record.outcome.steps)
+    case .running, .failed: return .absent
+    }
+  }
+}
+
+/// An error's description on one line.
+public func oneLine(_ error: any Error) -> String {
+  "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
+}
+
+private func timestamp() -> String { Date.now.formatted(.iso8601) }

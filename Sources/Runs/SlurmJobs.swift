@@ -1,0 +1,160 @@
+public import Configuration
+
+/// The jobs that train runs on a cluster with Slurm, as the scripts that sbatch reads.
+///
+/// An array for the full-precision networks, an array for what starts from them, and a job that makes the table: each
+/// begins when those before it have ended, however they ended, as one failure is no reason to lose the rest. A task
+/// whose full-precision network failed says so and ends.
+public struct SlurmJobs: Sendable {
+  public enum Stage: String, Sendable {
+    case pretraining, training, table
+  }
+
+  public struct Job: Sendable {
+    public var stage: Stage
+    public var runs: [PlannedRun]
+    /// The stages that have to end first.
+    public var after: [Stage]
+    public var script: String
+  }
+
+  /// What the scripts are told of where they were made; paths are absolute.
+  public struct Environment: Sendable {
+    public var program: String
+    public var workingDirectory: String
+    public var results: ResultsDirectory
+
+    public init(program: String, workingDirectory: String, results: ResultsDirectory) {
+      self.program = program
+      self.workingDirectory = workingDirectory
+      self.results = results
+    }
+  }
+
+  /// As many tasks as an array has at most, where a cluster's MaxArraySize is Slurm's default.
+  public static let maximumTasks = 1000
+
+  /// In the order of submission; empty where there are no runs.
+  public let jobs: [Job]
+
+  /// - Parameters:
+  ///   - runs: what is to be trained, parents first.
+  ///   - worker: the program's arguments that train one run, but for `--id`.
+  ///   - closing: the program's arguments that merge the results.
+  ///   - atOnce: tasks of an array that may run at the same time; nil: as many as the cluster allows.
+  public init(
+    _ runs: [PlannedRun], settings: SlurmSettings, environment: Environment, worker: [String], closing: [String],
+    atOnce: Int?
+  ) throws(ResultsError) {
+    for path in [environment.program, environment.workingDirectory, environment.results.folder]
+    where path.contains(where: \.isNewline) {
+      throw ResultsError(path: path, problem: "has a line break in its name, which no batch script can have; rename it")
+    }
+    var jobs: [Job] = []
+    for stage in [Stage.pretraining, .training] {
+      let members = runs.filter { ($0.parent == nil) == (stage == .pretraining) }
+      guard !members.isEmpty else { continue }
+      guard members.count <= Self.maximumTasks else {
+        throw ResultsError(
+          path: environment.results.folder,
+          problem: "\(members.count) runs are to be trained, but a job array has at most \(Self.maximumTasks) tasks; "
+            + "choose some with --only, or submit --limit \(Self.maximumTasks) at a time")
+      }
+      jobs.append(
+        Job(
+          stage: stage, runs: members, after: jobs.map(\.stage),
+          script: Self.array(members, stage, settings, environment, worker: worker, atOnce: atOnce)))
+    }
+    if !jobs.isEmpty {
+      jobs.append(
+        Job(
+          stage: .table, runs: [], after: jobs.map(\.stage),
+          script: Self.closing(closing, settings, environment)))
+    }
+    self.jobs = jobs
+  }
+
+  private static func array(
+    _ runs: [PlannedRun], _ stage: Stage, _ settings: SlurmSettings, _ environment: Environment, worker: [String],
+    atOnce: Int?
+  ) -> String {
+    let cap = atOnce.map { "%\($0)" } ?? ""
+    let options =
+      header(stage, settings, environment, log: "slurm-%A_%a.log", cpus: settings.cpus, time: settings.time) + [
+        "--array=0-\(runs.count - 1)\(cap)", "--open-mode=append", "--requeue",
+        "--signal=B:TERM@\(SlurmSettings.notice)",
+      ]
+    let log = shellQuoted("\(environment.results.folder)/logs") + "/\"$run\".log"
+    return """
+      \(preamble(options, environment))
+      runs=(
+      \(runs.map { "  \($0.id)  # \($0.label)" }.joined(separator: "\n"))
+      )
+      run=${runs[$SLURM_ARRAY_TASK_ID]}
+
+      \(command(environment.program, worker + ["--wait"])) --id "$run" 2>>\(log) &
+      worker=$!
+      # The worker answers SIGTERM with a checkpoint and status \(WorkerExecutor.ExitStatus.stopped.rawValue).
+      trap 'signalled=yes; kill -TERM "$worker"' TERM
+      while signalled=; wait "$worker"; status=$?; [ -n "$signalled" ]; do :; done
+
+      # Out of wall time: go on in a new task. A task that is being cancelled or requeued is no longer RUNNING.
+      task=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+      if [ "$status" -eq \(WorkerExecutor.ExitStatus.stopped.rawValue) ] \
+      && [ "$(squeue --noheader --jobs="$task" --format=%T)" = RUNNING ]; then
+        scontrol requeue "$task" && exit 0
+      fi
+      [ "$status" -eq 0 ] || tail -n 1 \(log) >&2
+      exit "$status"
+
+      """
+  }
+
+  private static func closing(
+    _ arguments: [String], _ settings: SlurmSettings, _ environment: Environment
+  ) -> String {
+    let options = header(.table, settings, environment, log: "slurm-%j.log", cpus: 1, time: "00:30:00")
+    return """
+      \(preamble(options, environment))
+      \(command(environment.program, arguments))
+
+      """
+  }
+
+  private static func preamble(_ options: [String], _ environment: Environment) -> String {
+    """
+    #!/bin/bash
+    \(options.map { "#SBATCH \($0)" }.joined(separator: "\n"))
+
+    cd \(shellQuoted(environment.workingDirectory)) || exit 2
+    """
+  }
+
+  private static func header(
+    _ stage: Stage, _ settings: SlurmSettings, _ environment: Environment, log: String, cpus: Int, time: String
+  ) -> [String] {
+    let folder = "\(environment.results.folder)/logs".replacing("%", with: "%%")
+    return [
+      "--job-name=\(environment.results.name)-\(stage.rawValue)", "--output=\(directiveQuoted("\(folder)/\(log)"))",
+      "--nodes=1", "--ntasks=1", "--cpus-per-task=\(cpus)", "--mem=\(settings.memory)", "--time=\(time)",
+    ] + (settings.partition.map { ["--partition=\($0)"] } ?? [])
+  }
+
+  private static func command(_ program: String, _ arguments: [String]) -> String {
+    ([program] + arguments).map(shellQuoted).joined(separator: " ")
+  }
+
+  /// As sbatch reads words of its own: quotation marks, and backslashes before what would end them.
+  private static func directiveQuoted(_ text: String) -> String {
+    "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
+  }
+}
+
+/// `text` as one word of a shell command, in quotation marks only where it needs them.
+public func shellQuoted(_ text: String) -> String {
+  let isPlain = text.utf8.allSatisfy { byte in
+    (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+      || "-_./=%,:+@".utf8.contains(byte)
+  }
+  return isPlain && !text.isEmpty ? text : "'" + text.replacing("'", with: "'\\''") + "'"
+}

@@ -1,0 +1,273 @@
+import Configuration
+import ConfigurationSupport
+import Foundation
+import Testing
+
+/// One mistake in an experiment file and the line it is answered with.
+struct Mistake: Sendable, CustomTestStringConvertible {
+  var text: String
+  var message: String
+  var profile: String?
+  var set: [String] = []
+
+  init(_ text: String, _ message: String, profile: String? = nil, set: [String] = []) {
+    self.text = text
+    self.message = message
+    self.profile = profile
+    self.set = set
+  }
+
+  /// A valid experiment with `members` added before its own.
+  init(adding members: String, _ message: String, set: [String] = []) {
+    self.init("{\(members), \(Self.minimal.dropFirst())", message, set: set)
+  }
+
+  static let minimal = #"{"name": "x", "bits": {"weights": 4, "activations": 4}, "method": "fullQAT"}"#
+  /// Valid, and freezing, for mistakes in the section `freezing`.
+  static func freezing(_ section: String, _ message: String) -> Mistake {
+    Mistake(
+      #"{"name": "x", "bits": {"weights": 4, "activations": 4}, "method": "freeze", "freezing": \#(section)}"#, message)
+  }
+
+  var testDescription: String { message }
+}
+
+@Suite("Messages about experiment files")
+struct ErrorMessageTests {
+  @Test("a valid file is accepted")
+  func minimalIsValid() throws {
+    #expect(try complaint(Mistake.minimal) == nil)
+  }
+
+  @Test(
+    "syntax errors give line and column",
+    arguments: [
+      Mistake("", "experiment.json:1:1: expected a value, found the end of the file"),
+      Mistake("{\n  \"name\": \"x\",\n}", "experiment.json:3:1: expected a key in quotation marks, found \"}\""),
+      Mistake("{} {}", "experiment.json:1:4: expected the end of the file after the value, found \"{\""),
+      Mistake(
+        "{\"name\": \"x\",\n \"name\": \"y\"}",
+        "experiment.json:2:2: the key \"name\" appears twice in one object; keep one"),
+      Mistake("{\"seeds\": [01]}", "experiment.json:1:12: 01 is not a JSON number"),
+      Mistake("{\"seeds\": [1e999]}", "experiment.json:1:12: 1e999 is too large a number"),
+      Mistake("{\"name\": \"x", "experiment.json:1:10: the string that starts here never ends"),
+      Mistake("{\"name\": nope}", "experiment.json:1:10: expected a value, found \"n\""),
+      Mistake("{\"name\" \"x\"}", "experiment.json:1:9: expected \":\" after the key \"name\", found \"\"\""),
+    ])
+  func syntax(_ mistake: Mistake) throws {
+    #expect(try complaint(mistake.text) == mistake.message)
+  }
+
+  @Test(
+    "unknown names are answered with the nearest and the allowed ones",
+    arguments: [
+      Mistake(
+        adding: #""batchsize": 3"#,
+        "experiment.json: batchsize: unknown key \"batchsize\"; did you mean \"batchSize\"? allowed: \"$schema\", "
+          + "\"name\", \"title\", \"dataset\", \"subset\", \"recipe\", \"model\", \"bits\", \"method\", \"freezing\", "
+          + "\"rangeGradient\", \"duration\", \"batchSize\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", "
+          + "\"learningRate\", \"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\""),
+      .freezing(
+        #"{"treshold": 0.1}"#,
+        "experiment.json: freezing.treshold: unknown key \"treshold\"; did you mean \"threshold\"? allowed: "
+          + "\"threshold\", \"start\", \"distanceEMA\""),
+      .freezing(
+        #"{"threshold": "liner"}"#,
+        "experiment.json: freezing.threshold: unknown schedule \"liner\"; did you mean \"linear\"? allowed: \"linear\", "
+          + "\"sine\""),
+      Mistake(
+        adding: #""recipe": "qat""#,
+        "experiment.json: recipe: unknown value \"qat\"; did you mean \"spqat\"? allowed: \"spqat\", \"lts\""),
+      Mistake(
+        adding: #""model": "vgg""#,
+        "experiment.json: model: unknown value \"vgg\"; allowed: \"resnet8\", \"resnet20\", "
+          + "\"resnet32\", \"resnet44\", \"resnet56\""),
+      Mistake(
+        adding: #""pretraining": {"optimizer": {"quantizers": {}}}"#,
+        "experiment.json: pretraining.optimizer.quantizers: unknown key \"quantizers\"; allowed: \"weights\", "
+          + "\"batchNorm\""),
+    ])
+  func names(_ mistake: Mistake) throws {
+    #expect(try complaint(mistake.text) == mistake.message)
+  }
+
+  @Test(
+    "wrong types and impossible values say what was found and what is allowed",
+    arguments: [
+      Mistake(
+        "[]",
+        "experiment.json: found a list, expected an object with \"$schema\", \"name\", \"title\", "
+          + "\"dataset\", \"subset\", \"recipe\", \"model\", \"bits\", \"method\", \"freezing\", \"rangeGradient\", "
+          + "\"duration\", \"batchSize\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", "
+          + "\"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\""),
+      Mistake(
+        #"{"name": "x", "bits": {"weights": 9, "activations": 4}, "method": "fullQAT"}"#,
+        "experiment.json: bits.weights: found 9, expected a whole number from 2 to 8"),
+      Mistake(
+        #"{"name": "x", "bits": {"weights": 2.5, "activations": 4}, "method": "fullQAT"}"#,
+        "experiment.json: bits.weights: found 2.5, expected a whole number from 2 to 8"),
+      Mistake(
+        #"{"name": "x", "bits": {"weights": 4}, "method": "fullQAT"}"#,
+        "experiment.json: bits.activations: missing; a whole number from 2 to 8"),
+      Mistake(
+        #"{"name": "../x", "bits": {"weights": 4, "activations": 4}, "method": "fullQAT"}"#,
+        "experiment.json: name: found \"../x\", expected 1 to 64 letters, digits, \"-\", \"_\" or \".\": it names a folder"
+      ),
+      Mistake(
+        adding: #""batchSize": 0"#, "experiment.json: batchSize: found 0, expected a whole number from 1 to 65536"),
+      Mistake(
+        adding: #""batchSize": "128""#,
+        "experiment.json: batchSize: found \"128\", expected a whole number from 1 to 65536"),
+      Mistake(adding: #""subset": -1"#, "experiment.json: subset: found -1, expected a whole number of at least 1"),
+      Mistake(adding: #""augment": 1"#, "experiment.json: augment: found 1, expected true or false"),
+      Mistake(adding: #""seeds": []"#, "experiment.json: seeds: found an empty list, expected at least one seed"),
+      Mistake(adding: #""seeds": [1, 1]"#, "experiment.json: seeds: 1 appears twice; keep one"),
+      Mistake(adding: #""seeds": [-1]"#, "experiment.json: seeds: found -1, expected whole numbers of at least 0"),
+      Mistake(
+        adding: #""duration": 80"#,
+        "experiment.json: duration: found 80, expected a duration; write a number with a unit: \"80ep\" (epochs), "
+          + "\"20%\" (of the run) or \"500it\" (steps)"),
+      Mistake(
+        adding: #""duration": "80 ep""#,
+        "experiment.json: duration: found \"80 ep\", whose unit \" ep\" is unknown; write a number with a unit: "
+          + "\"80ep\" (epochs), \"20%\" (of the run) or \"500it\" (steps)"),
+      Mistake(
+        adding: #""duration": "20%""#,
+        "experiment.json: duration: found \"20%\"; a run's own length is in epochs or steps"),
+      Mistake(
+        adding: #""duration": "0ep""#, "experiment.json: duration: found \"0ep\"; a run needs at least one step"),
+      Mistake(
+        adding: #""optimizer": {"weights": {"learningRate": 0}}"#,
+        "experiment.json: optimizer.weights.learningRate: found 0, expected a number above 0"),
+      Mistake(
+        adding: #""optimizer": {"weights": {"momentum": 1}}"#,
+        "experiment.json: optimizer.weights.momentum: found 1, expected a number from 0 to below 1"),
+      .freezing(
+        #"{"threshold": -0.1}"#,
+        "experiment.json: freezing.threshold: found -0.1, expected a number of at least 0, \"linear\" or \"sine\""),
+      .freezing(
+        #"{"threshold": "fixed"}"#,
+        "experiment.json: freezing.threshold: found \"fixed\"; write the threshold itself, as a share of a level (0.1)"),
+      .freezing(
+        #"{"threshold": 0.1, "distanceEMA": 1}"#,
+        "experiment.json: freezing.distanceEMA: found 1, expected a number from 0 to below 1"),
+    ])
+  func values(_ mistake: Mistake) throws {
+    #expect(try complaint(mistake.text) == mistake.message)
+  }
+
+  @Test(
+    "combinations without effect are refused with a remedy",
+    arguments: [
+      Mistake(
+        adding: #""freezing": {"threshold": 0.1}"#,
+        "experiment.json: freezing: has no effect with the method \"fullQAT\"; remove it, or set method to \"freeze\""),
+      Mistake(
+        #"{"name": "x", "bits": {"weights": 4, "activations": 4}, "method": "freeze"}"#,
+        "experiment.json: freezing: missing; the method \"freeze\" needs at least {\"threshold\": a number of at least 0, "
+          + "\"linear\" or \"sine\"}"),
+      .freezing(
+        #"{"start": "20%"}"#,
+        "experiment.json: freezing.threshold: missing; a number of at least 0, \"linear\" or \"sine\""),
+      .freezing(
+        #"{"threshold": 0.1, "start": "100%"}"#,
+        "experiment.json: freezing.start: 100% is not before the run's end (400ep): nothing would ever freeze"),
+      .freezing(
+        #"{"threshold": 0.1, "start": "400ep"}"#,
+        "experiment.json: freezing.start: 400ep is not before the run's end (400ep): nothing would ever freeze"),
+      Mistake(
+        adding: #""rangeGradient": "dense""#,
+        "experiment.json: rangeGradient: has no effect in the recipe \"spqat\", whose weight ranges are fixed; remove it"
+      ),
+      Mistake(
+        adding: #""learningRate": {"schedule": "cosine", "factor": 0.1}"#,
+        "experiment.json: learningRate.factor: has no effect with the schedule \"cosine\"; remove it, or set schedule to "
+          + "\"step\""),
+      Mistake(
+        adding: #""learningRate": {"schedule": "step", "milestones": ["500ep"], "factor": 0.1}"#,
+        "experiment.json: learningRate.milestones: 500ep is not before the run's end (400ep); remove it"),
+      Mistake(
+        adding: #""optimizer": {"weights": {"rule": "adam", "learningRate": 0.001, "momentum": 0.9}}"#,
+        "experiment.json: optimizer.weights.momentum: belongs to the rule \"sgd\", not \"adam\"; remove it, or set rule "
+          + "to \"sgd\""),
+      Mistake(
+        adding: #""optimizer": {"weights": {"beta1": 0.9}}"#,
+        "experiment.json: optimizer.weights.beta1: belongs to the rule \"adam\", not \"sgd\"; remove it, or set rule to "
+          + "\"adam\""),
+      Mistake(
+        adding: #""optimizer": {"weights": {"rule": "adam"}}"#,
+        "experiment.json: optimizer.weights.learningRate: missing; it is needed with another rule than the recipe's "
+          + "\"sgd\""),
+    ])
+  func combinations(_ mistake: Mistake) throws {
+    #expect(try complaint(mistake.text) == mistake.message)
+  }
+
+  @Test(
+    "axes, profiles and overrides say where the value came from",
+    arguments: [
+      Mistake(
+        adding: #""axes": [{"bits.weights": [2, 9]}]"#,
+        "experiment.json: bits.weights: found 9, expected a whole number from 2 to 8 (a value of axes)"),
+      Mistake(
+        adding: #""axes": [{"bits.weight": [2]}]"#,
+        "experiment.json: bits.weight: unknown key \"weight\"; did you mean \"weights\"? allowed: \"weights\", "
+          + "\"activations\" (a value of axes)"),
+      Mistake(
+        adding: #""axes": [{"bits.weights": [2, 3], "bits.activations": [2]}]"#,
+        "experiment.json: axes.bits.activations: has 1 values beside 2 of bits.weights; lists in one object vary "
+          + "together and need equal lengths (put them in objects of their own for a grid)"),
+      Mistake(
+        adding: #""axes": [{"bits.weights": [2]}, {"bits.weights": [3]}]"#,
+        "experiment.json: axes.bits.weights: is varied twice; keep one"),
+      Mistake(
+        adding: #""axes": [{"seeds": [1, 2]}]"#,
+        "experiment.json: axes.seeds: unknown axis \"seeds\"; allowed: \"subset\", \"recipe\", \"model\", \"bits\", "
+          + "\"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", \"dropLastPartialBatch\", "
+          + "\"augment\", \"optimizer\", \"learningRate\", \"pretraining\""),
+      Mistake(
+        adding: #""axes": [{"bits.weights": []}]"#,
+        "experiment.json: axes.bits.weights: found a list, expected a list of values"),
+      Mistake(
+        adding: #""profiles": {"quick": {"batchSize": 0}}"#,
+        "experiment.json: batchSize: found 0, expected a whole number from 1 to 65536 (from the profile \"quick\")"),
+      Mistake(
+        adding: #""profiles": {"quick": {"name": "y"}}"#,
+        "experiment.json: profiles.quick.name: cannot be set by a profile; remove it"),
+      Mistake(
+        Mistake.minimal, "experiment.json: batchSize: found 0, expected a whole number from 1 to 65536 (from --set)",
+        set: ["batchSize=0"]),
+      Mistake(
+        Mistake.minimal, "--set: found \"batchSize\", expected path=value, for example freezing.threshold=0.3",
+        set: ["batchSize"]),
+      Mistake(
+        adding: #""axes": [{"bits.weights": [2, 3]}]"#,
+        "experiment.json: bits.weights: is varied by the axis bits.weights, so setting it has no effect; choose runs with "
+          + "--only, or set axes (from --set)",
+        set: ["bits.weights=4"]),
+      Mistake(
+        #"{"name": "x", "bits": {"weights": 4, "activations": 4}, "method": "fullQAT", "profiles": {"quick": {}}}"#,
+        "experiment.json: profiles: no profile \"quik\"; did you mean \"quick\"? there are: \"quick\"", profile: "quik"),
+    ])
+  func origins(_ mistake: Mistake) throws {
+    #expect(try complaint(mistake.text, profile: mistake.profile, set: mistake.set) == mistake.message)
+  }
+
+  @Test("a missing file is named with a remedy")
+  func missingFile() throws {
+    let error = #expect(throws: ConfigurationError.self) {
+      _ = try Experiment.load(file: "nowhere.json", profile: nil)
+    }
+    #expect(
+      error?.description
+        == "nowhere.json: no such file; give the path of an experiment such as configs/table2.json")
+  }
+
+  @Test("a message is one line whatever the input holds")
+  func oneLine() throws {
+    for text in ["{\"na\\nme\": 1}", "{\"name\": \"a\\nb\"}", "{\"method\": \"x\\u0000\\ny\", \"name\": \"x\"}"] {
+      let message = try #require(try complaint(text))
+      #expect(!message.contains { $0.isNewline })
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import Configuration
+import ConfigurationSupport
+import Foundation
+import Runs
+import Testing
+
+@Suite("Slurm jobs")
+struct SlurmJobsTests {
+  let plan: RunPlan
+  let environment = SlurmJobs.Environment(
+    program: "/opt/my tools/spqat", workingDirectory: "/home/o'neill/100 %",
+    results: ResultsDirectory(root: "/home/o'neill/100 %/\"results\"", name: "x"))
+
+  init() throws {
+    plan = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.manifest)
+  }
+
+  private func jobs(
+    _ runs: [PlannedRun], settings: SlurmSettings = SlurmSettings(), environment: SlurmJobs.Environment? = nil,
+    atOnce: Int? = nil
+  ) throws -> [SlurmJobs.Job] {
+    try SlurmJobs(
+      runs, settings: settings, environment: environment ?? self.environment,
+      worker: ["worker", "my sweep.json", "--threads", "2"],
+      closing: ["sweep", "my sweep.json", "--limit", "0"], atOnce: atOnce
+    ).jobs
+  }
+
+  @Test("train full-precision networks first, make the table last, and depend on each other in this order")
+  func order() throws {
+    let all = try jobs(plan.runs)
+    #expect(all.map(\.stage) == [.pretraining, .training, .table])
+    #expect(all.map(\.after) == [[], [.pretraining], [.pretraining, .training]])
+    #expect(all.flatMap(\.runs).map(\.id) == plan.runs.map(\.id))
+    let rest = try jobs(plan.runs.filter { $0.parent != nil })
+    #expect(rest.map(\.stage) == [.training, .table])
+    #expect(rest.map(\.after) == [[], [.training]])
+    #expect(try jobs([]).isEmpty)
+  }
+
+  @Test("are written as these scripts")
+  func scripts() throws {
+    var settings = SlurmSettings()
+    settings.partition = "cpu"
+    let all = try jobs(plan.runs, settings: settings, atOnce: 3)
+    #expect(
+      all[1].script == #"""
+        #!/bin/bash
+        #SBATCH --job-name=x-training
+        #SBATCH --output="/home/o'neill/100 %%/\"results\"/x/logs/slurm-%A_%a.log"
+        #SBATCH --nodes=1
+        #SBATCH --ntasks=1
+        #SBATCH --cpus-per-task=2
+        #SBATCH --mem=4G
+        #SBATCH --time=04:00:00
+        #SBATCH --partition=cpu
+        #SBATCH --array=0-3%3
+        #SBATCH --open-mode=append
+        #SBATCH --requeue
+        #SBATCH --signal=B:TERM@120
+
+        cd '/home/o'\''neill/100 %' || exit 2
+        runs=(
+          b376f5f3b2f8  # W2A2 fullQAT seed=1
+          bd4cfafaa585  # W2A2 fullQAT seed=2
+          72ce9c9b65e7  # W2A2 freeze threshold=linear seed=1
+          53c5c51e853b  # W2A2 freeze threshold=linear seed=2
+        )
+        run=${runs[$SLURM_ARRAY_TASK_ID]}
+
+        '/opt/my tools/spqat' worker 'my sweep.json' --threads 2 --wait --id "$run" 2>>'/home/o'\''neill/100 %/"results"/x/logs'/"$run".log &
+        worker=$!
+        # The worker answers SIGTERM with a checkpoint and status 4.
+        trap 'signalled=yes; kill -TERM "$worker"' TERM
+        while signalled=; wait "$worker"; status=$?; [ -n "$signalled" ]; do :; done
+
+        # Out of wall time: go on in a new task. A task that is being cancelled or requeued is no longer RUNNING.
+        task=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+        if [ "$status" -eq 4 ] && [ "$(squeue --noheader --jobs="$task" --format=%T)" = RUNNING ]; then
+          scontrol requeue "$task" && exit 0
+        fi
+        [ "$status" -eq 0 ] || tail -n 1 '/home/o'\''neill/100 %/"results"/x/logs'/"$run".log >&2
+        exit "$status"
+
+        """#)
+    #expect(
+      all[2].script == #"""
+        #!/bin/bash
+        #SBATCH --job-name=x-table
+        #SBATCH --output="/home/o'neill/100 %%/\"results\"/x/logs/slurm-%j.log"
+        #SBATCH --nodes=1
+        #SBATCH --ntasks=1
+        #SBATCH --cpus-per-task=1
+        #SBATCH --mem=4G
+        #SBATCH --time=00:30:00
+        #SBATCH --partition=cpu
+
+        cd '/home/o'\''neill/100 %' || exit 2
+        '/opt/my tools/spqat' sweep 'my sweep.json' --limit 0
+
+        """#)
+    #expect(try jobs(plan.runs)[0].script.contains("#SBATCH --array=0-0\n"))
+  }
+
+  @Test("refuse what no array can hold and no script can name")
+  func refused() throws {
+    let many = Array(repeating: plan.runs[1], count: SlurmJobs.maximumTasks + 1)
+    #expect(throws: ResultsError.self) { _ = try jobs(many) }
+    #expect(try jobs(Array(many.dropLast())).count == 2)
+    var broken = environment
+    broken.workingDirectory = "/home/a\nrm"
+    #expect(throws: ResultsError.self) { _ = try jobs(plan.runs, environment: broken) }
+  }
+
+  @Test(
+    "quote words as a shell reads them",
+    arguments: ["plain-1.json", "", "a b", "it's", "$HOME `ls` \"x\" \\ * #", "--set=a%b", "é"])
+  func quoting(word: String) throws {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    process.arguments = ["-c", "printf %s \(shellQuoted(word))"]
+    let output = Pipe()
+    process.standardOutput = output
+    try process.run()
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    #expect(text == word)
+  }
+}
