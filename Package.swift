@@ -42,24 +42,25 @@ let package = Package(
     module("Quantization", ["Kernels", "Tensor"]),
     module("Layers", ["Quantization", "Kernels", "Tensor"]),
     module("Models", ["Layers", "Quantization", "Tensor"]),
-    module("Storage", ["CHDF5", "Tensor"]),
+    module("Tables", []),
+    module("Storage", ["CHDF5", "Tables", "Tensor"]),
     module("Datasets", ["CPNG", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
-    module("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Results", "Storage", "Tensor"]),
-    module("Results", ["Storage", "Tensor"]),
+    module("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
+    module("Records", ["Storage", "Tables", "Tensor"]),
     module(
       "Configuration",
       ["Training", "Models", "Quantization", "Datasets", .product(name: "Crypto", package: "swift-crypto")]),
     module(
       "Runs",
-      ["Configuration", "Training", "Models", "Quantization", "Kernels", "Datasets", "Results", "Storage"]),
-    module("Reporting", ["Results", "Storage"]),
-    module("Benchmarking", ["Training", "Layers", "Models", "Quantization", "Kernels", "Storage", "Tensor"]),
+      ["Configuration", "Training", "Models", "Quantization", "Kernels", "Datasets", "Records", "Storage"]),
+    module("Reporting", ["Records", "Storage", "Tables"]),
+    module("Benchmarking", ["Training", "Layers", "Models", "Quantization", "Kernels", "Storage", "Tables", "Tensor"]),
     .executableTarget(
       name: "spqat",
       dependencies: [
-        "Benchmarking", "Configuration", "Runs", "Reporting", "Results", "Training", "Models", "Layers", "Quantization",
+        "Benchmarking", "Configuration", "Runs", "Reporting", "Records", "Training", "Models", "Layers", "Quantization",
         "Kernels", "Datasets",
-        "Storage", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Storage", "Tables", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
@@ -70,20 +71,21 @@ let package = Package(
     tests("Quantization", ["Kernels", "Tensor"]),
     tests("Layers", ["Quantization", "Kernels", "Tensor"]),
     tests("Models", ["Layers", "Quantization", "Kernels", "Tensor"]),
-    tests("Storage", ["Tensor"], exclude: ["read_tables.py", "write_foreign.py"]),
+    tests("Tables"),
+    tests("Storage", ["Tables", "Tensor"], exclude: ["read_tables.py", "write_foreign.py"]),
     tests("Datasets", ["CPNG", "Tensor"]),
-    tests("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Results", "Storage", "Tensor"]),
-    tests("Results", ["Storage", "Tensor"]),
+    tests("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
+    tests("Records", ["Storage", "Tables", "Tensor"]),
     .target(
       name: "ConfigurationSupport", dependencies: ["Configuration", "Datasets", "TestSupport"],
       path: "Tests/ConfigurationSupport", swiftSettings: strict),
     tests("Configuration", ["ConfigurationSupport", "Training", "Quantization"]),
     tests(
       "Runs",
-      ["ConfigurationSupport", "Configuration", "Training", "Quantization", "Datasets", "Results"]),
-    tests("Reporting", ["Results", "Storage"]),
+      ["ConfigurationSupport", "Configuration", "Training", "Quantization", "Datasets", "Records"]),
+    tests("Reporting", ["Records", "Storage", "Tables"]),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["spqat", "TestSupport", "Results", "Storage"],
+      name: "CommandLineTests", dependencies: ["spqat", "TestSupport", "Records", "Storage"],
       path: "Tests/CommandLineTests", swiftSettings: strict),
   ]
 )

@@ -1,5 +1,5 @@
 public import Kernels
-public import Storage
+public import Tables
 import Tensor
 
 /// Every convolution kernel on the shapes of a network, against this machine's peak and against its reference.

@@ -1,6 +1,6 @@
 import Foundation
-public import Results
-import Storage
+public import Records
+import Tables
 
 /// Every setting of an experiment beside its baseline, and what may be concluded from that.
 ///

@@ -1,4 +1,4 @@
-import Results
+import Records
 
 /// What the papers' abstracts claim, by version. No cell of their tables is at hand, so none is repeated here.
 enum PublishedClaims {

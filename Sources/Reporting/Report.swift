@@ -1,6 +1,7 @@
 import Foundation
-import Results
+import Records
 import Storage
+import Tables
 
 /// An experiment's report: figures with their data and scripts, and one HTML page with everything in it.
 public struct Report: Sendable {

@@ -1,6 +1,6 @@
 import Foundation
-import Results
-import Storage
+import Records
+import Tables
 
 /// The figures of an experiment and the tables that they are drawn from.
 struct ReportFigures {

@@ -1,6 +1,7 @@
 import Foundation
-public import Results
+public import Records
 public import Storage
+public import Tables
 
 /// The table of an experiment: a row for each setting, averaged over the seeds.
 public struct ResultTable: Sendable {

@@ -1,5 +1,5 @@
 import Foundation
-public import Results
+public import Records
 import Storage
 
 /// Why there is nothing to report, in one line: path, what is wrong, what helps.

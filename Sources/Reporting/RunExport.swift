@@ -1,6 +1,7 @@
 import Foundation
-public import Results
+public import Records
 import Storage
+import Tables
 
 /// A run in formats of other programs.
 public enum RunExport: String, CaseIterable, Sendable {

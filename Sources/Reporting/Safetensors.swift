@@ -1,5 +1,5 @@
 public import Foundation
-public import Results
+public import Records
 
 /// The safetensors format: the header's length as 8 little-endian bytes, the header (JSON: for each name dtype, shape and the
 /// range of its bytes in the data), and the data, row-major and little-endian.

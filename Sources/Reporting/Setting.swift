@@ -1,5 +1,5 @@
 import Foundation
-import Results
+import Records
 
 /// Runs that differ in nothing but their seeds: what one row of a table sums up.
 struct Setting {

@@ -1,4 +1,4 @@
-public import Results
+public import Records
 
 /// What the finished runs of a setting amount to, beside those of its baseline.
 struct SettingSummary {

@@ -1,6 +1,6 @@
 import Configuration
 import Foundation
-public import Results
+public import Records
 
 /// What differs between two runs, value by value.
 public struct RunComparison: Sendable {

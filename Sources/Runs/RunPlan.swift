@@ -2,7 +2,7 @@ public import Configuration
 public import Datasets
 import Models
 public import Quantization
-public import Results
+public import Records
 public import Training
 
 /// One run with everything resolved: what will be trained, from what, under which id.

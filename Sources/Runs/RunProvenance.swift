@@ -2,7 +2,7 @@ import Configuration
 import Datasets
 import Foundation
 import Kernels
-import Results
+import Records
 import Storage
 
 extension Provenance {

@@ -1,6 +1,6 @@
 import Configuration
 import Foundation
-import Results
+import Records
 
 /// Where one planned run stands.
 public struct RunStatus: Sendable {

@@ -2,7 +2,7 @@ import Configuration
 import Datasets
 import Foundation
 import Quantization
-public import Results
+public import Records
 import Storage
 public import Training
 

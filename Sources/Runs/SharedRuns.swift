@@ -1,6 +1,6 @@
 import Configuration
 import Foundation
-public import Results
+public import Records
 
 /// Experiments of one root share their runs: an id says everything that changes a run's outcome, so a run that one of them
 /// has finished is finished for all.
@@ -48,7 +48,7 @@ extension ResultsDirectory {
 
 extension PlannedRun {
   /// `axisValues` as run files hold them.
-  var recordedAxes: [Results.AxisValue] {
-    axisValues.map { Results.AxisValue(name: $0.path.description, value: $0.value.plain) }
+  var recordedAxes: [Records.AxisValue] {
+    axisValues.map { Records.AxisValue(name: $0.path.description, value: $0.value.plain) }
   }
 }

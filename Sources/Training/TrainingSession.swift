@@ -4,7 +4,7 @@ public import Kernels
 import Layers
 import Models
 import Quantization
-public import Results
+public import Records
 import Storage
 import Tensor
 

@@ -4,6 +4,7 @@ import Foundation
 import Kernels
 public import Quantization
 import Storage
+import Tables
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,6 +1,6 @@
 public import ArgumentParser
+import Records
 public import Reporting
-import Results
 
 struct ExportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,7 +2,7 @@ import ArgumentParser
 import Configuration
 import Datasets
 import Foundation
-import Results
+import Records
 import Runs
 import Training
 

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Configuration
 import Foundation
-import Results
+import Records
 import Runs
 
 /// `sweep --launcher slurm`: everything is submitted at once, and this program is done.

@@ -2,8 +2,8 @@ import ArgumentParser
 import Configuration
 import Datasets
 import Foundation
+import Records
 import Reporting
-import Results
 import Runs
 import Training
 

@@ -1,6 +1,6 @@
 import Foundation
+import Records
 import Reporting
-import Results
 import Testing
 
 @Suite("Comparison with a baseline")

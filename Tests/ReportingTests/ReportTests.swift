@@ -1,6 +1,6 @@
 import Foundation
+import Records
 import Reporting
-import Results
 import TestSupport
 import Testing
 

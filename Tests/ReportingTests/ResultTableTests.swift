@@ -1,7 +1,8 @@
 import Foundation
+import Records
 import Reporting
-import Results
 import Storage
+import Tables
 import TestSupport
 import Testing
 

@@ -1,5 +1,5 @@
 import Foundation
-import Results
+import Records
 
 /// Run records made up for tests, shaped like those that a sweep writes.
 enum SyntheticRuns {

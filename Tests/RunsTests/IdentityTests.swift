@@ -4,7 +4,7 @@ import Datasets
 import Foundation
 import Models
 import Quantization
-import Results
+import Records
 import Runs
 import Testing
 import Training

@@ -2,7 +2,7 @@ import Configuration
 import ConfigurationSupport
 import Datasets
 import Foundation
-import Results
+import Records
 import Runs
 import TestSupport
 import Testing

@@ -1,4 +1,4 @@
-import Results
+import Records
 import Runs
 import Testing
 

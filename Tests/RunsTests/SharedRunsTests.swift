@@ -1,7 +1,7 @@
 import Configuration
 import ConfigurationSupport
 import Foundation
-import Results
+import Records
 import Runs
 import TestSupport
 import Testing

@@ -1,5 +1,6 @@
 import Foundation
 import Storage
+import Tables
 import TestSupport
 import Testing
 

@@ -1,9 +1,10 @@
 import Foundation
 import Storage
+import Tables
 import TestSupport
 import Testing
 
-@Suite("Tables")
+@Suite("Tables in HDF5")
 struct TableTests {
   static let sample = Table(
     title: "Training, by epoch",
@@ -83,77 +84,5 @@ struct TableTests {
     } throws: {
       "\($0)" == "\(path): /t: a table without columns cannot be stored"
     }
-  }
-
-  @Test("CSV quotes what needs it, keeps full precision and leaves NaN empty")
-  func csv() {
-    let table = Table(columns: [
-      .init("a,b", .strings(["plain", "with \"quotes\"", "two\nlines", "carriage\r\nreturn", ""])),
-      .init("x", unit: "s", decimals: 1, .doubles([0.1, 1e-7, .nan, .infinity, 5])),
-      .init("y", .floats([0.1, .nan, 3, 1e20, -2])), .init("z", .booleans([true, false, true, true, true])),
-      .init("n", .integers([.min, 0, 1, 2, .max])),
-    ])
-    #expect(
-      table.csv() == """
-        "a,b",x,y,z,n\r
-        plain,0.1,0.1,true,-9223372036854775808\r
-        "with ""quotes""\",1e-07,,false,0\r
-        "two
-        lines",,3.0,true,1\r
-        "carriage\r
-        return",inf,1e+20,true,2\r
-        ,5.0,-2.0,true,9223372036854775807\r
-
-        """)
-  }
-
-  @Test("Markdown escapes, aligns and rounds")
-  func markdown() {
-    #expect(
-      Self.sample.markdown() == """
-        **Training, by epoch**
-
-        | Epoch | Training loss (nats) | frozenShare (%) | finished | Layer |
-        | ---: | ---: | ---: | --- | --- |
-        | 1 | 2.250 | 0 | no |  |
-        | 2 | 0.100 | 0.1 | yes | conv1 |
-        | 3 | -0.000 | 100 | yes | läyer\\|2 |
-
-        """)
-    #expect(
-      Table(columns: [.init("a_b", .strings(["*x*", "1\n2"])), .init("y", .doubles([.nan, 1.0 / 3]))]).markdown() == """
-        | a\\_b | y |
-        | --- | ---: |
-        | \\*x\\* | – |
-        | 1<br>2 | 0.333333 |
-
-        """)
-  }
-
-  @Test("LaTeX escapes every special character")
-  func latex() {
-    let table = Table(
-      title: "50 % & more",
-      columns: [
-        .init("a_b", unit: "%", .strings(["$#{}~^\\<>", "91.2 ± 0.3 – λ"])),
-        .init("y", decimals: 2, .doubles([.nan, 1.005])),
-      ])
-    #expect(
-      table.latex() == """
-        % needs \\usepackage{booktabs}
-        \\begin{table}
-          \\centering
-          \\caption{50 \\% \\& more}
-          \\begin{tabular}{lr}
-            \\toprule
-            a\\_b (\\%) & y \\\\
-            \\midrule
-            \\$\\#\\{\\}\\textasciitilde{}\\textasciicircum{}\\textbackslash{}\\textless{}\\textgreater{} & -- \\\\
-            91.2 $\\pm$ 0.3 -- $\\lambda$ & 1.00 \\\\
-            \\bottomrule
-          \\end{tabular}
-        \\end{table}
-
-        """)
   }
 }

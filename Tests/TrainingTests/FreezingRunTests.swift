@@ -2,7 +2,7 @@ import Foundation
 import Layers
 import Models
 import Quantization
-import Results
+import Records
 import Tensor
 import Testing
 import Training

@@ -4,7 +4,7 @@ import Kernels
 import Layers
 import Models
 import Quantization
-import Results
+import Records
 import Storage
 import Tensor
 import TestSupport

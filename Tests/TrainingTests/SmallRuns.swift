@@ -2,7 +2,7 @@ import Datasets
 import Foundation
 import Models
 import Quantization
-import Results
+import Records
 import Tensor
 import TestSupport
 import Training

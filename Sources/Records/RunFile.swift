@@ -1,4 +1,5 @@
 public import Storage
+public import Tables
 
 /// A run's file.
 ///

@@ -1,6 +1,7 @@
 import Foundation
-import Results
+import Records
 import Storage
+import Tables
 import TestSupport
 import Testing
 

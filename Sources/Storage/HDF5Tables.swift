@@ -1,5 +1,6 @@
 import CHDF5
 import Foundation
+public import Tables
 
 extension HDF5Group {
   /// Writes a new one-dimensional compound dataset, which `pandas.read_hdf(file, name)` and

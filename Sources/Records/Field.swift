@@ -1,4 +1,5 @@
-internal import Storage
+import Storage
+import Tables
 
 /// One stored property of a record: its name in files, what it means, and where it is. A list of these, beside each record,
 /// is the only place that says how the record is stored.
