@@ -47,12 +47,13 @@ public final class ComputeContext {
     precondition(instructionSet.isAvailable, "this machine has no \(instructionSet.rawValue)")
     self.instructionSet = instructionSet
     pool = ThreadPool(threads: threads)
-    convolution = sq_convolution_kernels_for(instructionSet.code).pointee
-    integerConvolution = sq_integer_convolution_kernels_for(instructionSet.code).pointee
-    sparseGradient = sq_sparse_weight_gradient_kernels_for(instructionSet.code).pointee
-    normalization = sq_normalization_kernels_for(instructionSet.code).pointee
-    quantization = sq_quantization_kernels_for(instructionSet.code).pointee
-    pooling = sq_pooling_kernels_for(instructionSet.code).pointee
+    let kernels = sq_kernels_for(instructionSet.code).pointee
+    convolution = kernels.convolution
+    integerConvolution = kernels.integer_convolution
+    sparseGradient = kernels.sparse_weight_gradient
+    normalization = kernels.normalization
+    quantization = kernels.quantization
+    pooling = kernels.pooling
     scratch = (0..<threads).map { _ in Buffer(count: 0) }
     pieces = (0..<threads).map { _ in Buffer(count: 0) }
     pieceSums = (0..<threads).map { _ in Buffer(count: 0) }

@@ -18,7 +18,7 @@ public enum InstructionSet: String, Codable, Sendable, CaseIterable {
     }
   }
 
-  public var isAvailable: Bool { sq_isa_available(code) != 0 }
+  public var isAvailable: Bool { sq_kernels_for(code) != nil }
 
   /// The best one of this machine.
   public static var best: InstructionSet { available.last ?? .portable }

@@ -5,10 +5,11 @@ import Tensor
 extension ComputeContext {
   /// Floating-point operations a second of one core, in fused multiply-adds on registers: the best of `repetitions`.
   public func measurePeak(repetitions: Int = 9) -> Double {
+    let kernels = sq_kernels_for(instructionSet.code).pointee
     var best = 0.0
     for _ in 0..<repetitions {
       let start = Self.now()
-      let operations = sq_peak_fma(instructionSet.code, 2_000_000)
+      let operations = kernels.peak_fma(2_000_000)
       best = max(best, operations / (Self.now() - start))
     }
     return best
@@ -24,7 +25,7 @@ extension ComputeContext {
       let start = Self.now()
       pool.run(pool.threads) { task, _ in
         let range = Self.slice(task, of: pool.threads, count: count)
-        sq_peak_copy(source.pointer + range.lowerBound, target.pointer + range.lowerBound, range.count)
+        (target.pointer + range.lowerBound).update(from: source.pointer + range.lowerBound, count: range.count)
       }
       best = max(best, Double(8 * count) / (Self.now() - start))
     }

@@ -5,7 +5,7 @@ import Testing
 enum Elementwise {
   /// The instruction sets this machine has, the reference apart.
   static var vectorised: [sq_isa] {
-    [SQ_ISA_PORTABLE, SQ_ISA_AVX2, SQ_ISA_AVX512].filter { sq_isa_available($0) != 0 }
+    [SQ_ISA_PORTABLE, SQ_ISA_AVX2, SQ_ISA_AVX512].filter { sq_kernels_for($0) != nil }
   }
 
   static var all: [sq_isa] { [SQ_ISA_REFERENCE] + vectorised }

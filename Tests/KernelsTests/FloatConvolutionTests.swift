@@ -45,7 +45,7 @@ struct FloatConvolutionTests {
       let reference = try ConvolutionResults(SQ_ISA_REFERENCE, operands, first: first, count: count, bias: bias)
       for isa in FloatConvolutionCase.fastInstructionSets {
         let result = try ConvolutionResults(isa, operands, first: first, count: count, bias: bias)
-        let what = "\(String(cString: sq_isa_name(isa))), images \(first)..<\(first + count), \(shape)"
+        let what = "\(String(cString: sq_kernels_for(isa).pointee.name)), images \(first)..<\(first + count), \(shape)"
         for (name, (mine, theirs)) in zip(ConvolutionResults.names, zip(result.all, reference.all)) {
           let problem = mine.disagreement(with: theirs, tolerance: 3e-6)
           #expect(problem == nil, "\(name) (\(what)): \(problem ?? "")")
@@ -106,7 +106,7 @@ struct FloatConvolutionCase: Sendable, CustomStringConvertible {
       + "pad \(c.pad_top),\(c.pad_left), groups \(c.groups)"
   }
 
-  static let fastInstructionSets = [SQ_ISA_PORTABLE, SQ_ISA_AVX2, SQ_ISA_AVX512].filter { sq_isa_available($0) != 0 }
+  static let fastInstructionSets = [SQ_ISA_PORTABLE, SQ_ISA_AVX2, SQ_ISA_AVX512].filter { sq_kernels_for($0) != nil }
 
   /// A few of everything.
   static let small = [
@@ -284,7 +284,7 @@ struct ConvolutionResults {
   init(
     _ isa: sq_isa, _ operands: ConvolutionOperands, first: Int32 = 0, count: Int32? = nil, bias: Bool
   ) throws {
-    let kernels = try #require(sq_convolution_kernels_for(isa)).pointee
+    let kernels = try #require(sq_kernels_for(isa)).pointee.convolution
     var c = operands.shape.c
     output = Guarded(operands.outputGradient.count)
     inputGradient = Guarded(operands.input.count)
@@ -312,7 +312,7 @@ struct ConvolutionResults {
 
   /// The kernels whose results must not depend on the split, for one image more.
   func runPerImage(_ isa: sq_isa, _ operands: ConvolutionOperands, _ image: Int32, bias: Bool) throws {
-    let kernels = try #require(sq_convolution_kernels_for(isa)).pointee
+    let kernels = try #require(sq_kernels_for(isa)).pointee.convolution
     var c = operands.shape.c
     kernels.forward(
       &c, operands.input.pointer, forwardWeights.pointer, bias ? operands.bias.pointer : nil, output.pointer, nil,

@@ -29,7 +29,7 @@ private let shapes: [sq_conv] = [
 @Suite("Grouped convolution kernels")
 struct GroupedConvolutionTests {
   private static let instructionSets = [SQ_ISA_PORTABLE, SQ_ISA_AVX2, SQ_ISA_AVX512]
-    .filter { sq_isa_available($0) != 0 }.map(\.rawValue)
+    .filter { sq_kernels_for($0) != nil }.map(\.rawValue)
 
   /// Largest difference relative to the largest magnitude expected; NaN where any value is.
   private func difference(_ result: GuardedBuffer<Float>, _ expected: GuardedBuffer<Float>) -> Float {
@@ -48,7 +48,7 @@ struct GroupedConvolutionTests {
 
   private func compute(_ shape: sq_conv, _ instructionSet: sq_isa, first: Int32) throws -> Results {
     var shape = shape
-    let kernels = try #require(sq_convolution_kernels_for(instructionSet)).pointee
+    let kernels = try #require(sq_kernels_for(instructionSet)).pointee.convolution
     var random = SplitMix(state: 3)
     let inputCount = Int(shape.batch * shape.in_height * shape.in_width * shape.in_channels)
     let outputCount = Int(shape.batch * shape.out_height * shape.out_width * shape.out_channels)

@@ -66,7 +66,7 @@ private func shape(
 @Suite("Integer convolution kernels")
 struct IntegerConvolutionTests {
   private static let instructionSets = [SQ_ISA_REFERENCE, SQ_ISA_PORTABLE, SQ_ISA_AVX2, SQ_ISA_AVX512]
-    .filter { sq_isa_available($0) != 0 }.map(\.rawValue)
+    .filter { sq_kernels_for($0) != nil }.map(\.rawValue)
 
   /// The formula in 64-bit integers.
   private func expectedSum(
@@ -96,7 +96,7 @@ struct IntegerConvolutionTests {
     "sum exactly for every level range, at the extremes too, and write nothing else", arguments: LevelRange.all,
     instructionSets)
   private func sumsExactly(range: LevelRange, instructionSet: UInt32) throws {
-    let kernels = try #require(sq_integer_convolution_kernels_for(sq_isa(rawValue: instructionSet))).pointee
+    let kernels = try #require(sq_kernels_for(sq_isa(rawValue: instructionSet))).pointee.integer_convolution
     var random = SplitMix(state: 11)
     for (number, var shape) in shapes.enumerated() {
       #expect(kernels.supports(&shape, range.maxInput, range.maxWeight) == 1)
@@ -171,7 +171,7 @@ struct IntegerConvolutionTests {
 
   @Test("refuse shapes and levels whose sums might not fit 32 bits", arguments: instructionSets)
   func refusesOverflow(instructionSet: UInt32) throws {
-    let kernels = try #require(sq_integer_convolution_kernels_for(sq_isa(rawValue: instructionSet))).pointee
+    let kernels = try #require(sq_kernels_for(sq_isa(rawValue: instructionSet))).pointee.integer_convolution
     var widest = shape(batch: 1, size: 3, channels: (7311, 8))  // 9 * 7311 * 255 * 128 > 2^31 - 1
     #expect(kernels.supports(&widest, 255, 128) == 0)
     #expect(kernels.supports(&widest, 255, 127) == 1)

@@ -5,7 +5,7 @@ import Testing
 struct NormalizationKernelsTests {
   typealias Buffer = Elementwise.Buffer
 
-  private func kernels(_ isa: sq_isa) -> sq_normalization_kernels { sq_normalization_kernels_for(isa)!.pointee }
+  private func kernels(_ isa: sq_isa) -> sq_normalization_kernels { sq_kernels_for(isa)!.pointee.normalization }
 
   /// Per-channel operands with which the portable kernels are exact, too.
   private func scales(_ channels: Int, isa: sq_isa) -> [Float] {
@@ -444,19 +444,6 @@ struct NormalizationKernelsTests {
           }
         }
       }
-    }
-  }
-
-  @Test("Addition works on its range alone", arguments: Elementwise.all)
-  func addition(isa: sq_isa) {
-    for count in [1, 7, 8, 9, 31, 64, 1023] {
-      let (a, b) = (
-        Elementwise.values(count + 3, seed: 1, isa: isa), Elementwise.values(count + 3, seed: 2, isa: isa)
-      )
-      let (input, output) = (Buffer(a), Buffer(b))
-      kernels(isa).add(input.pointer, output.pointer, 1, Int64(count))
-      #expect(output.values == b.indices.map { (1...count).contains($0) ? a[$0] + b[$0] : b[$0] })
-      #expect(output.isIntact)
     }
   }
 }

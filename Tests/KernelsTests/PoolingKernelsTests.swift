@@ -6,7 +6,7 @@ import Testing
 struct PoolingKernelsTests {
   typealias Buffer = Elementwise.Buffer
 
-  private func kernels(_ isa: sq_isa) -> sq_pooling_kernels { sq_pooling_kernels_for(isa)!.pointee }
+  private func kernels(_ isa: sq_isa) -> sq_pooling_kernels { sq_kernels_for(isa)!.pointee.pooling }
 
   /// (size of the image, window, stride, padding)
   private static let windows = [

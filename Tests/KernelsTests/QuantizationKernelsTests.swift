@@ -7,7 +7,7 @@ struct QuantizationKernelsTests {
 
   private static let counts = [1, 2, 3, 7, 8, 9, 16, 17, 64, 511, 512, 513, 1023, 5000]
 
-  private func kernels(_ isa: sq_isa) -> sq_quantization_kernels { sq_quantization_kernels_for(isa)!.pointee }
+  private func kernels(_ isa: sq_isa) -> sq_quantization_kernels { sq_kernels_for(isa)!.pointee.quantization }
 
   /// A signed grid of 2^bits integers: value = index / 2^(bits - 1).
   private static func fixedScale(bits: Int, scale: Float) -> sq_weight_quantizer {

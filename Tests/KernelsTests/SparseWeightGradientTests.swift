@@ -81,7 +81,7 @@ private enum Mask: CaseIterable, Sendable {
 @Suite("Sparse weight gradient kernels")
 struct SparseWeightGradientTests {
   private static let instructionSets = [SQ_ISA_PORTABLE, SQ_ISA_AVX2, SQ_ISA_AVX512]
-    .filter { sq_isa_available($0) != 0 }.map(\.rawValue)
+    .filter { sq_kernels_for($0) != nil }.map(\.rawValue)
 
   /// What results hold before the gradient is added.
   private static let start: Float = 0.5
@@ -132,7 +132,7 @@ struct SparseWeightGradientTests {
     arguments: ConvolutionCase.all, [SQ_ISA_REFERENCE.rawValue] + instructionSets)
   private func agreesWithFormula(convolution: ConvolutionCase, instructionSet: UInt32) throws {
     var shape = convolution.shape
-    let kernels = try #require(sq_sparse_weight_gradient_kernels_for(sq_isa(rawValue: instructionSet))).pointee
+    let kernels = try #require(sq_kernels_for(sq_isa(rawValue: instructionSet))).pointee.sparse_weight_gradient
     var random = SplitMix(state: 7)
     let inputCount = Int(shape.batch * shape.in_height * shape.in_width * shape.in_channels)
     let outputCount = Int(shape.batch * shape.out_height * shape.out_width * shape.out_channels)
@@ -178,7 +178,7 @@ struct SparseWeightGradientTests {
   @Test("give the same bits whatever the scratch held before", arguments: instructionSets)
   func scratchDoesNotMatter(instructionSet: UInt32) throws {
     var shape = ConvolutionCase(batch: 4, size: (11, 23), channels: (6, 10)).shape
-    let kernels = try #require(sq_sparse_weight_gradient_kernels_for(sq_isa(rawValue: instructionSet))).pointee
+    let kernels = try #require(sq_kernels_for(sq_isa(rawValue: instructionSet))).pointee.sparse_weight_gradient
     var random = SplitMix(state: 8)
     let input = GuardedBuffer<Float>(4 * 11 * 23 * 6) { _ in Float.random(in: -1...1, using: &random) }
     let gradient = GuardedBuffer<Float>(4 * 11 * 23 * 10) { _ in Float.random(in: -1...1, using: &random) }

@@ -4,8 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cpu.h"
-
 /// A two-dimensional convolution. Activations are NHWC, weights O,KH,KW,I/groups ("OHWI"). A linear layer is a 1x1
 /// convolution over 1x1 images.
 /// Conventions for every kernel: buffers start on 64-byte boundaries and have 64 readable bytes past their end; a call
@@ -51,8 +49,5 @@ typedef struct sq_convolution_kernels {
       const sq_conv *shape, const uint8_t *input, const float *output_gradient, float *weight_gradient, int32_t first,
       int32_t count, void *scratch);
 } sq_convolution_kernels;
-
-/// The kernels for an instruction set that is available; NULL for one that is not.
-const sq_convolution_kernels *sq_convolution_kernels_for(sq_isa isa);
 
 #endif

@@ -22,6 +22,4 @@ typedef struct sq_integer_convolution_kernels {
       void *scratch);
 } sq_integer_convolution_kernels;
 
-const sq_integer_convolution_kernels *sq_integer_convolution_kernels_for(sq_isa isa);
-
 #endif

@@ -4,8 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cpu.h"
-
 /// Element-wise kernels work on rows [first, first + count) of a [rows][channels] view of an NHWC tensor, or on a plain
 /// range of elements; sums are per call (the caller adds the slices up in a fixed order).
 
@@ -38,15 +36,15 @@ typedef struct sq_quantized_gradient {
 /// The first pass back through sq_normalize: pre_gradient = the gradient of scale * input + shift (+ residual).
 typedef struct sq_normalize_backward {
   int32_t channels;
-  int32_t relu;           ///< the gradient passes where z > 0
-  const float *input;     ///< as in sq_normalize
-  const float *scale;     ///< NULL: 1
-  const float *shift;     ///< NULL: 0
-  const float *output;    ///< z after relu, as kept by the forward pass; NULL: recomputed (no residual then)
+  int32_t relu;              ///< the gradient passes where z > 0
+  const float *input;        ///< as in sq_normalize
+  const float *scale;        ///< NULL: 1
+  const float *shift;        ///< NULL: 0
+  const float *output;       ///< z after relu, as kept by the forward pass; NULL: recomputed (no residual then)
   const float *gradient[3];  ///< gradients with respect to z, added up; NULL where absent
   int32_t quantized_count;
   sq_quantized_gradient quantized[2];
-  float *pre_gradient;    ///< [rows][channels]; may be one of the gradients
+  float *pre_gradient;  ///< [rows][channels]; may be one of the gradients
 } sq_normalize_backward;
 
 typedef struct sq_normalization_kernels {
@@ -61,14 +59,11 @@ typedef struct sq_normalization_kernels {
       double *quantizer_sums);
   /// output = a[c] * x + b[c] * y + d[c]: batch norm's second backward pass. `output` may be `x`.
   void (*channel_affine)(
-      const float *x, const float *y, const float *a, const float *b, const float *d, float *output,
-      int32_t channels, int64_t first, int64_t count);
-  /// output[i] += input[i], output[i] = value, over elements [first, first + count).
-  void (*add)(const float *input, float *output, int64_t first, int64_t count);
-  /// Smallest value, sum and sum of squares of a range: result[0..2] (quantizer initialisation; accurate as `statistics`).
+      const float *x, const float *y, const float *a, const float *b, const float *d, float *output, int32_t channels,
+      int64_t first, int64_t count);
+  /// Smallest value, sum and sum of squares of a range: result[0..2] (quantizer initialisation; accurate as
+  /// `statistics`).
   void (*range_statistics)(const float *input, int64_t first, int64_t count, double *result);
 } sq_normalization_kernels;
-
-const sq_normalization_kernels *sq_normalization_kernels_for(sq_isa isa);
 
 #endif

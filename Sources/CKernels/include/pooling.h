@@ -22,13 +22,11 @@ typedef struct sq_pooling_kernels {
   void (*pad_shortcut_backward)(
       const sq_conv *shape, const float *output_gradient, float *input_gradient, int32_t first, int32_t count);
   /// Softmax cross-entropy of rows [first, first + count): losses[row] (double, natural log, unscaled), gradient =
-  /// scale * (softmax - one hot); gradient may be NULL. rank[row] = how many classes have a larger logit than the label's
-  /// (0: top-1 correct; NaN in the row: classes).
+  /// scale * (softmax - one hot); gradient may be NULL. rank[row] = how many classes have a larger logit than the
+  /// label's (0: top-1 correct; NaN in the row: classes).
   void (*softmax_cross_entropy)(
       const float *logits, const int32_t *labels, int32_t classes, float scale, int32_t first, int32_t count,
       double *losses, int32_t *rank, float *gradient);
 } sq_pooling_kernels;
-
-const sq_pooling_kernels *sq_pooling_kernels_for(sq_isa isa);
 
 #endif

@@ -4,8 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cpu.h"
-
 /// A weight quantizer on a grid of integers: position = (w - offset) * inverse_step; index = rint(clamp(position,
 /// lowest, highest)), half to even; level stored = multiplier * index + addend (fits int8 when `levels` is asked for);
 /// value = level * value_scale.
@@ -21,7 +19,8 @@ typedef struct sq_weight_quantizer {
 /// State and rule of freezing for one layer's forward pass (see Quantization/Freezing.swift for the method).
 typedef struct sq_freezing_step {
   float ema;               ///< m
-  float reset_distance;    ///< in units of `position`'s grid times distance_scale: what D-bar becomes when the level changed
+  float reset_distance;    ///< in units of `position`'s grid times distance_scale: what D-bar becomes when the level
+                           ///< changed
   float distance_scale;    ///< D = |position before the clamp - index| * distance_scale
   float freeze_threshold;  ///< lambda * u in the units of D; freezes where D-bar <= it; negative: freezes nothing
   int32_t mode;            ///< 0: record indices only; 1: D-bar = D without a reset; 2: the full rule
@@ -32,14 +31,15 @@ typedef struct sq_quantization_kernels {
   void (*quantize_weights)(
       const sq_weight_quantizer *quantizer, const float *weights, int64_t count, float *values, int8_t *levels);
   /// Advances D-bar (`distance`), previous indices and the frozen mask by one forward pass; returns how many weights
-  /// are frozen now. level_moves, unless NULL, is increased by the number of already frozen weights whose index changed.
+  /// are frozen now. level_moves, unless NULL, is increased by the number of already frozen weights whose index
+  /// changed.
   int64_t (*update_freezing)(
       const sq_weight_quantizer *quantizer, const sq_freezing_step *step, const float *weights, int64_t count,
       float *distance, int16_t *previous_index, uint8_t *frozen, int64_t *level_moves);
-  /// The straight-through estimator: weight_gradient[i] = scale * value_gradient[i] where lowest <= position <= highest,
-  /// else 0; frozen weights (mask may be NULL) get 0. Adds up, over in-range elements (also over frozen ones unless
-  /// skip_frozen), sums[0] = sum value_gradient, sums[1] = sum value_gradient * w (overwritten).
-  /// May work in place.
+  /// The straight-through estimator: weight_gradient[i] = scale * value_gradient[i] where lowest <= position <=
+  /// highest, else 0; frozen weights (mask may be NULL) get 0. Adds up, over in-range elements (also over frozen ones
+  /// unless skip_frozen), sums[0] = sum value_gradient, sums[1] = sum value_gradient * w (overwritten). May work in
+  /// place.
   void (*straight_through_weights)(
       const sq_weight_quantizer *quantizer, const float *weights, const float *value_gradient, float scale,
       const uint8_t *frozen, int32_t skip_frozen, int64_t count, float *weight_gradient, double *sums);
@@ -50,7 +50,5 @@ typedef struct sq_quantization_kernels {
       float *weights, const float *gradient, float *velocity, const uint8_t *frozen, int64_t count, float rate,
       float momentum, float decay);
 } sq_quantization_kernels;
-
-const sq_quantization_kernels *sq_quantization_kernels_for(sq_isa isa);
 
 #endif

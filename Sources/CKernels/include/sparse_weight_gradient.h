@@ -14,13 +14,11 @@ typedef struct sq_sparse_weight_gradient_kernels {
   /// As backward_weight and backward_weight_u8 of sq_convolution_kernels, but added to what `weight_gradient` holds;
   /// entries of frozen weights are left as they are. The padding is less than the kernel's size.
   void (*backward_weight)(
-      const sq_conv *shape, const float *input, const float *output_gradient, const void *index,
-      float *weight_gradient, int32_t first, int32_t count, void *scratch);
+      const sq_conv *shape, const float *input, const float *output_gradient, const void *index, float *weight_gradient,
+      int32_t first, int32_t count, void *scratch);
   void (*backward_weight_u8)(
       const sq_conv *shape, const uint8_t *input, const float *output_gradient, const void *index,
       float *weight_gradient, int32_t first, int32_t count, void *scratch);
 } sq_sparse_weight_gradient_kernels;
-
-const sq_sparse_weight_gradient_kernels *sq_sparse_weight_gradient_kernels_for(sq_isa isa);
 
 #endif

@@ -1,0 +1,390 @@
+#ifndef SQ_INTEGER_H
+#define SQ_INTEGER_H
+
+// Convolution of activation levels with weight levels, in integers.
+//
+// Each image is copied to scratch with its zero padding and its channels padded to whole steps of four bytes, so that
+// for one kernel row all columns and channels of a window are one contiguous run. The inner loop takes a step of a few
+// pixels at a time, broadcast, against the same step of the weights of as many output channels as a vector has lanes:
+// - bytes: 4 levels a step. AVX-512 adds the four products into 32 bits directly (vpdpbusd). AVX2 adds pairs of
+//   products in 16 bits (vpmaddubsw) over as many steps as cannot overflow whatever the levels are, then widens.
+// - words: 2 levels a step as 16-bit integers, where one pair of byte products might already overflow 16 bits.
+
+#include "../include/integer_convolution.h"
+#include "../target/arithmetic.h"
+#include "../target/vector.h"
+#include "integer_bounds.h"
+
+enum {
+#if SQ_TARGET == SQ_TARGET_AVX512
+  tile_pixels = 8,
+#else
+  tile_pixels = 4,
+#endif
+  tile_vectors = 2,
+  block_channels = tile_vectors * SQ_LANES,  // output channels of a packed block of weights
+  step_bytes = 4,
+  pointwise_pixels = 256,
+  statistics_tiles = 4  // whose sums are added in floats before they are added in doubles
+};
+
+typedef struct integer_plan {
+  sq_conv s;  // of one image; 1x1 convolutions: of a row of pixels
+  int32_t in_group, out_group, blocks_per_group;
+  int32_t words;                                // levels as 16-bit integers
+  int32_t group_bytes, pixel_bytes, row_bytes;  // of the padded copy
+  int32_t height, width;
+  int32_t row_steps;   // steps of a window in one kernel row
+  int32_t safe_steps;  // that 16 bits hold
+  int32_t pointwise;
+} integer_plan;
+
+static integer_plan plan_integer(const sq_conv *shape, int32_t max_input, int32_t max_weight) {
+  integer_plan p = {.s = *shape};
+  sq_conv *s = &p.s;
+  p.pointwise = s->kernel_height == 1 && s->kernel_width == 1 && s->stride_y == 1 && s->stride_x == 1 &&
+                s->pad_top == 0 && s->pad_left == 0 && s->in_height == s->out_height && s->in_width == s->out_width;
+  if (p.pointwise) s->in_height = s->out_height = 1, s->in_width = s->out_width = pointwise_pixels;
+  p.in_group = s->in_channels / s->groups;
+  p.out_group = s->out_channels / s->groups;
+  p.blocks_per_group = (p.out_group + block_channels - 1) / block_channels;
+  const int32_t pair = larger(1, 2 * max_input * max_weight);
+  p.safe_steps = INT16_MAX / pair;
+#if SQ_TARGET != SQ_TARGET_AVX512
+  p.words = p.safe_steps == 0;
+#endif
+  const int32_t per_step = p.words ? 2 : 4;
+  p.group_bytes = (p.in_group + per_step - 1) / per_step * step_bytes;
+  p.pixel_bytes = p.group_bytes * s->groups;
+  p.width = (s->out_width - 1) * s->stride_x + s->kernel_width;
+  p.height = (s->out_height - 1) * s->stride_y + s->kernel_height;
+  p.row_bytes = p.width * p.pixel_bytes;
+  // With one group a window's columns follow each other; else each column is a run of its own.
+  p.row_steps = p.group_bytes / step_bytes * (s->groups == 1 ? s->kernel_width : 1);
+  return p;
+}
+
+static int integer_supports(const sq_conv *shape, int32_t max_input, int32_t max_weight) {
+  // Narrow groups would leave most of a step and of a vector empty.
+  const int wide_enough =
+      shape->groups == 1 || (shape->in_channels / shape->groups >= 4 && shape->out_channels / shape->groups >= 8);
+  return wide_enough && integer_sums_fit(shape, max_input, max_weight);
+}
+
+/// The pixels of an image (a row of 1x1 convolutions) in whole tiles.
+static int32_t tiled_pixels(const integer_plan *p) {
+  return (p->s.out_height * p->s.out_width + tile_pixels - 1) / tile_pixels * tile_pixels;
+}
+
+static size_t copy_bytes(const integer_plan *p) { return ((size_t)p->row_bytes * p->height + 127) / 64 * 64; }
+
+/// A padded copy, then where each pixel's window begins in it.
+static size_t integer_scratch_bytes(const sq_conv *shape) {
+  const integer_plan p = plan_integer(shape, 255, 128), narrow = plan_integer(shape, 1, 1);
+  const size_t wide_bytes = copy_bytes(&p), narrow_bytes = copy_bytes(&narrow);
+  return (wide_bytes > narrow_bytes ? wide_bytes : narrow_bytes) + (size_t)tiled_pixels(&p) * sizeof(int32_t) + 64;
+}
+
+/// Beyond the last pixel: the first one's again.
+static void fill_windows(const integer_plan *p, int32_t *windows) {
+  const int32_t tiled = tiled_pixels(p);
+  int32_t at = 0;
+  for (int32_t y = 0; y < p->s.out_height; y++)
+    for (int32_t x = 0; x < p->s.out_width; x++)
+      windows[at++] = y * p->s.stride_y * p->row_bytes + x * p->s.stride_x * p->pixel_bytes;
+  while (at < tiled) windows[at++] = windows[0];
+}
+
+static inline size_t block_bytes(const integer_plan *p) {
+  return (size_t)p->s.kernel_height * p->s.kernel_width * p->group_bytes * block_channels;
+}
+
+static size_t integer_packed_bytes(const sq_conv *shape, int32_t max_input, int32_t max_weight) {
+  const integer_plan p = plan_integer(shape, max_input, max_weight);
+  return block_bytes(&p) * p.blocks_per_group * p.s.groups;
+}
+
+/// Packed: [group][block][tap][step][channel of the block][level of the step].
+static void integer_pack(
+    const sq_conv *shape, const int8_t *weights, int32_t max_input, int32_t max_weight, void *packed) {
+  const integer_plan p = plan_integer(shape, max_input, max_weight);
+  const int32_t taps = shape->kernel_height * shape->kernel_width, per_step = p.words ? 2 : 4;
+  memset(packed, 0, integer_packed_bytes(shape, max_input, max_weight));
+  for (int32_t o = 0; o < shape->out_channels; o++) {
+    const int32_t group = o / p.out_group, in_block = o % p.out_group % block_channels;
+    char *block = (char *)packed + (group * p.blocks_per_group + o % p.out_group / block_channels) * block_bytes(&p);
+    for (int32_t tap = 0; tap < taps; tap++)
+      for (int32_t i = 0; i < p.in_group; i++) {
+        const int8_t weight = weights[((size_t)o * taps + tap) * p.in_group + i];
+        const size_t step = (size_t)tap * (p.group_bytes / step_bytes) + i / per_step;
+        const size_t at = (step * block_channels + in_block) * per_step + i % per_step;
+        if (p.words)
+          ((int16_t *)block)[at] = weight;
+        else
+          ((int8_t *)block)[at] = weight;
+      }
+  }
+}
+
+/// Copies an image into the padded copy, whose borders are zeros already.
+static void copy_levels(const integer_plan *p, const uint8_t *image, int32_t pixels, uint8_t *copy) {
+  const sq_conv *s = &p->s;
+  const int32_t rows = smaller(s->in_height, p->height - s->pad_top);
+  const int32_t columns = smaller(smaller(s->in_width, p->width - s->pad_left), pixels);
+  const int dense = !p->words && p->pixel_bytes == s->in_channels;
+  for (int32_t y = 0; y < rows; y++) {
+    const uint8_t *from = image + (size_t)y * s->in_width * s->in_channels;
+    uint8_t *to = copy + (size_t)(y + s->pad_top) * p->row_bytes + (size_t)s->pad_left * p->pixel_bytes;
+    if (dense) {
+      memcpy(to, from, (size_t)columns * s->in_channels);
+      continue;
+    }
+    for (int32_t x = 0; x < columns; x++)
+      for (int32_t group = 0; group < s->groups; group++, from += p->in_group, to += p->group_bytes)
+        for (int32_t i = 0; i < p->in_group; i++) {
+          if (p->words)
+            ((int16_t *)to)[i] = from[i];
+          else
+            to[i] = from[i];
+        }
+  }
+}
+
+#if SQ_TARGET == SQ_TARGET_PORTABLE
+SQ_INLINE void multiply_step(const uint8_t *step, const char *weights, int words, int32_t *sums, int channels) {
+  if (words) {
+    const int16_t *x = (const int16_t *)step, *w = (const int16_t *)weights;
+    for (int o = 0; o < channels; o++) sums[o] += x[0] * w[2 * o] + x[1] * w[2 * o + 1];
+  } else {
+    const int8_t *w = (const int8_t *)weights;
+    for (int o = 0; o < channels; o++)
+      sums[o] += step[0] * w[4 * o] + step[1] * w[4 * o + 1] + step[2] * w[4 * o + 2] + step[3] * w[4 * o + 3];
+  }
+}
+#else
+SQ_INLINE sq_int_vector broadcast_step(const uint8_t *p) {
+  int32_t step;
+  memcpy(&step, p, sizeof step);
+  return step - (sq_int_vector){};
+}
+#endif
+
+/// Where the sums of a tile go.
+typedef struct tile_output {
+  float scale;
+  const float *bias;     // of the block of channels; NULL: none
+  int32_t channels;      // of the block that exist
+  int32_t out_channels;  // between pixels
+  float *values;         // of the tile's first pixel; NULL: not wanted
+  int32_t *integers;     // the same, unscaled
+  float *totals;         // [2][block_channels], values and squares are added to it; NULL: not wanted
+} tile_output;
+
+/// Writes one vector of channels of `pixels` pixels; where that is a constant, the sums never leave the registers.
+SQ_INLINE void write_vector(
+    const tile_output *t, sq_int_vector (*sums)[tile_vectors], const int v, const int32_t pixels, int32_t lanes) {
+  sq_float_vector offset = {};
+  if (t->bias) memcpy(&offset, t->bias + v * SQ_LANES, (size_t)lanes * sizeof(float));
+  // Short chains of additions keep the statistics' error near one rounding.
+  sq_float_vector total[2] = {{0}}, squares[2] = {{0}};
+  UNROLLED_FOR (int32_t k = 0; k < pixels; k++) {
+    const size_t at = (size_t)k * t->out_channels + v * SQ_LANES;
+    const sq_float_vector value = t->scale * __builtin_convertvector(sums[k][v], sq_float_vector) + offset;
+    total[k % 2] += value;
+    squares[k % 2] += value * value;
+    if (lanes == SQ_LANES) {
+      if (t->values) sq_store(t->values + at, value);
+      if (t->integers) *(sq_int_vector_unaligned *)(t->integers + at) = sums[k][v];
+    } else {
+      const sq_int_vector integers = sums[k][v];
+      if (t->values) memcpy(t->values + at, &value, (size_t)lanes * sizeof(float));
+      if (t->integers) memcpy(t->integers + at, &integers, (size_t)lanes * sizeof(int32_t));
+    }
+  }
+  if (t->totals) {
+    float *totals = t->totals + v * SQ_LANES;
+    sq_store(totals, sq_load(totals) + (total[0] + total[1]));
+    totals += block_channels;
+    sq_store(totals, sq_load(totals) + (squares[0] + squares[1]));
+  }
+}
+
+SQ_INLINE void write_tile(
+    const tile_output *t, sq_int_vector (*sums)[tile_vectors], const int vectors, const int32_t pixels) {
+  if (t->channels >= SQ_LANES)
+    write_vector(t, sums, 0, pixels, SQ_LANES);
+  else
+    write_vector(t, sums, 0, pixels, t->channels);
+  if (vectors < 2 || t->channels <= SQ_LANES) return;
+  if (t->channels == 2 * SQ_LANES)
+    write_vector(t, sums, 1, pixels, SQ_LANES);
+  else
+    write_vector(t, sums, 1, pixels, t->channels - SQ_LANES);
+}
+
+/// The sums of `tile_pixels` windows of the padded copy, for `vectors` vectors of output channels, of which `valid`
+/// pixels are written.
+SQ_INLINE void multiply_integer_tile(
+    const integer_plan *p, const uint8_t *copy, const int32_t *window_offsets, const char *weights,
+    const tile_output *output, int32_t valid, const int vectors, const int words) {
+  const int32_t runs = p->s.groups == 1 ? 1 : p->s.kernel_width;
+  const uint8_t *windows[tile_pixels];
+  sq_int_vector sums[tile_pixels][tile_vectors];  // local, so that they stay in registers
+  UNROLLED_FOR (int k = 0; k < tile_pixels; k++) {
+    windows[k] = copy + window_offsets[k];
+    UNROLLED_FOR (int v = 0; v < vectors; v++) sums[k][v] = (sq_int_vector){};
+  }
+#if SQ_TARGET == SQ_TARGET_PORTABLE
+  for (int32_t ky = 0; ky < p->s.kernel_height; ky++)
+    for (int32_t run = 0; run < runs; run++) {
+      const size_t at = (size_t)ky * p->row_bytes + (size_t)run * p->pixel_bytes;
+      for (int32_t step = 0; step < p->row_steps; step++, weights += block_channels * step_bytes)
+        for (int k = 0; k < tile_pixels; k++)
+          multiply_step(windows[k] + at + step * step_bytes, weights, words, (int32_t *)sums[k], vectors * SQ_LANES);
+    }
+#elif SQ_TARGET == SQ_TARGET_AVX512
+  (void)words;
+  for (int32_t ky = 0; ky < p->s.kernel_height; ky++)
+    for (int32_t run = 0; run < runs; run++) {
+      size_t at = (size_t)ky * p->row_bytes + (size_t)run * p->pixel_bytes;
+      for (int32_t step = 0; step < p->row_steps; step++, at += step_bytes, weights += block_channels * step_bytes) {
+        sq_int_vector w[tile_vectors];
+        UNROLLED_FOR (int v = 0; v < vectors; v++) w[v] = *(const sq_int_vector_unaligned *)(weights + 64 * v);
+        UNROLLED_FOR (int k = 0; k < tile_pixels; k++) {
+          const __m512i x = (__m512i)broadcast_step(windows[k] + at);
+          UNROLLED_FOR (int v = 0; v < vectors; v++)
+            sums[k][v] = (sq_int_vector)_mm512_dpbusd_epi32((__m512i)sums[k][v], x, (__m512i)w[v]);
+        }
+      }
+    }
+#else
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i narrow[tile_pixels][tile_vectors];
+  for (int k = 0; k < tile_pixels; k++)
+    for (int v = 0; v < tile_vectors; v++) narrow[k][v] = _mm256_setzero_si256();
+  int32_t room = p->safe_steps;  // steps that the 16-bit sums can still take
+  for (int32_t ky = 0; ky < p->s.kernel_height; ky++)
+    for (int32_t run = 0; run < runs; run++) {
+      size_t at = (size_t)ky * p->row_bytes + (size_t)run * p->pixel_bytes;
+      for (int32_t left = p->row_steps; left > 0;) {
+        const int32_t steps = words ? left : smaller(left, room);
+        for (int32_t step = 0; step < steps; step++, at += step_bytes, weights += block_channels * step_bytes) {
+          __m256i w[tile_vectors];
+          UNROLLED_FOR (int v = 0; v < vectors; v++) w[v] = _mm256_loadu_si256((const __m256i *)(weights + 32 * v));
+          UNROLLED_FOR (int k = 0; k < tile_pixels; k++) {
+            const __m256i x = (__m256i)broadcast_step(windows[k] + at);
+            UNROLLED_FOR (int v = 0; v < vectors; v++)
+              narrow[k][v] = words ? _mm256_add_epi32(narrow[k][v], _mm256_madd_epi16(x, w[v]))
+                                   : _mm256_add_epi16(narrow[k][v], _mm256_maddubs_epi16(x, w[v]));
+          }
+        }
+        left -= steps;
+        room -= steps;
+        if (!words && room == 0) {
+          for (int k = 0; k < tile_pixels; k++)
+            for (int v = 0; v < vectors; v++) {
+              sums[k][v] += (sq_int_vector)_mm256_madd_epi16(narrow[k][v], ones);
+              narrow[k][v] = _mm256_setzero_si256();
+            }
+          room = p->safe_steps;
+        }
+      }
+    }
+  for (int k = 0; k < tile_pixels; k++)
+    for (int v = 0; v < vectors; v++)
+      sums[k][v] += (sq_int_vector)(words ? narrow[k][v] : _mm256_madd_epi16(narrow[k][v], ones));
+#endif
+  if (valid == tile_pixels) {
+    write_tile(output, sums, vectors, tile_pixels);
+  } else {
+    sq_int_vector last[tile_pixels][tile_vectors];  // a copy, since it is indexed by variables
+    UNROLLED_FOR (int k = 0; k < tile_pixels; k++)
+      UNROLLED_FOR (int v = 0; v < vectors; v++) last[k][v] = sums[k][v];
+    for (int32_t k = 0; k < valid; k++) {
+      tile_output pixel = *output;
+      if (pixel.values) pixel.values += (size_t)k * output->out_channels;
+      if (pixel.integers) pixel.integers += (size_t)k * output->out_channels;
+      write_tile(&pixel, last + k, vectors, 1);
+    }
+  }
+}
+
+#define MULTIPLY(name, vectors, words)                                                         \
+  static __attribute__((noinline)) void name(                                                  \
+      const integer_plan *p, const uint8_t *copy, const int32_t *windows, const char *weights, \
+      const tile_output *output, int32_t valid) {                                              \
+    multiply_integer_tile(p, copy, windows, weights, output, valid, vectors, words);           \
+  }
+MULTIPLY(multiply_bytes_wide, 2, 0)
+MULTIPLY(multiply_bytes_slim, 1, 0)
+MULTIPLY(multiply_words, 2, 1)
+#undef MULTIPLY
+
+static void add_as_doubles(double *totals, const float *floats, int32_t channels) {
+  for (int32_t lane = 0; lane < channels; lane++) totals[lane] += (double)floats[lane];
+}
+
+static void forward_image(
+    const integer_plan *p, const uint8_t *copy, const int32_t *windows, int32_t pixels, const char *packed, float scale,
+    const float *bias, float *output, int32_t *sums, double *statistics) {
+  const sq_conv *s = &p->s;
+  float totals[2 * block_channels] __attribute__((aligned(64)));
+  for (int32_t group = 0; group < s->groups; group++)
+    for (int32_t b = 0; b < p->blocks_per_group; b++) {
+      const char *weights = packed + (group * p->blocks_per_group + b) * block_bytes(p);
+      const int32_t first_channel = group * p->out_group + b * block_channels;
+      tile_output tile = {
+          .scale = scale,
+          .bias = bias ? bias + first_channel : NULL,
+          .channels = smaller(block_channels, p->out_group - b * block_channels),
+          .out_channels = s->out_channels,
+          .totals = statistics ? totals : NULL,
+      };
+      const uint8_t *group_copy = copy + (size_t)group * p->group_bytes;
+      for (int32_t first = 0; first < pixels;) {
+        const int32_t end = smaller(pixels, first + statistics_tiles * tile_pixels);
+        if (statistics) memset(totals, 0, sizeof totals);
+        for (; first < end; first += tile_pixels) {
+          const size_t at = (size_t)first * s->out_channels + first_channel;
+          const int32_t valid = smaller(tile_pixels, pixels - first);
+          if (output) tile.values = output + at;
+          if (sums) tile.integers = sums + at;
+          if (p->words)
+            multiply_words(p, group_copy, windows + first, weights, &tile, valid);
+          else if (tile.channels > SQ_LANES)
+            multiply_bytes_wide(p, group_copy, windows + first, weights, &tile, valid);
+          else
+            multiply_bytes_slim(p, group_copy, windows + first, weights, &tile, valid);
+        }
+        if (statistics) {
+          add_as_doubles(statistics + first_channel, totals, tile.channels);
+          add_as_doubles(statistics + s->out_channels + first_channel, totals + block_channels, tile.channels);
+        }
+      }
+    }
+}
+
+static void integer_forward(
+    const sq_conv *shape, const uint8_t *input, const void *packed, int32_t max_input, int32_t max_weight, float scale,
+    const float *bias, float *output, int32_t *sums, double *statistics, int32_t first, int32_t count, void *scratch) {
+  const integer_plan p = plan_integer(shape, max_input, max_weight);
+  const size_t in_image = (size_t)shape->in_height * shape->in_width;
+  const size_t out_image = (size_t)shape->out_height * shape->out_width;
+  if (statistics) memset(statistics, 0, 2 * (size_t)shape->out_channels * sizeof(double));
+  memset(scratch, 0, (size_t)p.row_bytes * p.height);
+  int32_t *windows = (int32_t *)((char *)scratch + copy_bytes(&p));
+  fill_windows(&p, windows);
+  // An image, or for 1x1 convolutions a row of pixels, at a time.
+  const size_t pixels = count * out_image, unit = p.pointwise ? pointwise_pixels : out_image;
+  for (size_t done = 0; done < pixels; done += unit) {
+    const int32_t unit_pixels = (int32_t)(pixels - done < unit ? pixels - done : unit);
+    const size_t in_first = p.pointwise ? first * in_image + done : (first + done / unit) * in_image;
+    const size_t out_first = (first * out_image + done) * shape->out_channels;
+    copy_levels(&p, input + in_first * shape->in_channels, p.pointwise ? unit_pixels : p.s.in_width, scratch);
+    forward_image(
+        &p, scratch, windows, unit_pixels, packed, scale, bias, output ? output + out_first : NULL,
+        sums ? sums + out_first : NULL, statistics);
+  }
+}
+
+#endif

@@ -1,0 +1,213 @@
+#ifndef SQ_SPARSE_PACKING_H
+#define SQ_SPARSE_PACKING_H
+
+// Copies pieces of the input and of the output gradient channel by channel for the sparse weight gradient (sparse.h).
+
+#include "../include/sparse_weight_gradient.h"
+#include "../target/arithmetic.h"
+#include "../target/vector.h"
+#include "sparse_index.h"
+
+typedef uint8_t tile_bytes __attribute__((vector_size(2 * tile_side)));
+typedef tile_bytes tile_bytes_unaligned __attribute__((aligned(1), may_alias));
+
+#define BYTES_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define BYTES_HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+
+typedef float tile_row __attribute__((vector_size(4 * tile_side)));
+typedef tile_row tile_row_unaligned __attribute__((aligned(4), may_alias));
+
+/// Eight pixels, `step` bytes apart, of sixteen channels: rows[channel][pixel], as floats.
+SQ_INLINE void transpose_levels(const char *pixels, ptrdiff_t step, tile_row rows[2 * tile_side]) {
+  const ptrdiff_t upper = 4 * step;
+  tile_bytes r[tile_side], s[tile_side];
+  for (int k = 0; k < tile_side; k++) r[k] = *(const tile_bytes_unaligned *)(pixels + k / 4 * upper + k % 4 * step);
+  // Three rounds, each interleaving rows half of the remaining ones apart.
+  for (int k = 0; k < 4; k++) s[2 * k] = BYTES_LOW(r[k], r[k + 4]), s[2 * k + 1] = BYTES_HIGH(r[k], r[k + 4]);
+  for (int k = 0; k < 4; k++) r[2 * k] = BYTES_LOW(s[k], s[k + 4]), r[2 * k + 1] = BYTES_HIGH(s[k], s[k + 4]);
+  for (int k = 0; k < 4; k++) s[2 * k] = BYTES_LOW(r[k], r[k + 4]), s[2 * k + 1] = BYTES_HIGH(r[k], r[k + 4]);
+  for (int c = 0; c < tile_side; c++) {
+    typedef uint8_t row_bytes __attribute__((vector_size(tile_side)));
+    const row_bytes even = __builtin_shufflevector(s[c], s[c], 0, 1, 2, 3, 4, 5, 6, 7);
+    const row_bytes odd = __builtin_shufflevector(s[c], s[c], 8, 9, 10, 11, 12, 13, 14, 15);
+    rows[2 * c] = __builtin_convertvector(even, tile_row);
+    rows[2 * c + 1] = __builtin_convertvector(odd, tile_row);
+  }
+}
+
+#if SQ_LANES >= 8
+#define LOW_HALVES(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define HIGH_HALVES(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define PAIRS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define PAIRS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+
+typedef float half_row __attribute__((vector_size(2 * tile_side)));
+typedef half_row half_row_unaligned __attribute__((aligned(4), may_alias));
+
+/// Four channels of pixels 0-3 and 4-7 to rows of eight pixels.
+SQ_INLINE void transpose_half(const char *low, const char *high, ptrdiff_t step, tile_row r[4]) {
+  tile_row a[4];
+  for (int k = 0; k < 4; k++)
+    a[k] = __builtin_shufflevector(
+        *(const half_row_unaligned *)(low + k * step), *(const half_row_unaligned *)(high + k * step), 0, 1, 2, 3, 4, 5,
+        6, 7);
+  const tile_row b0 = INTERLEAVE_LOW(a[0], a[1]), b1 = INTERLEAVE_HIGH(a[0], a[1]);
+  const tile_row b2 = INTERLEAVE_LOW(a[2], a[3]), b3 = INTERLEAVE_HIGH(a[2], a[3]);
+  r[0] = PAIRS_LOW(b0, b2), r[1] = PAIRS_HIGH(b0, b2), r[2] = PAIRS_LOW(b1, b3), r[3] = PAIRS_HIGH(b1, b3);
+}
+
+/// Eight pixels, `step` bytes apart, of eight channels: rows[channel][pixel].
+SQ_INLINE void transpose_floats(const char *pixels, ptrdiff_t step, tile_row rows[tile_side]) {
+  transpose_half(pixels, pixels + 4 * step, step, rows);
+  transpose_half(pixels + sizeof(half_row), pixels + 4 * step + sizeof(half_row), step, rows + 4);
+}
+#else
+SQ_INLINE void transpose_floats(const char *pixels, ptrdiff_t step, tile_row rows[tile_side]) {
+  for (int c = 0; c < tile_side; c++)
+    for (int k = 0; k < tile_side; k++) rows[c][k] = ((const float *)(pixels + k * step))[c];
+}
+#endif
+
+/// Stores the first `channels` of eight rows, `stride` floats apart.
+SQ_INLINE void store_rows(const tile_row rows[tile_side], float *packed, int32_t stride, int32_t channels) {
+  if (channels >= tile_side) {
+    // Two bases and small multiples need fewer registers than eight offsets.
+    float *upper = packed + 4 * (size_t)stride;
+    for (int c = 0; c < 4; c++) {
+      *(tile_row_unaligned *)(packed + (size_t)c * stride) = rows[c];
+      *(tile_row_unaligned *)(upper + (size_t)c * stride) = rows[4 + c];
+    }
+  } else {
+    for (int c = 0; c < tile_side; c++)
+      if (c < channels) *(tile_row_unaligned *)(packed + (size_t)c * stride) = rows[c];
+  }
+}
+
+/// A row of `columns` pixels, `step` bytes apart, to packed[channel * stride + column].
+SQ_INLINE void pack_row(
+    const char *row, ptrdiff_t step, int32_t columns, int levels, float *packed, int32_t stride, int32_t channels) {
+  if (columns < tile_side) {
+    for (int32_t k = 0; k < columns; k++, row += step)
+      for (int32_t c = 0; c < channels; c++)
+        packed[(size_t)c * stride + k] = levels ? ((const uint8_t *)row)[c] : ((const float *)row)[c];
+    return;
+  }
+  const int32_t tile_channels = levels ? 2 * tile_side : tile_side;
+  for (int32_t c = 0; c < channels; c += tile_channels, packed += (size_t)tile_channels * stride)
+    for (int32_t j = 0; j < columns; j += tile_side) {
+      const int32_t at = smaller(j, columns - tile_side);  // the last tile_side overlaps the one before it
+      const char *pixels = row + at * step + c * (levels ? 1 : sizeof(float));
+      tile_row rows[2 * tile_side];
+      if (levels) {
+        transpose_levels(pixels, step, rows);
+        if (channels - c > tile_side)
+          store_rows(rows + tile_side, packed + (size_t)tile_side * stride + at, stride, channels - c - tile_side);
+      } else {
+        transpose_floats(pixels, step, rows);
+      }
+      store_rows(rows, packed + at, stride, channels - c);
+    }
+}
+
+/// A piece: images [image, image + images), output rows [y, y + rows).
+typedef struct sparse_piece {
+  int32_t image, images, y, rows;
+  int32_t out_width;  // less than the plan's in the last piece of a pointwise convolution
+} sparse_piece;
+
+/// A row of up to eight channels of the output gradient to its copies in a packed block, each shifted. A column that
+/// meets none of the input becomes a zero; it falls on a place where no row has a column.
+SQ_INLINE void pack_gradient_row(
+    const sparse_plan *p, const float *gradient, const sparse_index *index, int32_t columns, int32_t channels,
+    float *packed) {
+  const int32_t out_width = p->s.out_width, pixel = p->s.out_channels, stride = p->copies * p->copy_stride;
+  if (columns < tile_side) {
+    for (int32_t copy = 0; copy < p->copies; copy++)
+      for (int32_t c = 0; c < channels; c++)
+        for (int32_t x = 0; x < columns; x++)
+          packed[index->copies[copy] + (size_t)c * stride + x] =
+              index->masks[copy * out_width + x] ? gradient[(size_t)x * pixel + c] : 0;
+    return;
+  }
+  for (int32_t x = 0; x < columns; x += tile_side) {
+    const int32_t at = smaller(x, columns - tile_side);  // the last tile_side overlaps the one before it
+    typedef int32_t mask_row __attribute__((vector_size(4 * tile_side), aligned(4), may_alias));
+    tile_row rows[tile_side], shifted[tile_side];
+    transpose_floats((const char *)(gradient + (size_t)at * pixel), pixel * (ptrdiff_t)sizeof(float), rows);
+    for (int32_t copy = 0; copy < p->copies; copy++) {
+      const mask_row mask = *(const mask_row *)(index->masks + copy * out_width + at);
+      for (int c = 0; c < tile_side; c++) shifted[c] = (tile_row)((mask_row)rows[c] & mask);
+      store_rows(shifted, packed + index->copies[copy] + at, stride, channels);
+    }
+  }
+}
+
+/// The copies of `channels` channels of the output gradient from `first_channel` on.
+static void pack_gradient(
+    const sparse_plan *p, const float *gradient, const sparse_index *index, sparse_piece piece, int32_t first_channel,
+    int32_t channels, float *packed) {
+  const sq_conv *s = &p->s;
+  const int32_t stride = p->copies * p->copy_stride;
+  if (piece.images < p->images || piece.out_width < s->out_width)
+    memset(packed, 0, (size_t)channels * stride * sizeof(float));
+  for (int32_t c = 0; c < channels; c += tile_side)
+    for (int32_t row = 0; row < piece.rows; row++)
+      for (int32_t n = 0; n < piece.images; n++) {
+        const size_t pixel = ((size_t)(piece.image + n) * s->out_height + piece.y + row) * s->out_width;
+        pack_gradient_row(
+            p, gradient + pixel * s->out_channels + first_channel + c, index, piece.out_width,
+            smaller(tile_side, channels - c), packed + (size_t)c * stride + row * p->row_length + n * p->pitch);
+      }
+  // The end of the last row where an earlier piece had another one: no row writes it.
+  for (int32_t copy = 0; copy < p->copies && piece.rows < p->rows; copy++)
+    for (int32_t at = index->copies[copy]; at < copy * p->copy_stride; at++)
+      for (int32_t c = 0; c < channels; c++) packed[(size_t)c * stride + at + piece.rows * p->row_length] = 0;
+}
+
+/// The columns of a class of `channels` input channels from `first_channel` on.
+SQ_INLINE void pack_input(
+    const sparse_plan *p, const void *input, int levels, sparse_piece piece, int32_t column_class,
+    int32_t first_channel, int32_t channels, float *window) {
+  const sq_conv *s = &p->s;
+  const size_t element = levels ? 1 : sizeof(float);
+  const ptrdiff_t pixel_bytes = s->in_channels * (ptrdiff_t)element;
+  const int32_t first_column = tap_residue(column_class, s->pad_left, s->stride_x);
+  const int32_t columns =
+      p->pointwise ? piece.out_width : smaller(p->pitch, divide_up(s->in_width - first_column, s->stride_x));
+  for (int32_t class_index = 0; class_index < p->row_classes; class_index++) {
+    const int32_t rows = class_rows(p, class_index, piece.rows),
+                  residue = tap_residue(class_index, s->pad_top, s->stride_y);
+    const int32_t first_row = piece.y + row_shift(p, class_index);
+    float *to = window + (size_t)rows_before(p, class_index, p->rows) * p->row_length;
+    for (int32_t row = first_row; row < first_row + rows; row++, to += p->row_length) {
+      const int32_t y = row * s->stride_y + residue;
+      if (y < 0 || y >= s->in_height) {
+        for (int32_t c = 0; c < channels; c++)
+          memset(to + (size_t)c * p->channel_stride, 0, (size_t)p->row_length * sizeof(float));
+        continue;
+      }
+      for (int32_t n = 0; n < piece.images; n++) {
+        const size_t pixel = ((size_t)(piece.image + n) * s->in_height + y) * s->in_width + first_column;
+        pack_row(
+            (const char *)input + pixel * pixel_bytes + first_channel * element, s->stride_x * pixel_bytes, columns,
+            levels, to + n * p->pitch, p->channel_stride, channels);
+      }
+    }
+  }
+}
+
+static void pack_input_floats(
+    const sparse_plan *p, const void *input, sparse_piece piece, int32_t column_class, int32_t first_channel,
+    int32_t channels, float *window) {
+  pack_input(p, input, 0, piece, column_class, first_channel, channels, window);
+}
+
+static void pack_input_levels(
+    const sparse_plan *p, const void *input, sparse_piece piece, int32_t column_class, int32_t first_channel,
+    int32_t channels, float *window) {
+  pack_input(p, input, 1, piece, column_class, first_channel, channels, window);
+}
+
+#endif

@@ -1,0 +1,19 @@
+#include "include/kernels.h"
+#include "target/tables.h"
+
+const sq_kernels *sq_kernels_for(sq_isa isa) {
+  switch (isa) {
+    case SQ_ISA_REFERENCE: return &sq_kernels_reference;
+    case SQ_ISA_PORTABLE: return &sq_kernels_portable;
+#if defined(__x86_64__)
+    case SQ_ISA_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &sq_kernels_avx2 : NULL;
+    case SQ_ISA_AVX512:
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                     __builtin_cpu_supports("avx512vnni")
+                 ? &sq_kernels_avx512
+                 : NULL;
+#endif
+    default: return NULL;
+  }
+}

@@ -1,6 +1,0 @@
-#define SQ_TARGET SQ_TARGET_PORTABLE
-#include "vector.h"
-
-#if SQ_TARGET_BUILDS
-#include "grouped_convolution_kernels.h"
-#endif

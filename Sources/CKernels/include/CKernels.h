@@ -1,8 +1,0 @@
-#include "convolution.h"
-#include "cpu.h"
-#include "integer_convolution.h"
-#include "normalization.h"
-#include "peak.h"
-#include "pooling.h"
-#include "quantization.h"
-#include "sparse_weight_gradient.h"

@@ -1,5 +1,0 @@
-#define SQ_TARGET SQ_TARGET_AVX2
-#include "vector.h"
-#if SQ_TARGET_BUILDS
-#include "integer_convolution_kernels.h"
-#endif

@@ -1,3 +1,0 @@
-// normalization.h for the build's default target.
-#define TABLE sq_normalization_portable
-#include "normalization_kernels.h"
