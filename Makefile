@@ -47,7 +47,9 @@ soak: setup
 test-slurm: build
 	@Scripts/test-slurm.sh
 
+# The layout of Swift and C sources; Scripts/format-c.sh lays out the latter.
 check:
+	@Scripts/format-c.sh --check
 	swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
 
 bench: build

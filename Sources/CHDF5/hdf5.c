@@ -11,32 +11,32 @@ herr_t chdf5_prepare(void) {
 
 hid_t chdf5_memory_type(chdf5_scalar scalar) {
   switch (scalar) {
-  case CHDF5_FLOAT32: return H5T_NATIVE_FLOAT;
-  case CHDF5_FLOAT64: return H5T_NATIVE_DOUBLE;
-  case CHDF5_INT8: return H5T_NATIVE_INT8;
-  case CHDF5_INT16: return H5T_NATIVE_INT16;
-  case CHDF5_INT32: return H5T_NATIVE_INT32;
-  case CHDF5_INT64: return H5T_NATIVE_INT64;
-  case CHDF5_UINT8: return H5T_NATIVE_UINT8;
-  case CHDF5_UINT16: return H5T_NATIVE_UINT16;
-  case CHDF5_UINT32: return H5T_NATIVE_UINT32;
-  case CHDF5_UINT64: return H5T_NATIVE_UINT64;
+    case CHDF5_FLOAT32: return H5T_NATIVE_FLOAT;
+    case CHDF5_FLOAT64: return H5T_NATIVE_DOUBLE;
+    case CHDF5_INT8: return H5T_NATIVE_INT8;
+    case CHDF5_INT16: return H5T_NATIVE_INT16;
+    case CHDF5_INT32: return H5T_NATIVE_INT32;
+    case CHDF5_INT64: return H5T_NATIVE_INT64;
+    case CHDF5_UINT8: return H5T_NATIVE_UINT8;
+    case CHDF5_UINT16: return H5T_NATIVE_UINT16;
+    case CHDF5_UINT32: return H5T_NATIVE_UINT32;
+    case CHDF5_UINT64: return H5T_NATIVE_UINT64;
   }
   return H5I_INVALID_HID;
 }
 
 hid_t chdf5_stored_type(chdf5_scalar scalar) {
   switch (scalar) {
-  case CHDF5_FLOAT32: return H5T_IEEE_F32LE;
-  case CHDF5_FLOAT64: return H5T_IEEE_F64LE;
-  case CHDF5_INT8: return H5T_STD_I8LE;
-  case CHDF5_INT16: return H5T_STD_I16LE;
-  case CHDF5_INT32: return H5T_STD_I32LE;
-  case CHDF5_INT64: return H5T_STD_I64LE;
-  case CHDF5_UINT8: return H5T_STD_U8LE;
-  case CHDF5_UINT16: return H5T_STD_U16LE;
-  case CHDF5_UINT32: return H5T_STD_U32LE;
-  case CHDF5_UINT64: return H5T_STD_U64LE;
+    case CHDF5_FLOAT32: return H5T_IEEE_F32LE;
+    case CHDF5_FLOAT64: return H5T_IEEE_F64LE;
+    case CHDF5_INT8: return H5T_STD_I8LE;
+    case CHDF5_INT16: return H5T_STD_I16LE;
+    case CHDF5_INT32: return H5T_STD_I32LE;
+    case CHDF5_INT64: return H5T_STD_I64LE;
+    case CHDF5_UINT8: return H5T_STD_U8LE;
+    case CHDF5_UINT16: return H5T_STD_U16LE;
+    case CHDF5_UINT32: return H5T_STD_U32LE;
+    case CHDF5_UINT64: return H5T_STD_U64LE;
   }
   return H5I_INVALID_HID;
 }
@@ -84,7 +84,8 @@ hid_t chdf5_open(const char *path) {
 }
 
 hid_t chdf5_create_in_memory(void) {
-  // HDF5 takes two files in memory of one name for the same file. Callers hold the one lock, so a plain counter will do.
+  // HDF5 takes two files in memory of one name for the same file. Callers hold the one lock, so a plain counter will
+  // do.
   static unsigned long long count;
   char name[32];
   snprintf(name, sizeof name, "memory-%llu", ++count);

@@ -11,8 +11,7 @@ static int fail(char *error, const char *reason) {
 }
 
 // Inflates every member of the file, growing `*plain` up to one byte more than the limit, which tells "too large".
-static int inflate_all(
-    z_stream *stream, size_t left, size_t limit, uint8_t **plain, size_t *plain_count, char *error) {
+static int inflate_all(z_stream *stream, size_t left, size_t limit, uint8_t **plain, size_t *plain_count, char *error) {
   size_t capacity = 0;
   for (;;) {
     if (*plain_count == capacity) {
@@ -37,7 +36,8 @@ static int inflate_all(
       // Another member may follow; anything else after the end is padding.
       if (stream->avail_in < 2 || stream->next_in[0] != 0x1f || stream->next_in[1] != 0x8b) return 0;
       if (inflateReset(stream) != Z_OK) return fail(error, "out of memory");
-    } else if (status == Z_BUF_ERROR || (status == Z_OK && stream->avail_in == 0 && left == 0 && stream->avail_out != 0)) {
+    } else if (
+        status == Z_BUF_ERROR || (status == Z_OK && stream->avail_in == 0 && left == 0 && stream->avail_out != 0)) {
       return fail(error, "the gzip file is truncated");
     } else if (status == Z_MEM_ERROR) {
       return fail(error, "out of memory");

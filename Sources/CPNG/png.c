@@ -135,8 +135,7 @@ static int encode(png_structp png, png_infop info, const uint8_t *pixels, cpng_s
       png, info, size.width, size.height, 8, color, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
       PNG_FILTER_TYPE_DEFAULT);
   png_write_info(png, info);
-  for (uint32_t y = 0; y < size.height; y++)
-    png_write_row(png, pixels + (size_t)y * size.width * (size_t)channels);
+  for (uint32_t y = 0; y < size.height; y++) png_write_row(png, pixels + (size_t)y * size.width * (size_t)channels);
   png_write_end(png, NULL);
   return 0;
 }

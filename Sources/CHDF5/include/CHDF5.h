@@ -1,7 +1,8 @@
 #ifndef CHDF5_H
 #define CHDF5_H
 
-// What Swift cannot import of HDF5's C interface: macros, callbacks and the error stack. Everything else is called directly.
+// What Swift cannot import of HDF5's C interface: macros, callbacks and the error stack. Everything else is called
+// directly.
 
 #include <hdf5.h>
 #include <stddef.h>
