@@ -195,7 +195,7 @@ struct PoolingKernelsTests {
       let z = values[row * classes..<(row + 1) * classes].map(Double.init)
       let label = row * 37 % classes
       #expect(abs(losses.values[row] - Self.loss(z, label: label)) <= 1e-12)
-      #expect(ranks.values[row] == Int32(z.count { $0 > z[label] }))
+      #expect(ranks.values[row] == Int32(z.indices.count { z[$0] > z[label] || z[$0] == z[label] && $0 < label }))
       for k in stride(from: 0, to: classes, by: max(1, classes / 10)) {
         var (above, below) = (z, z)
         above[k] += 1e-5
@@ -216,11 +216,43 @@ struct PoolingKernelsTests {
     kernels(isa).softmax_cross_entropy(
       logits.pointer, labels.pointer, 3, 3, 0, 3, losses.pointer, ranks.pointer, gradient.pointer)
     #expect(losses.values[0] == 0 && abs(losses.values[1] - log(3)) <= 1e-15 && losses.values[2].isNaN)
-    #expect(ranks.values == [0, 0, 3])
+    #expect(ranks.values == [0, 2, .max])
     #expect(Array(gradient.values[0..<6]) == [0, 0, 0, 1, 1, -2])
     #expect(gradient.values[6...].allSatisfy { $0.isNaN })
     kernels(isa).softmax_cross_entropy(
       logits.pointer, labels.pointer, 3, 1, 0, 1, losses.pointer, ranks.pointer, nil)
     #expect(losses.values[0] == 0)
+  }
+
+  private func ranks(_ isa: sq_isa, _ rows: [[Float]], labels: [Int]) -> [Int32] {
+    let logits = Buffer(rows.flatMap(\.self))
+    let classes = Buffer(labels.map(Int32.init))
+    let losses = Buffer<Double>(repeating: 0, count: rows.count)
+    let ranks = Buffer<Int32>(repeating: -1, count: rows.count)
+    kernels(isa).softmax_cross_entropy(
+      logits.pointer, classes.pointer, Int32(rows[0].count), 1, 0, Int32(rows.count), losses.pointer, ranks.pointer,
+      nil)
+    return ranks.values
+  }
+
+  @Test("Equal logits rank by index: a head of zeros finds the share of class 0", arguments: Elementwise.all)
+  func ties(isa: sq_isa) {
+    let labels = (0..<100).map { $0 % 10 }
+    let ranks = self.ranks(isa, labels.map { _ in Array(repeating: 0, count: 10) }, labels: labels)
+    #expect(ranks == labels.map(Int32.init))
+    #expect(ranks.count { $0 < 1 } == 10 && ranks.count { $0 < 5 } == 50)
+    #expect(self.ranks(isa, [[1, 2, 2, -0.0, 0]], labels: [2]) == [1])
+    #expect(self.ranks(isa, [[1, 2, 2, -0.0, 0]], labels: [1]) == [0])
+    #expect(self.ranks(isa, [[1, 2, 2, -0.0, 0]], labels: [4]) == [4])
+  }
+
+  @Test("A label is no hit beside a logit that is not finite", arguments: Elementwise.all)
+  func undefinedRanks(isa: sq_isa) {
+    let rows: [[Float]] = [
+      [.infinity, 0, 1], [9, -.infinity, 1], [9, 0, .nan], [.infinity, .infinity, .infinity], [.nan, .nan, .nan],
+    ]
+    for label in 0..<3 {
+      #expect(self.ranks(isa, rows, labels: rows.map { _ in label }) == rows.map { _ in .max })
+    }
   }
 }

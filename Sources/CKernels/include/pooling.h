@@ -22,8 +22,9 @@ typedef struct sq_pooling_kernels {
   void (*pad_shortcut_backward)(
       const sq_conv *shape, const float *output_gradient, float *input_gradient, int32_t first, int32_t count);
   /// Softmax cross-entropy of rows [first, first + count): losses[row] (double, natural log, unscaled), gradient =
-  /// scale * (softmax - one hot); gradient may be NULL. rank[row] = how many classes have a larger logit than the
-  /// label's (0: top-1 correct; NaN in the row: classes).
+  /// scale * (softmax - one hot); gradient may be NULL. rank[row] = how many classes come before the label: those of a
+  /// larger logit, and of an equal one with a lower index (0: top-1 correct, < k: top-k). INT32_MAX, so no hit for any
+  /// k, where a logit of the row is infinite or NaN.
   void (*softmax_cross_entropy)(
       const float *logits, const int32_t *labels, int32_t classes, float scale, int32_t first, int32_t count,
       double *losses, int32_t *rank, float *gradient);
