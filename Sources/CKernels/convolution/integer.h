@@ -8,7 +8,8 @@
 // pixels at a time, broadcast, against the same step of the weights of as many output channels as a vector has lanes:
 // - bytes: 4 levels a step. AVX-512 adds the four products into 32 bits directly (vpdpbusd). AVX2 adds pairs of
 //   products in 16 bits (vpmaddubsw) over as many steps as cannot overflow whatever the levels are, then widens.
-// - words: 2 levels a step as 16-bit integers, where one pair of byte products might already overflow 16 bits.
+// - words: 2 levels a step as 16-bit integers, whose products are added in pairs: where one pair of byte products might
+//   already overflow 16 bits, and always in the portable code, since every processor has something for it.
 
 #include "../include/integer_convolution.h"
 #include "../target/arithmetic.h"
@@ -50,7 +51,9 @@ static integer_plan plan_integer(const sq_conv *shape, int32_t max_input, int32_
   p.blocks_per_group = (p.out_group + block_channels - 1) / block_channels;
   const int32_t pair = larger(1, 2 * max_input * max_weight);
   p.safe_steps = INT16_MAX / pair;
-#if SQ_TARGET != SQ_TARGET_AVX512
+#if SQ_TARGET == SQ_TARGET_PORTABLE
+  p.words = 1;
+#elif SQ_TARGET == SQ_TARGET_AVX2
   p.words = p.safe_steps == 0;
 #endif
   const int32_t per_step = p.words ? 2 : 4;
@@ -150,22 +153,25 @@ static void copy_levels(const integer_plan *p, const uint8_t *image, int32_t pix
   }
 }
 
-#if SQ_TARGET == SQ_TARGET_PORTABLE
-SQ_INLINE void multiply_step(const uint8_t *step, const char *weights, int words, int32_t *sums, int channels) {
-  if (words) {
-    const int16_t *x = (const int16_t *)step, *w = (const int16_t *)weights;
-    for (int o = 0; o < channels; o++) sums[o] += x[0] * w[2 * o] + x[1] * w[2 * o + 1];
-  } else {
-    const int8_t *w = (const int8_t *)weights;
-    for (int o = 0; o < channels; o++)
-      sums[o] += step[0] * w[4 * o] + step[1] * w[4 * o + 1] + step[2] * w[4 * o + 2] + step[3] * w[4 * o + 3];
-  }
-}
-#else
 SQ_INLINE sq_int_vector broadcast_step(const uint8_t *p) {
   int32_t step;
   memcpy(&step, p, sizeof step);
   return step - (sq_int_vector){};
+}
+
+#if SQ_TARGET == SQ_TARGET_PORTABLE
+/// The sums of two neighbouring products of 16-bit integers.
+SQ_INLINE sq_int_vector multiply_pairs(sq_int_vector a, sq_int_vector b) {
+#if defined(__SSE2__)
+  return (sq_int_vector)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#else
+  typedef int16_t words __attribute__((vector_size(4 * SQ_LANES)));
+  const words x = (words)a, y = (words)b;
+#define WIDENED(v, first) \
+  __builtin_convertvector(__builtin_shufflevector(v, v, first, first + 2, first + 4, first + 6), sq_int_vector)
+  return WIDENED(x, 0) * WIDENED(y, 0) + WIDENED(x, 1) * WIDENED(y, 1);
+#undef WIDENED
+#endif
 }
 #endif
 
@@ -235,12 +241,19 @@ SQ_INLINE void multiply_integer_tile(
     UNROLLED_FOR (int v = 0; v < vectors; v++) sums[k][v] = (sq_int_vector){};
   }
 #if SQ_TARGET == SQ_TARGET_PORTABLE
+  (void)words;
   for (int32_t ky = 0; ky < p->s.kernel_height; ky++)
     for (int32_t run = 0; run < runs; run++) {
-      const size_t at = (size_t)ky * p->row_bytes + (size_t)run * p->pixel_bytes;
-      for (int32_t step = 0; step < p->row_steps; step++, weights += block_channels * step_bytes)
-        for (int k = 0; k < tile_pixels; k++)
-          multiply_step(windows[k] + at + step * step_bytes, weights, words, (int32_t *)sums[k], vectors * SQ_LANES);
+      size_t at = (size_t)ky * p->row_bytes + (size_t)run * p->pixel_bytes;
+      for (int32_t step = 0; step < p->row_steps; step++, at += step_bytes, weights += block_channels * step_bytes) {
+        sq_int_vector w[tile_vectors];
+        UNROLLED_FOR (int v = 0; v < vectors; v++)
+          w[v] = *(const sq_int_vector_unaligned *)(weights + 4 * SQ_LANES * v);
+        UNROLLED_FOR (int k = 0; k < tile_pixels; k++) {
+          const sq_int_vector x = broadcast_step(windows[k] + at);
+          UNROLLED_FOR (int v = 0; v < vectors; v++) sums[k][v] += multiply_pairs(x, w[v]);
+        }
+      }
     }
 #elif SQ_TARGET == SQ_TARGET_AVX512
   (void)words;
