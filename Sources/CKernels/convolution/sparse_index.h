@@ -10,7 +10,6 @@
 enum {
   max_group = 12,               // weights that share a run: as many as there are registers for their addresses
   totals_stride = 16,           // sums kept for an entry: whole tiles
-  tile_side = 8,                // pixels and channels transposed at a time
   max_run = 512,                // pixels in a piece
   pointwise_run = 256,          // pixels in a piece where every pixel stands alone
   window_channels = 16,         // input channels that pieces are small enough for

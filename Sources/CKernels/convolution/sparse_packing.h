@@ -8,6 +8,8 @@
 #include "../target/vector.h"
 #include "sparse_index.h"
 
+enum { tile_side = 8 };  // pixels and channels transposed at a time
+
 typedef uint8_t tile_bytes __attribute__((vector_size(2 * tile_side)));
 typedef tile_bytes tile_bytes_unaligned __attribute__((aligned(1), may_alias));
 

@@ -24,8 +24,8 @@ SQ_INLINE size_t take(size_t *used, size_t bytes) {
   return offset;
 }
 
-// The element-wise kernels are plain loops that the compiler turns into vector code: an
-// ELEMENTWISE_FOR that it cannot vectorise is a warning.
+// The element-wise kernels are plain loops that the compiler turns into vector code: an ELEMENTWISE_FOR that it cannot
+// vectorise is a warning.
 
 /// Iterations are independent even where an output is one of the inputs: each element is read before it is written.
 #define ELEMENTWISE_FOR _Pragma("clang loop vectorize(assume_safety)") for
