@@ -1,8 +1,12 @@
+/// A layer with weights.
+public enum LayerKind: String, Codable, Sendable, CaseIterable {
+  case convolution, linear
+}
+
 /// A convolution or linear layer: what it holds and costs.
 public struct LayerDescription: Codable, Equatable, Sendable {
   public var name: String
-  /// "convolution" or "linear".
-  public var kind: String
+  public var kind: LayerKind
   public var weights: Int
   /// Weights that may freeze; 0 where the layer never freezes.
   public var freezableWeights: Int
@@ -18,7 +22,7 @@ public struct LayerDescription: Codable, Equatable, Sendable {
   public var sparseThreshold: Double?
 
   public init(
-    name: String, kind: String, weights: Int, freezableWeights: Int, weightBits: Int?, activationBits: Int?,
+    name: String, kind: LayerKind, weights: Int, freezableWeights: Int, weightBits: Int?, activationBits: Int?,
     forwardMACs: Int, inputGradientMACs: Int, weightGradientMACs: Int, sparseThreshold: Double?
   ) {
     self.name = name
@@ -37,13 +41,14 @@ public struct LayerDescription: Codable, Equatable, Sendable {
 extension LayerDescription: Storable {
   static var blank: LayerDescription {
     LayerDescription(
-      name: "", kind: "", weights: 0, freezableWeights: 0, weightBits: nil, activationBits: nil, forwardMACs: 0,
+      name: "", kind: .convolution, weights: 0, freezableWeights: 0, weightBits: nil, activationBits: nil,
+      forwardMACs: 0,
       inputGradientMACs: 0, weightGradientMACs: 0, sparseThreshold: nil)
   }
 
   static let fields: [Field<LayerDescription>] = [
     Field("layer", "Layer", .text(\.name)),
-    Field("kind", "convolution or linear", .text(\.kind)),
+    Field("kind", "convolution or linear", .choice(\.kind)),
     Field("weights", "Weights", .integer(\.weights)),
     Field("freezable_weights", "Weights that may freeze", .integer(\.freezableWeights)),
     Field("weight_bits", unit: "bit", "Bits of a weight, 0 where not quantized", .optionalInteger(\.weightBits)),
@@ -93,10 +98,10 @@ extension LayerEpochRecord: Storable {
     Field("epoch", "Epoch, from 1", .integer(\.epoch)),
     Field("layer", "Layer", .text(\.layer)),
     Field("frozen", "Frozen weights after the last step", .integer(\.frozen)),
-    Field("mean_frozen_share", "Frozen weights / weights, mean over the steps", .real(\.meanFrozenShare)),
-    Field("seconds_forward", unit: "s", "Forward passes", .real(\.secondsForward)),
-    Field("seconds_input_gradient", unit: "s", "Gradients of the input", .real(\.secondsInputGradient)),
-    Field("seconds_weight_gradient", unit: "s", "Gradients of the weights", .real(\.secondsWeightGradient)),
+    .share("mean_frozen_share", "Frozen weights / weights, mean over the steps", .real(\.meanFrozenShare)),
+    .seconds("seconds_forward", "Forward passes", .real(\.secondsForward)),
+    .seconds("seconds_input_gradient", "Gradients of the input", .real(\.secondsInputGradient)),
+    .seconds("seconds_weight_gradient", "Gradients of the weights", .real(\.secondsWeightGradient)),
     Field("upper_weight", "Upper end of the weight range, or the weight scale", .optionalReal(\.upperWeight)),
     Field("lower_weight", "Lower end of the weight range", .optionalReal(\.lowerWeight)),
     Field(

@@ -10,8 +10,6 @@ public struct Provenance: Codable, Equatable, Sendable {
   public var swiftVersion = ""
   public var hdf5Version = ""
   public var libpngVersion = ""
-  /// A name the user chose for the machine; empty by default, since host names tell more than readers need.
-  public var machineName = ""
   public var operatingSystem = ""
   public var cpuModel = ""
   public var cpuCores = 0
@@ -48,7 +46,6 @@ extension Provenance: Storable {
     Field("swift_version", "Swift compiler", .text(\.swiftVersion)),
     Field("hdf5_version", "HDF5 library", .text(\.hdf5Version)),
     Field("libpng_version", "libpng library", .text(\.libpngVersion)),
-    Field("machine_name", "Name given to the machine", .text(\.machineName)),
     Field("operating_system", "Operating system", .text(\.operatingSystem)),
     Field("cpu_model", "Processor", .text(\.cpuModel)),
     Field("cpu_cores", "Processor cores", .integer(\.cpuCores)),

@@ -1,10 +1,11 @@
+public import Diagnostics
 public import Storage
 public import Tables
 
 /// A run's file.
 ///
-/// Root attributes: `format`, `version`, `id`, `kind`, `recipe`, `bits` (0 for full precision), `label`, `axis_names`,
-/// `axis_values`. `/configuration`: the canonical JSON. `/provenance` and `/outcome`: groups of attributes. `/epochs`, `/layers`
+/// Root attributes: `format`, `version`, `id`, `kind`, `recipe`, `bits` (of a weight) and `activation_bits` (both 0 for full
+/// precision), `label`, `axis_names`, `axis_values`. `/configuration`: the canonical JSON. `/provenance` and `/outcome`: groups of attributes. `/epochs`, `/layers`
 /// and `/layer_epochs`: tables; `/epochs_plots` the first again for NeXus viewers. `/final`: the tensors by name.
 public enum RunFile {
   public static let format = FileFormat(name: "spqat-run", version: 1)
@@ -15,15 +16,15 @@ public enum RunFile {
       try format.stamp(root)
       try root.setAttribute("id", to: record.id)
       try root.setAttribute("kind", to: record.kind.rawValue)
-      try root.setAttribute("recipe", to: record.recipe)
-      try root.setAttribute("bits", to: record.bits ?? 0)
+      try root.setAttribute("recipe", to: record.recipe.rawValue)
+      try root.setAttribute("bits", to: record.bits?.weights ?? 0)
+      try root.setAttribute("activation_bits", to: record.bits?.activations ?? 0)
       try root.setAttribute("label", to: record.label)
       try root.setAttribute("axis_names", to: record.axes.map(\.name))
       try root.setAttribute("axis_values", to: record.axes.map(\.value))
       try root.write(record.configuration, to: "configuration")
       try record.provenance.write(to: root.createGroup("provenance"))
       let outcome = try root.createGroup("outcome")
-      try outcome.setAttribute("status", to: record.outcome.status.rawValue)
       try record.outcome.write(to: outcome)
       try root.write(record.epochTable, to: "epochs", plottedAgainst: "epoch")
       try root.write(record.layerTable, to: "layers")
@@ -35,29 +36,35 @@ public enum RunFile {
         case .uint8(let values): try final.write(values, shape: tensor.shape, to: tensor.name)
         case .int8(let values): try final.write(values, shape: tensor.shape, to: tensor.name)
         }
+        let meaning = TensorMeaning(of: tensor)
+        try final.setAttribute("description", to: meaning.description, on: tensor.name)
+        try final.setAttribute("dimensions", to: meaning.dimensions, on: tensor.name)
       }
     }
   }
 
   /// Reads a run's file; refuses files of other programs and of newer versions.
-  public static func read(_ path: String, includingTensors: Bool) throws(StorageError) -> RunRecord {
+  public static func read(_ path: String, includingTensors: Bool) throws(Diagnostic) -> RunRecord {
     let root = try HDF5File.open(path).root
     try format.check(root)
     let names = try root.stringAttributes("axis_names")
     let values = try root.stringAttributes("axis_values")
     guard names.count == values.count else {
-      throw StorageError(
-        .damaged, file: path, object: "/@axis_values", "\(values.count) values for \(names.count) axes")
+      throw Diagnostic(path, at: "/@axis_values", "\(values.count) values for \(names.count) axes")
     }
-    let bits: Int = try root.attribute("bits")
+    let configuration = try root.readString("configuration")
+    let settings: RecordedSettings
+    do {
+      settings = try RecordedSettings(configuration: configuration)
+    } catch {
+      throw Diagnostic(path, at: "/configuration", "is not a JSON object of settings")
+    }
     var record = RunRecord(
-      id: try root.stringAttribute("id"), kind: try known("kind", in: root), recipe: try root.stringAttribute("recipe"),
-      bits: bits == 0 ? nil : bits, label: try root.stringAttribute("label"),
-      axes: zip(names, values).map { AxisValue(name: $0, value: $1) },
-      configuration: try root.readString("configuration"), provenance: try Provenance(from: root.group("provenance")))
-    let outcome = try root.group("outcome")
-    record.outcome = try RunOutcome(from: outcome)
-    record.outcome.status = try known("status", in: outcome)
+      id: try root.stringAttribute("id"), kind: try kind(in: root),
+      recipe: RecipeName(rawValue: try root.stringAttribute("recipe")), bits: try bits(in: root, settings),
+      label: try root.stringAttribute("label"), axes: zip(names, values).map { AxisSetting(name: $0, value: $1) },
+      configuration: configuration, provenance: try Provenance(from: root.group("provenance")))
+    record.outcome = try RunOutcome(from: root.group("outcome"))
     record.epochs = try EpochRecord.read("epochs", in: root)
     record.layers = try LayerDescription.read("layers", in: root)
     record.layerEpochs = try LayerEpochRecord.read("layer_epochs", in: root)
@@ -65,21 +72,31 @@ public enum RunFile {
     return record
   }
 
-  private static func known<Value: RawRepresentable & CaseIterable>(
-    _ attribute: String, in group: HDF5Group
-  ) throws(StorageError) -> Value where Value.RawValue == String {
-    let text = try group.stringAttribute(attribute)
-    guard let value = Value(rawValue: text) else {
-      let allowed = Value.allCases.map(\.rawValue).joined(separator: ", ")
-      throw StorageError(
-        .wrongType, file: group.file.path, object: "\(group.path)@\(attribute)", "is '\(text)', not one of \(allowed)")
+  private static func kind(in root: HDF5Group) throws(Diagnostic) -> RunKind {
+    let text = try root.stringAttribute("kind")
+    guard let kind = RunKind(rawValue: text) else {
+      let allowed = RunKind.allCases.map(\.rawValue).joined(separator: ", ")
+      throw Diagnostic(root.file.path, at: "/@kind", "is '\(text)', not one of \(allowed)")
     }
-    return value
+    return kind
   }
 
-  private static func readTensors(_ group: HDF5Group) throws(StorageError) -> [NamedTensor] {
+  /// Files of earlier programs say the bits of activations in their configuration only.
+  private static func bits(in root: HDF5Group, _ settings: RecordedSettings) throws(Diagnostic) -> BitWidths? {
+    let weights: Int = try root.attribute("bits")
+    guard weights != 0 else { return nil }
+    let stored: Int? = try root.hasAttribute("activation_bits") ? try root.attribute("activation_bits") : nil
+    return BitWidths(
+      weights: weights, activations: stored ?? settings.integer("quantization.activationBits") ?? weights)
+  }
+
+  private static func readTensors(_ group: HDF5Group) throws(Diagnostic) -> [NamedTensor] {
     var tensors: [NamedTensor] = []
     for name in try group.datasetNames() {
+      // Safetensors files keep their metadata under this name.
+      guard name != "__metadata__" else {
+        throw Diagnostic(group.file.path, at: "\(group.path)/\(name)", "is no name of a tensor", remedy: "rename it")
+      }
       let elements: NamedTensor.Elements =
         switch try group.scalarKind(name) {
         case .uint8: .uint8(try group.read(name))

@@ -3,14 +3,12 @@ public struct RunOutcome: Codable, Equatable, Sendable {
   public enum Status: String, Codable, Sendable, CaseIterable {
     case running
     case finished
-    /// The loss became NaN or infinite.
+    /// The loss or a parameter became NaN or infinite; the message says which.
     case diverged
-    /// Something else went wrong; the message says what.
-    case failed
   }
 
   public var status: Status = .running
-  /// Why it diverged or failed.
+  /// Why it diverged.
   public var message: String?
   /// Test accuracies, shares in [0, 1], after the last epoch: the result of the run.
   public var finalTopOne: Double?
@@ -37,22 +35,22 @@ public struct RunOutcome: Codable, Equatable, Sendable {
 extension RunOutcome: Storable {
   static var blank: RunOutcome { RunOutcome() }
 
-  // The status is stored beside these: it is the one property of an own type.
   static let fields: [Field<RunOutcome>] = [
-    Field("message", "Why the run diverged or failed", .optionalText(\.message)),
-    Field("final_top1", "Test accuracy after the last epoch", .optionalReal(\.finalTopOne)),
-    Field("final_top5", "Test top-5 accuracy after the last epoch", .optionalReal(\.finalTopFive)),
+    Field("status", "running, finished or diverged", .choice(\.status)),
+    Field("message", "Why the run diverged", .optionalText(\.message)),
+    .share("final_top1", "Test accuracy after the last epoch", .optionalReal(\.finalTopOne)),
+    .share("final_top5", "Test top-5 accuracy after the last epoch", .optionalReal(\.finalTopFive)),
     Field("final_test_loss", unit: "nats", "Test loss after the last epoch", .optionalReal(\.finalTestLoss)),
-    Field("best_top1", "Best test accuracy, chosen on test data", .optionalReal(\.bestTopOne)),
+    .share("best_top1", "Best test accuracy, chosen on test data", .optionalReal(\.bestTopOne)),
     Field("best_epoch", "Its epoch", .optionalInteger(\.bestEpoch)),
-    Field(
+    .share(
       "weight_updates_eliminated", "Frozen / freezable weights, mean over all steps",
       .optionalReal(\.weightUpdatesEliminated)),
-    Field(
+    .share(
       "backward_flops_eliminated", "Share of the backward pass's multiply-accumulates saved",
       .optionalReal(\.backwardFLOPsEliminated)),
-    Field("total_seconds", unit: "s", "Wall-clock time of the run", .real(\.totalSeconds)),
-    Field("backward_seconds", unit: "s", "Time of input and weight gradients", .real(\.backwardSeconds)),
+    .seconds("total_seconds", "Wall-clock time of the run", .real(\.totalSeconds)),
+    .seconds("backward_seconds", "Time of input and weight gradients", .real(\.backwardSeconds)),
     Field("steps", "Training steps", .integer(\.steps)),
     Field("images", "Training images seen", .integer(\.images)),
   ]

@@ -10,9 +10,11 @@ public enum RunKind: String, Codable, Sendable, CaseIterable {
   case freeze
 }
 
-/// One value of a sweep's axis, such as threshold = 0.1.
-public struct AxisValue: Codable, Hashable, Sendable {
+/// A run's place on one axis of its sweep, such as freezing.threshold = 0.1.
+public struct AxisSetting: Codable, Hashable, Sendable {
+  /// The setting's key path.
   public var name: String
+  /// As in the configuration, text without quotation marks.
   public var value: String
 
   public init(name: String, value: String) {
@@ -21,19 +23,18 @@ public struct AxisValue: Codable, Hashable, Sendable {
   }
 }
 
-/// Everything that is known of a run. Encodes without its tensors.
-public struct RunRecord: Codable, Equatable, Sendable {
+/// Everything that is known of a run.
+public struct RunRecord: Equatable, Sendable {
   /// Derived from every setting that changes the outcome.
   public var id: String
   public var kind: RunKind
-  /// "spqat" or "lts".
-  public var recipe: String
-  /// Bits of weights and activations; nil for full precision.
-  public var bits: Int?
+  public var recipe: RecipeName
+  /// nil for full precision.
+  public var bits: BitWidths?
   /// How a reader tells it from the others of its sweep.
   public var label: String
   /// Its values on the sweep's axes, in the sweep's order.
-  public var axes: [AxisValue]
+  public var axes: [AxisSetting]
   /// The canonical configuration, JSON.
   public var configuration: String
   public var provenance: Provenance
@@ -48,7 +49,8 @@ public struct RunRecord: Codable, Equatable, Sendable {
   public var tensors: [NamedTensor] = []
 
   public init(
-    id: String, kind: RunKind, recipe: String, bits: Int?, label: String, axes: [AxisValue], configuration: String,
+    id: String, kind: RunKind, recipe: RecipeName, bits: BitWidths?, label: String, axes: [AxisSetting],
+    configuration: String,
     provenance: Provenance
   ) {
     self.id = id
@@ -61,49 +63,45 @@ public struct RunRecord: Codable, Equatable, Sendable {
     self.provenance = provenance
   }
 
-  private enum CodingKeys: CodingKey {
-    case id, kind, recipe, bits, label, axes, configuration, provenance, epochs, layers, layerEpochs, outcome
+  /// The configuration by key; empty where it is not a JSON object, which no file is read with.
+  public var settings: RecordedSettings {
+    (try? RecordedSettings(configuration: configuration)) ?? RecordedSettings(values: [:])
   }
 
-  /// The record without its tensors as JSON with sorted keys; NaN and infinities as the strings "nan", "inf" and "-inf".
+  /// The record without its tensors as JSON with sorted keys: attributes and tables by the names that the run's file has,
+  /// the configuration as an object; NaN and infinities as the strings "nan", "inf" and "-inf".
   public func json() throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    return String(decoding: try encoder.encode(self), as: UTF8.self)
+    return String(decoding: try encoder.encode(Document(record: self)), as: UTF8.self)
   }
-}
 
-/// A tensor of a network by the name and in the layout of PyTorch's state dictionaries: convolution weights
-/// [output channels, input channels, height, width] ("layer1.0.conv1.weight"), linear weights [outputs, inputs], batch norm
-/// `weight`, `bias`, `running_mean`, `running_var`; beside a weight its freezing state as `….frozen` (1 where frozen) and its
-/// quantization levels as `….level`.
-public struct NamedTensor: Equatable, Sendable {
-  /// Row-major elements.
-  public enum Elements: Equatable, Sendable {
-    case float([Float])
-    case uint8([UInt8])
-    case int8([Int8])
+  private struct Document: Encodable {
+    let record: RunRecord
 
-    public var count: Int {
-      switch self {
-      case .float(let values): values.count
-      case .uint8(let values): values.count
-      case .int8(let values): values.count
-      }
+    enum Key: String, CodingKey {
+      case id, kind, recipe, bits, label, axes, configuration, provenance, outcome, epochs, layers
+      case activationBits = "activation_bits"
+      case layerEpochs = "layer_epochs"
     }
-  }
 
-  public var name: String
-  public var shape: [Int]
-  public var elements: Elements
-
-  /// - Precondition: The shape has as many elements as given.
-  public init(name: String, shape: [Int], elements: Elements) {
-    precondition(shape.reduce(1, *) == elements.count, "\(name): \(elements.count) elements, shape \(shape)")
-    self.name = name
-    self.shape = shape
-    self.elements = elements
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.container(keyedBy: Key.self)
+      try container.encode(record.id, forKey: .id)
+      try container.encode(record.kind, forKey: .kind)
+      try container.encode(record.recipe.rawValue, forKey: .recipe)
+      try container.encode(record.bits?.weights ?? 0, forKey: .bits)
+      try container.encode(record.bits?.activations ?? 0, forKey: .activationBits)
+      try container.encode(record.label, forKey: .label)
+      try container.encode(record.axes, forKey: .axes)
+      try container.encode(record.settings, forKey: .configuration)
+      try container.encode(EncodedFields(record: record.provenance), forKey: .provenance)
+      try container.encode(EncodedFields(record: record.outcome), forKey: .outcome)
+      try container.encode(record.epochs.map(EncodedFields.init), forKey: .epochs)
+      try container.encode(record.layers.map(EncodedFields.init), forKey: .layers)
+      try container.encode(record.layerEpochs.map(EncodedFields.init), forKey: .layerEpochs)
+    }
   }
 }

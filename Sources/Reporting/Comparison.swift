@@ -57,7 +57,7 @@ public struct Comparison: Encodable, Equatable, Sendable {
     public var bits: String
     public var method: String
     public var recipe: String
-    public var axes: [AxisValue]
+    public var axes: [AxisSetting]
     public var runs: [String]
     public var n: Int
     public var topOne: Double?
@@ -229,7 +229,7 @@ extension Comparison.Entry {
     let setting = summary.setting
     bits = setting.bits?.description ?? "32/32"
     method = setting.method
-    recipe = setting.recipe
+    recipe = setting.recipe.rawValue
     axes = setting.axes
     runs = setting.finished.map(\.id)
     n = setting.finished.count

@@ -29,10 +29,10 @@ enum PublishedClaims {
 
   /// The published value for one row of a table: known for two networks on ImageNet only.
   static func cell(for setting: Setting) -> String {
-    guard setting.kind == .freeze, setting.recipe == "lts", setting.bits == Setting.Bits(weights: 2, activations: 2),
+    guard setting.kind == .freeze, setting.recipe == .lts, setting.bits == BitWidths(weights: 2, activations: 2),
       setting.runs[0].provenance.datasetName == "imagenet"
     else { return notAvailable }
-    return switch setting.configuration["model.architecture"] {
+    return switch setting.configuration.text("model.architecture") {
     case "resnet18": "+1.41 points, 56 % / 28 % eliminated (arXiv:2211.08544v2)"
     case "mobilenetv2": "+5.05 points, 46 % / 23 % eliminated (arXiv:2211.08544v4)"
     default: notAvailable

@@ -1,6 +1,7 @@
+import Diagnostics
+import Files
 import Foundation
 import Records
-import Storage
 import Tables
 
 /// An experiment's report: figures with their data and scripts, and one HTML page with everything in it.
@@ -28,7 +29,7 @@ public struct Report: Sendable {
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
-      throw ReportingError("\(folder): cannot be made; choose another folder with --output")
+      throw Diagnostic(cause: .system, folder, "cannot be made", remedy: "choose another folder with --output")
     }
     for (name, table) in tables {
       // Without the CR that RFC 4180 asks for, which gnuplot takes for part of the last column's name.
@@ -37,9 +38,9 @@ public struct Report: Sendable {
     }
     for figure in figures { try replaceFile(at: "\(folder)/\(figure.name).gp", with: figure.script) }
     guard let gnuplot = gnuplot ?? Self.find("gnuplot") else {
-      throw ReportingError(
-        "gnuplot is not installed, so nothing is drawn (apt-get install gnuplot-nox); data and scripts are in \(folder)"
-      )
+      throw Diagnostic(
+        "gnuplot", "is not installed, so nothing is drawn; data and scripts are in \(folder)",
+        remedy: "install it (apt-get install gnuplot-nox)")
     }
     for figure in figures {
       for format in ["svg", "png"] { try Self.draw(figure, format: format, in: folder, gnuplot: gnuplot) }
@@ -63,7 +64,7 @@ public struct Report: Sendable {
     do {
       try process.run()
     } catch {
-      throw ReportingError("\(gnuplot): cannot be started; check the installation of gnuplot")
+      throw Diagnostic(cause: .system, gnuplot, "cannot be started", remedy: "check the installation of gnuplot")
     }
     let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
@@ -71,7 +72,7 @@ public struct Report: Sendable {
       let reason = output.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }.last {
         !$0.isEmpty
       }
-      throw ReportingError("\(folder)/\(figure.name).gp: gnuplot failed: \(reason ?? "no message")")
+      throw Diagnostic("\(folder)/\(figure.name).gp", "gnuplot failed: \(reason ?? "no message")")
     }
   }
 

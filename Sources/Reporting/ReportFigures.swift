@@ -40,7 +40,7 @@ struct ReportFigures {
   // MARK: - Names
 
   private func familyName(_ summary: SettingSummary) -> String {
-    let recipes = Set(families.map { $0[0].setting.recipe }).count > 1 ? " \(summary.setting.recipe)" : ""
+    let recipes = Set(families.map { $0[0].setting.recipe }).count > 1 ? " \(summary.setting.recipe.rawValue)" : ""
     let bits = summary.setting.bits.map { "W\($0.weights)/A\($0.activations)" } ?? ""
     let sameBits = families.filter {
       $0[0].setting.bits == summary.setting.bits && $0[0].setting.recipe == summary.setting.recipe
@@ -52,7 +52,7 @@ struct ReportFigures {
   /// Within its family.
   private func name(_ summary: SettingSummary) -> String { name(summary, axes: summary.setting.axes[...]) }
 
-  private func name(_ summary: SettingSummary, axes: ArraySlice<AxisValue>) -> String {
+  private func name(_ summary: SettingSummary, axes: ArraySlice<AxisSetting>) -> String {
     guard summary.setting.kind == .freeze else { return summary.setting.method }
     let axes = axes.map { axis in
       switch axis.name {

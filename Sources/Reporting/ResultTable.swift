@@ -1,3 +1,4 @@
+import Files
 import Foundation
 public import Records
 public import Storage
@@ -78,18 +79,18 @@ public struct ResultTable: Sendable {
     let summaries = SettingSummary.summaries(of: records)
     let names = axisNames(summaries)
     let visible = summaries.map { summary in
-      ([summary.setting.recipe, "\(summary.setting.bits?.description ?? "")", summary.setting.method]
+      ([summary.setting.recipe.rawValue, "\(summary.setting.bits?.description ?? "")", summary.setting.method]
         + names.map { summary.setting.axis($0) ?? "" }).joined(separator: "\u{1F}")
     }
     return summaries.indices.map { index in
       let alike = summaries.indices.filter { visible[$0] == visible[index] }.map { summaries[$0].setting }
       let mine = summaries[index].setting.configuration
-      let keys = Set(alike.flatMap { $0.configuration.keys }).filter { key in
+      let keys = Set(alike.flatMap(\.configuration.values.keys)).filter { key in
         alike.contains { $0.configuration[key] != mine[key] }
       }
       return Row(
         summary: summaries[index], axes: names.map { ($0, summaries[index].setting.axis($0) ?? "") },
-        distinction: keys.sorted().map { "\($0)=\(mine[$0] ?? "default")" }.joined(separator: ", "))
+        distinction: keys.sorted().map { "\($0)=\(mine[$0]?.description ?? "default")" }.joined(separator: ", "))
     }
   }
 
@@ -132,7 +133,7 @@ public struct ResultTable: Sendable {
         "activation_bits", unit: "bit", description: "Bits of an activation, 0 for full precision",
         .integers(rows.map { $0.setting.bits?.activations ?? 0 })),
       Column("method", description: "full precision, full QAT or SpQAT", strings { $0.setting.method }),
-      Column("recipe", description: "Generation of the published code", strings { $0.setting.recipe }),
+      Column("recipe", description: "Generation of the published code", strings { $0.setting.recipe.rawValue }),
     ]
     for (index, axis) in (rows.first?.axes ?? []).enumerated() {
       columns.append(
@@ -197,7 +198,7 @@ public struct ResultTable: Sendable {
     }
     add("bits", "W/A bits") { $0.setting.bits?.description ?? "32/32" }
     add("method", "Method") { $0.setting.method }
-    add("recipe", "Recipe", unless: !severalRecipes) { $0.setting.recipe }
+    add("recipe", "Recipe", unless: !severalRecipes) { $0.setting.recipe.rawValue }
     for (index, axis) in (rows.first?.axes ?? []).enumerated() {
       add(axis.name, axisHeading(axis.name)) { $0.axes[index].value.isEmpty ? "–" : $0.axes[index].value }
     }
@@ -338,7 +339,7 @@ public struct ResultTable: Sendable {
   }
 
   private static func dataDescription(_ run: RunRecord) -> String {
-    let subset = run.flatConfiguration["data.subset"].map { "a fixed subset of \($0) training images, " } ?? ""
+    let subset = run.settings["data.subset"].map { "a fixed subset of \($0) training images, " } ?? ""
     return "\(run.provenance.datasetName) (\(subset)SHA-256 \(run.provenance.datasetHash.prefix(12)))"
   }
 
@@ -346,7 +347,7 @@ public struct ResultTable: Sendable {
     let run = setting.runs[0]
     let epochs = setting.runs.compactMap(\.epochs.last?.epoch).max() ?? 0
     let kind = setting.kind == .fullPrecision ? "full precision" : "quantized"
-    let batch = run.flatConfiguration["batchSize"].map { " of \($0) images" } ?? ""
+    let batch = run.settings["batchSize"].map { " of \($0) images" } ?? ""
     return "\(kind) \(epochs) epoch\(epochs == 1 ? "" : "s") (\(run.outcome.steps) steps\(batch))"
   }
 }
@@ -379,7 +380,7 @@ extension RunCollection {
   /// A caption for the collection's table: name, networks and data.
   public var caption: String {
     let names: [String: String] = ["resnet20": "ResNet-20"]
-    let models = runs.compactMap { $0.flatConfiguration["model.architecture"] }.map { names[$0] ?? $0 }
+    let models = runs.compactMap { $0.settings.text("model.architecture") }.map { names[$0] ?? $0 }
     let title =
       switch name {
       case "table2": "Table 2: full QAT beside SpQAT by bit width"

@@ -1,13 +1,6 @@
+public import Diagnostics
 import Foundation
 public import Records
-import Storage
-
-/// Why there is nothing to report, in one line: path, what is wrong, what helps.
-public struct ReportingError: Error, Equatable, Sendable, CustomStringConvertible {
-  public let description: String
-
-  public init(_ description: String) { self.description = description }
-}
 
 /// The runs of one experiment, read from its folder of results.
 public struct RunCollection: Sendable {
@@ -32,27 +25,29 @@ public struct RunCollection: Sendable {
   /// Files of other programs and damaged ones are left out and named in `problems`; of runs that were trained by several
   /// versions of the algorithm, those of the latest are kept.
   /// - Throws: where there is no such folder, or not one usable run in it.
-  public static func load(_ path: String) throws(ReportingError) -> RunCollection {
+  public static func load(_ path: String) throws(Diagnostic) -> RunCollection {
     var folder = path
     while folder.count > 1, folder.hasSuffix("/") { folder.removeLast() }
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) else {
-      throw ReportingError("\(folder): no such folder; give a folder of results such as results/table2")
+      throw Diagnostic(
+        cause: .absent, folder, "no such folder", remedy: "give a folder of results such as results/table2")
     }
     guard isFolder.boolValue else {
-      throw ReportingError("\(folder): is a file; give the folder of results that it lies in, such as results/table2")
+      throw Diagnostic(
+        folder, "is a file", remedy: "give the folder of results that it lies in, such as results/table2")
     }
     let runsFolder = FileManager.default.fileExists(atPath: folder + "/runs") ? folder + "/runs" : folder
     let names: [String]
     do {
       names = try FileManager.default.contentsOfDirectory(atPath: runsFolder)
     } catch {
-      throw ReportingError("\(runsFolder): cannot be read; check its permissions")
+      throw Diagnostic(cause: .system, runsFolder, "cannot be read", remedy: "check its permissions")
     }
     var runs: [RunRecord] = []
     var problems: [String] = []
     for name in names.filter({ $0.hasSuffix(".h5") && !$0.hasPrefix(".") }).sorted() {
-      do throws(StorageError) {
+      do throws(Diagnostic) {
         runs.append(try RunFile.read("\(runsFolder)/\(name)", includingTensors: false))
       } catch {
         problems.append("\(error)")
@@ -67,8 +62,8 @@ public struct RunCollection: Sendable {
     runs.removeAll { $0.provenance.algorithmVersion < latest }
     guard !runs.isEmpty else {
       let others = problems.isEmpty ? "" : " (\(problems.count) file(s) cannot be used: \(problems[0]))"
-      throw ReportingError(
-        "\(runsFolder): no runs here\(others); train some with 'spqat sweep', or give another folder")
+      throw Diagnostic(
+        runsFolder, "no runs here\(others)", remedy: "train some with 'spqat sweep', or give another folder")
     }
     let name = URL(fileURLWithPath: folder).standardizedFileURL.lastPathComponent
     return RunCollection(runs: runs, problems: problems, name: name, folder: folder)

@@ -1,6 +1,7 @@
+import Diagnostics
+import Files
 import Foundation
 public import Records
-import Storage
 import Tables
 
 /// A run in formats of other programs.
@@ -31,13 +32,14 @@ public enum RunExport: String, CaseIterable, Sendable {
       try replaceFile(at: path, with: try run.json() + "\n")
     case .safetensors:
       guard !run.tensors.isEmpty else {
-        throw ReportingError(
-          "run \(run.id): has no final weights, since it \(run.outcome.status == .diverged ? "diverged" : "did not finish")"
-        )
+        throw Diagnostic(
+          "run \(run.id)",
+          "has no final weights, since it \(run.outcome.status == .diverged ? "diverged" : "did not finish")")
       }
       let metadata = [
-        "format": "pt", "id": run.id, "label": run.label, "kind": run.kind.rawValue, "recipe": run.recipe,
-        "bits": run.bits.map(String.init) ?? "32", "configuration": run.configuration,
+        "format": "pt", "id": run.id, "label": run.label, "kind": run.kind.rawValue, "recipe": run.recipe.rawValue,
+        "activation_bits": "\(run.bits?.activations ?? 32)", "bits": "\(run.bits?.weights ?? 32)",
+        "configuration": run.configuration,
         "dataset": run.provenance.datasetName, "dataset_sha256": run.provenance.datasetHash,
         "commit": run.provenance.gitCommit, "command": run.provenance.commandLine,
         "top1": run.outcome.finalTopOne.map { "\($0)" } ?? "",

@@ -1,3 +1,4 @@
+import Diagnostics
 public import Foundation
 public import Records
 
@@ -6,8 +7,9 @@ public import Records
 /// (https://huggingface.co/docs/safetensors, version 0.x: the only one.)
 public enum Safetensors {
   /// - Parameters:
-  ///   - tensors: with different names, none of them "__metadata__".
+  ///   - tensors: with different names.
   ///   - metadata: facts beside the tensors.
+  /// - Throws: where a name occurs twice, or is that of the metadata.
   public static func file(_ tensors: [NamedTensor], metadata: [String: String]) throws -> Data {
     struct Entry: Encodable {
       let dtype: String
@@ -33,7 +35,9 @@ public enum Safetensors {
     var header: [String: Value] = metadata.isEmpty ? [:] : ["__metadata__": .metadata(metadata)]
     var data = Data()
     for tensor in tensors {
-      precondition(header[tensor.name] == nil, "tensors have different names")
+      guard header[tensor.name] == nil else {
+        throw Diagnostic("tensor \(tensor.name)", "has the name of another, or of the metadata", remedy: "rename it")
+      }
       let start = data.count
       let dtype: String
       switch tensor.elements {

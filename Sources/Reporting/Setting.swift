@@ -1,14 +1,13 @@
-import Foundation
 import Records
 
 /// Runs that differ in nothing but their seeds: what one row of a table sums up.
 struct Setting {
   let kind: RunKind
-  let recipe: String
-  /// The configuration without the seed, by key.
-  let configuration: [String: String]
+  let recipe: RecipeName
+  /// The configuration without the seed.
+  let configuration: RecordedSettings
   /// What the sweep varies, without method and bit widths, which have columns of their own.
-  let axes: [AxisValue]
+  let axes: [AxisSetting]
   /// By seed.
   let runs: [RunRecord]
 
@@ -16,61 +15,60 @@ struct Setting {
   var unfinished: [RunRecord] { runs.filter { $0.outcome.status != .finished || $0.outcome.finalTopOne == nil } }
 
   /// Bits of weights and activations; nil for full precision.
-  var bits: Bits? {
-    guard kind != .fullPrecision, let fallback = runs[0].bits else { return nil }
-    return Bits(
-      weights: configuration["quantization.weightBits"].flatMap { Int($0) } ?? fallback,
-      activations: configuration["quantization.activationBits"].flatMap { Int($0) } ?? fallback)
-  }
+  var bits: BitWidths? { kind == .fullPrecision ? nil : runs[0].bits }
 
-  struct Bits: Hashable, CustomStringConvertible {
-    let weights: Int
-    let activations: Int
-    var description: String { "\(weights)/\(activations)" }
-  }
-
+  /// For readers: freezing bears the name that its recipe's paper gives it.
   var method: String {
     switch kind {
     case .fullPrecision: "full precision"
     case .fullQAT: "full QAT"
-    case .freeze: "SpQAT"
+    case .freeze: recipe.freezingName
     }
   }
 
   /// What settings have in common that may be compared: everything but the method and how it freezes.
-  var family: [String: String] {
-    var family = configuration.filter { !Self.isOfMethod($0.key) }
-    family["recipe"] = recipe
-    return family
+  struct Family: Hashable {
+    let recipe: RecipeName
+    let configuration: RecordedSettings
   }
+
+  var family: Family { Family(recipe: recipe, configuration: configuration.without(Self.isOfMethod)) }
 
   func axis(_ name: String) -> String? { axes.first { $0.name == name }?.value }
 
   /// Whether all of these axes have these values; an axis may be named by its last part ("threshold").
-  func has(_ values: [AxisValue]) -> Bool {
+  func has(_ values: [AxisSetting]) -> Bool {
     values.allSatisfy { wanted in
       axes.contains { ($0.name == wanted.name || $0.name.hasSuffix("." + wanted.name)) && $0.value == wanted.value }
     }
   }
 
-  private static func isOfMethod(_ key: String) -> Bool { key == "method" || key.hasPrefix("freezing") }
+  /// Whose gradients the ranges get is a question only where weights are frozen: full QAT is recorded with one answer.
+  private static func isOfMethod(_ key: String) -> Bool {
+    key == "method" || key.hasPrefix("freezing") || key == "quantization.rangeGradient"
+  }
+
+  /// Axes that tables have columns for anyway.
+  private static func hasColumn(_ axis: String) -> Bool {
+    ["method", "recipe", "bits"].contains(axis) || axis.hasPrefix("bits.")
+  }
 
   /// Settings in the order of tables: full precision first, more bits before fewer, the baseline before what is compared
   /// with it, then by the axes, numbers by size.
   static func settings(of runs: [RunRecord]) -> [Setting] {
     struct Key: Hashable {
       let kind: RunKind
-      let recipe: String
-      let configuration: [String: String]
+      let recipe: RecipeName
+      let configuration: RecordedSettings
     }
     let groups = Dictionary(grouping: runs) { run in
-      Key(kind: run.kind, recipe: run.recipe, configuration: run.flatConfiguration.filter { $0.key != "seed" })
+      Key(kind: run.kind, recipe: run.recipe, configuration: run.settings.without { $0 == "seed" })
     }
     return groups.map { key, runs in
       let runs = runs.sorted { ($0.provenance.seed, $0.id) < ($1.provenance.seed, $1.id) }
       return Setting(
         kind: key.kind, recipe: key.recipe, configuration: key.configuration,
-        axes: runs[0].axes.filter { $0.name != "method" && $0.name != "bits" && !$0.name.hasPrefix("bits.") },
+        axes: runs[0].axes.filter { !hasColumn($0.name) },
         runs: runs)
     }.sorted { $0.precedes($1) }
   }
@@ -78,7 +76,7 @@ struct Setting {
   private func precedes(_ other: Setting) -> Bool {
     let (mine, others) = (bits, other.bits)
     if (kind == .fullPrecision) != (other.kind == .fullPrecision) { return kind == .fullPrecision }
-    if recipe != other.recipe { return recipe > other.recipe }
+    if recipe != other.recipe { return recipe.rawValue > other.recipe.rawValue }
     if let mine, let others, mine != others {
       return (mine.weights, mine.activations) > (others.weights, others.activations)
     }
@@ -94,22 +92,6 @@ struct Setting {
 }
 
 extension RunRecord {
-  /// The canonical configuration, its keys joined by dots.
-  var flatConfiguration: [String: String] {
-    guard let object = try? JSONSerialization.jsonObject(with: Data(configuration.utf8)) else { return [:] }
-    var flat: [String: String] = [:]
-    func add(_ value: Any, _ path: String) {
-      switch value {
-      case let object as [String: Any]:
-        for (key, value) in object { add(value, path.isEmpty ? key : "\(path).\(key)") }
-      case let values as [Any]: flat[path] = values.map { "\($0)" }.joined(separator: ", ")
-      default: flat[path] = "\(value)"
-      }
-    }
-    add(object, "")
-    return flat
-  }
-
   /// Seconds of training without the evaluations between, over all epochs.
   var trainingSeconds: Double { epochs.reduce(0) { $0 + $1.seconds.total - $1.seconds.evaluation } }
 }

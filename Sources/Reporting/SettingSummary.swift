@@ -76,13 +76,11 @@ struct SettingSummary {
     let cpuModel: String
     let instructionSet: String
     let threads: Int
-    let name: String
 
     init(_ run: RunRecord) {
       cpuModel = run.provenance.cpuModel
       instructionSet = run.provenance.instructionSet
       threads = run.provenance.threads
-      name = run.provenance.machineName
     }
   }
 
@@ -104,7 +102,7 @@ public enum Baseline: Equatable, Sendable, CustomStringConvertible {
   /// The network that training started from.
   case fullPrecision
   /// The setting with these values on the sweep's axes.
-  case axes([AxisValue])
+  case axes([AxisSetting])
 
   /// "fullQAT", "fullPrecision", or "threshold=0.1,start=20%"; nil for anything else.
   public init?(_ text: String) {
@@ -116,7 +114,7 @@ public enum Baseline: Equatable, Sendable, CustomStringConvertible {
         part.split(separator: "=", maxSplits: 1).map(String.init)
       }
       guard parts.allSatisfy({ $0.count == 2 }) else { return nil }
-      self = .axes(parts.map { AxisValue(name: $0[0], value: $0[1]) })
+      self = .axes(parts.map { AxisSetting(name: $0[0], value: $0[1]) })
     }
   }
 

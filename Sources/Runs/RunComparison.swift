@@ -71,7 +71,7 @@ public struct RunComparison: Sendable {
         }
       case "provenance": walk(member.value, "", .provenance)
       case "outcome": walk(member.value, "", .outcome)
-      case "epochs", "layers", "layerEpochs": walk(member.value, member.key, .series)
+      case "epochs", "layers", "layer_epochs": walk(member.value, member.key, .series)
       default: walk(member.value, member.key, .identity)
       }
     }

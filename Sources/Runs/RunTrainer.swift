@@ -1,5 +1,6 @@
 import Configuration
 import Datasets
+import Diagnostics
 import Foundation
 import Quantization
 public import Records
@@ -66,7 +67,7 @@ public final class RunTrainer {
     let end: RunEnd
     do {
       end = try trainLocked(run)
-    } catch let error as StorageError where error.kind == .noSpace {
+    } catch let error as Diagnostic where error.cause == .noSpace {
       end = .outOfSpace(oneLine(error))
     } catch {
       end = .failed(oneLine(error))
@@ -142,7 +143,8 @@ public final class RunTrainer {
     provenance.isExclusive = isExclusive
     provenance.ended = timestamp()
     var record = RunRecord(
-      id: run.id, kind: run.kind, recipe: run.recipe.rawValue, bits: run.spec.quantization?.weightBits,
+      id: run.id, kind: run.kind, recipe: RecipeName(rawValue: run.recipe.rawValue),
+      bits: run.spec.quantization.map { BitWidths(weights: $0.weightBits, activations: $0.activationBits) },
       label: run.label,
       axes: run.recordedAxes,
       configuration: run.identity.canonicalForm, provenance: provenance)
@@ -182,7 +184,7 @@ extension ResultsDirectory {
     switch record.outcome.status {
     case .finished: return .finished
     case .diverged: return .diverged(step: record.outcome.steps)
-    case .running, .failed: return .absent
+    case .running: return .absent
     }
   }
 }

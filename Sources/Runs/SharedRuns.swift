@@ -48,7 +48,7 @@ extension ResultsDirectory {
 
 extension PlannedRun {
   /// `axisValues` as run files hold them.
-  var recordedAxes: [Records.AxisValue] {
-    axisValues.map { Records.AxisValue(name: $0.path.description, value: $0.value.plain) }
+  var recordedAxes: [AxisSetting] {
+    axisValues.map { AxisSetting(name: $0.path.description, value: $0.value.plain) }
   }
 }

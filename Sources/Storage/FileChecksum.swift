@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 
 /// The checksum that follows the HDF5 data of every file that this program writes.
@@ -12,8 +13,8 @@ enum FileChecksum {
 
   /// Calls `body` with what is to follow these bytes in the file.
   static func withTrailer(
-    of bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void
-  ) throws(StorageError) {
+    of bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws(Diagnostic) -> Void
+  ) throws(Diagnostic) {
     let trailer = trailer(of: bytes)
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 1)
     defer { copy.deallocate() }

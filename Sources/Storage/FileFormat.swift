@@ -1,3 +1,5 @@
+public import Diagnostics
+
 /// A kind of file and its version, kept in the root attributes `format` and `version`.
 public struct FileFormat: Sendable {
   public let name: String
@@ -9,27 +11,26 @@ public struct FileFormat: Sendable {
     self.version = version
   }
 
-  public func stamp(_ root: HDF5Group) throws(StorageError) {
+  public func stamp(_ root: HDF5Group) throws(Diagnostic) {
     try root.setAttribute("format", to: name)
     try root.setAttribute("version", to: version)
   }
 
   /// Refuses files of other programs, of other kinds and of newer versions, and gives the file's version.
   @discardableResult
-  public func check(_ root: HDF5Group) throws(StorageError) -> Int {
+  public func check(_ root: HDF5Group) throws(Diagnostic) -> Int {
     let file = root.file.path
     guard try root.hasAttribute("format"), try root.hasAttribute("version") else {
-      throw StorageError(
-        .wrongFormat, file: file, "an HDF5 file of another program: expected format '\(name)', found none")
+      throw Diagnostic(file, "an HDF5 file of another program: expected format '\(name)', found none")
     }
     let found = try root.stringAttribute("format")
     guard found == name else {
-      throw StorageError(.wrongFormat, file: file, "an HDF5 file of format '\(found)', expected '\(name)'")
+      throw Diagnostic(file, "an HDF5 file of format '\(found)', expected '\(name)'")
     }
     let version = try root.attribute("version", as: Int.self)
     guard version <= self.version else {
-      throw StorageError(
-        .wrongFormat, file: file,
+      throw Diagnostic(
+        file,
         "format '\(name)' version \(version), newer than version \(self.version), the last that this program knows: "
           + "use a newer program")
     }

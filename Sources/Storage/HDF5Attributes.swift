@@ -1,9 +1,10 @@
 import CHDF5
+public import Diagnostics
 
 /// Attributes of this group (`on` nil) or of the dataset or group of that name.
 extension HDF5Group {
-  public func attributeNames(on name: String? = nil) throws(StorageError) -> [String] {
-    try HDF5Library.locked { () throws(StorageError) in
+  public func attributeNames(on name: String? = nil) throws(Diagnostic) -> [String] {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let object = try openObject(name)
       let count = H5Aget_num_attrs(object.id)
       var names: [String] = []
@@ -18,8 +19,8 @@ extension HDF5Group {
     }
   }
 
-  public func hasAttribute(_ attribute: String, on name: String? = nil) throws(StorageError) -> Bool {
-    try HDF5Library.locked { () throws(StorageError) in
+  public func hasAttribute(_ attribute: String, on name: String? = nil) throws(Diagnostic) -> Bool {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let object = try openObject(name)
       return H5Aexists(object.id, attribute) > 0
     }
@@ -28,11 +29,11 @@ extension HDF5Group {
   /// A number; see `read(_:as:shape:)` for the conversions.
   public func attribute<Scalar: HDF5Scalar>(
     _ attribute: String, as scalar: Scalar.Type = Scalar.self, on name: String? = nil
-  ) throws(StorageError) -> Scalar {
-    try withAttribute(attribute, on: name) { value throws(StorageError) in
+  ) throws(Diagnostic) -> Scalar {
+    try withAttribute(attribute, on: name) { value throws(Diagnostic) in
       let numbers = try value.readNumbers(scalar, shape: nil)
       guard numbers.count == 1 else {
-        throw value.error(.wrongShape, "has shape \(describe(try value.shape())), not scalar")
+        throw value.error("has shape \(describe(try value.shape())), not scalar")
       }
       return numbers[0]
     }
@@ -41,45 +42,45 @@ extension HDF5Group {
   /// Numbers of any shape.
   public func attributes<Scalar: HDF5Scalar>(
     _ attribute: String, as scalar: Scalar.Type = Scalar.self, on name: String? = nil
-  ) throws(StorageError) -> [Scalar] {
-    try withAttribute(attribute, on: name) { value throws(StorageError) in
+  ) throws(Diagnostic) -> [Scalar] {
+    try withAttribute(attribute, on: name) { value throws(Diagnostic) in
       try value.readNumbers(scalar, shape: nil)
     }
   }
 
   /// A string.
-  public func stringAttribute(_ attribute: String, on name: String? = nil) throws(StorageError) -> String {
-    try withAttribute(attribute, on: name) { value throws(StorageError) in
+  public func stringAttribute(_ attribute: String, on name: String? = nil) throws(Diagnostic) -> String {
+    try withAttribute(attribute, on: name) { value throws(Diagnostic) in
       let strings = try value.readStrings()
       guard strings.count == 1 else {
-        throw value.error(.wrongShape, "has shape \(describe(try value.shape())), not one string")
+        throw value.error("has shape \(describe(try value.shape())), not one string")
       }
       return strings[0]
     }
   }
 
   /// Strings of any shape.
-  public func stringAttributes(_ attribute: String, on name: String? = nil) throws(StorageError) -> [String] {
-    try withAttribute(attribute, on: name) { value throws(StorageError) in try value.readStrings() }
+  public func stringAttributes(_ attribute: String, on name: String? = nil) throws(Diagnostic) -> [String] {
+    try withAttribute(attribute, on: name) { value throws(Diagnostic) in try value.readStrings() }
   }
 
   public func setAttribute<Scalar: HDF5Scalar>(
     _ attribute: String, to value: Scalar, on name: String? = nil
-  ) throws(StorageError) {
+  ) throws(Diagnostic) {
     try setNumbers(attribute, [value], scalar: true, on: name)
   }
 
   public func setAttribute<Scalar: HDF5Scalar>(
     _ attribute: String, to values: [Scalar], on name: String? = nil
-  ) throws(StorageError) {
+  ) throws(Diagnostic) {
     try setNumbers(attribute, values, scalar: false, on: name)
   }
 
-  public func setAttribute(_ attribute: String, to value: String, on name: String? = nil) throws(StorageError) {
+  public func setAttribute(_ attribute: String, to value: String, on name: String? = nil) throws(Diagnostic) {
     try setStrings(attribute, [value], scalar: true, on: name)
   }
 
-  public func setAttribute(_ attribute: String, to values: [String], on name: String? = nil) throws(StorageError) {
+  public func setAttribute(_ attribute: String, to values: [String], on name: String? = nil) throws(Diagnostic) {
     try setStrings(attribute, values, scalar: false, on: name)
   }
 
@@ -90,15 +91,15 @@ extension HDF5Group {
   }
 
   private func withAttribute<Result>(
-    _ attribute: String, on name: String?, _ body: (borrowing StoredValue) throws(StorageError) -> Result
-  ) throws(StorageError) -> Result {
-    try HDF5Library.locked { () throws(StorageError) in
+    _ attribute: String, on name: String?, _ body: (borrowing StoredValue) throws(Diagnostic) -> Result
+  ) throws(Diagnostic) -> Result {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let object = try openObject(name)
       let path = objectPath(attribute, on: name)
       guard H5Aexists(object.id, attribute) > 0 else {
         let names = try attributeNames(on: name)
-        throw StorageError(
-          .missing, file: file.path, object: path,
+        throw Diagnostic(
+          file.path, at: path,
           "no such attribute; \(names.isEmpty ? "there is none" : "there are \(names.joined(separator: ", "))")")
       }
       let handle = try handle(name ?? "", H5Aopen(object.id, attribute, 0))
@@ -108,29 +109,29 @@ extension HDF5Group {
 
   private func create(
     _ attribute: String, on name: String?, type: hid_t, count: Int, scalar: Bool
-  ) throws(StorageError) -> StoredValue {
+  ) throws(Diagnostic) -> StoredValue {
     let object = try openObject(name)
     let path = objectPath(attribute, on: name)
     guard !attribute.isEmpty, !attribute.utf8.contains(0) else {
-      throw StorageError(.badName, file: file.path, object: path, "the name is empty or has a NUL character")
+      throw Diagnostic(file.path, at: path, "the name is empty or has a NUL character")
     }
     guard H5Aexists(object.id, attribute) == 0 else {
-      throw StorageError(.badName, file: file.path, object: path, "the attribute is already set")
+      throw Diagnostic(file.path, at: path, "the attribute is already set")
     }
     var extent = hsize_t(count)
     let space = try handle(name ?? "", scalar ? chdf5_scalar_space() : chdf5_simple_space(1, &extent))
     let creation = try handle(name ?? "", chdf5_attribute_creation())
     return StoredValue(
       handle: try Handle(H5Acreate2(object.id, attribute, type, space.id, creation.id, 0)) {
-        StorageError(.system, file: file.path, object: path, "cannot be stored (\($0)); attributes hold at most 64 KB")
+        Diagnostic(cause: .system, file.path, at: path, "cannot be stored (\($0)); attributes hold at most 64 KB")
       },
       isAttribute: true, file: file.path, object: path)
   }
 
   private func setNumbers<Scalar: HDF5Scalar>(
     _ attribute: String, _ values: [Scalar], scalar: Bool, on name: String?
-  ) throws(StorageError) {
-    try HDF5Library.locked { () throws(StorageError) in
+  ) throws(Diagnostic) {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let kind = Scalar.hdf5ScalarKind
       let stored = try create(attribute, on: name, type: kind.storedType, count: values.count, scalar: scalar)
       guard !values.isEmpty else { return }
@@ -141,13 +142,13 @@ extension HDF5Group {
   /// Variable-length strings: Python sees `str`, where fixed-length ones would be `bytes`.
   private func setStrings(
     _ attribute: String, _ strings: [String], scalar: Bool, on name: String?
-  ) throws(StorageError) {
+  ) throws(Diagnostic) {
     guard !strings.contains(where: { $0.utf8.contains(0) }) else {
-      throw StorageError(
-        .badName, file: file.path, object: objectPath(attribute, on: name),
+      throw Diagnostic(
+        file.path, at: objectPath(attribute, on: name),
         "a string with a NUL character cannot be stored")
     }
-    try HDF5Library.locked { () throws(StorageError) in
+    try HDF5Library.locked { () throws(Diagnostic) in
       let type = try handle(name ?? "", chdf5_variable_string_type())
       let stored = try create(attribute, on: name, type: type.id, count: strings.count, scalar: scalar)
       guard !strings.isEmpty else { return }

@@ -1,14 +1,15 @@
 import CHDF5
+public import Diagnostics
 
 extension HDF5Group {
   /// The extents of a dataset, empty for a scalar.
-  public func shape(_ name: String) throws(StorageError) -> [Int] {
-    try HDF5Library.locked { () throws(StorageError) in try dataset(name).shape() }
+  public func shape(_ name: String) throws(Diagnostic) -> [Int] {
+    try HDF5Library.locked { () throws(Diagnostic) in try dataset(name).shape() }
   }
 
   /// The number type of a dataset; nil where it holds something else.
-  public func scalarKind(_ name: String) throws(StorageError) -> HDF5ScalarKind? {
-    try HDF5Library.locked { () throws(StorageError) in
+  public func scalarKind(_ name: String) throws(Diagnostic) -> HDF5ScalarKind? {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let type = try dataset(name).type()
       return HDF5ScalarKind(rawValue: StoredType(of: type.id).name)
     }
@@ -23,20 +24,19 @@ extension HDF5Group {
   ///   value outside the range of `Scalar`.
   public func read<Scalar: HDF5Scalar>(
     _ name: String, as scalar: Scalar.Type = Scalar.self, shape: [Int]? = nil
-  ) throws(StorageError) -> [Scalar] {
-    try HDF5Library.locked { () throws(StorageError) in try dataset(name).readNumbers(scalar, shape: shape) }
+  ) throws(Diagnostic) -> [Scalar] {
+    try HDF5Library.locked { () throws(Diagnostic) in try dataset(name).readNumbers(scalar, shape: shape) }
   }
 
   /// Reads a dataset straight into a buffer of exactly its number of elements; see `read(_:as:shape:)`.
   public func read<Scalar: HDF5Scalar>(
     _ name: String, into destination: UnsafeMutableBufferPointer<Scalar>, shape: [Int]? = nil
-  ) throws(StorageError) {
-    try HDF5Library.locked { () throws(StorageError) in
+  ) throws(Diagnostic) {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let dataset = try dataset(name)
       let count = try dataset.checkNumbers(Scalar.hdf5ScalarKind, shape: shape)
       guard count == destination.count else {
         throw dataset.error(
-          .wrongShape,
           "has shape \(describe(try dataset.shape())) (\(count) elements), not \(destination.count) elements")
       }
       guard let start = destination.baseAddress, count > 0 else { return }
@@ -47,12 +47,12 @@ extension HDF5Group {
   /// The value of a dataset of one element.
   public func readScalar<Scalar: HDF5Scalar>(
     _ name: String, as scalar: Scalar.Type = Scalar.self
-  ) throws(StorageError) -> Scalar {
-    try HDF5Library.locked { () throws(StorageError) in
+  ) throws(Diagnostic) -> Scalar {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let dataset = try dataset(name)
       let values = try dataset.readNumbers(scalar, shape: nil)
       guard values.count == 1 else {
-        throw dataset.error(.wrongShape, "has shape \(describe(try dataset.shape())), not scalar")
+        throw dataset.error("has shape \(describe(try dataset.shape())), not scalar")
       }
       return values[0]
     }
@@ -65,10 +65,10 @@ extension HDF5Group {
   ///   - compressed: Whether a dataset of 16 KiB or more is stored in chunks with shuffle and deflate.
   public func write<Scalar: HDF5Scalar>(
     _ values: [Scalar], shape: [Int]? = nil, to name: String, compressed: Bool = true
-  ) throws(StorageError) {
-    var failed: StorageError?
+  ) throws(Diagnostic) {
+    var failed: Diagnostic?
     values.withUnsafeBufferPointer { buffer in
-      do throws(StorageError) { try write(buffer, shape: shape, to: name, compressed: compressed) } catch {
+      do throws(Diagnostic) { try write(buffer, shape: shape, to: name, compressed: compressed) } catch {
         failed = error
       }
     }
@@ -78,10 +78,10 @@ extension HDF5Group {
   /// Writes a new dataset straight from a buffer; see the version for arrays.
   public func write<Scalar: HDF5Scalar>(
     _ values: UnsafeBufferPointer<Scalar>, shape: [Int]? = nil, to name: String, compressed: Bool = true
-  ) throws(StorageError) {
+  ) throws(Diagnostic) {
     let shape = shape ?? [values.count]
     precondition(shape.reduce(1, *) == values.count, "the shape \(shape) does not have \(values.count) elements")
-    try HDF5Library.locked { () throws(StorageError) in
+    try HDF5Library.locked { () throws(Diagnostic) in
       let dataset = try createDataset(
         name, type: Scalar.hdf5ScalarKind.storedType, shape: shape, bytesEach: MemoryLayout<Scalar>.stride,
         compressed: compressed)
@@ -91,45 +91,44 @@ extension HDF5Group {
   }
 
   /// Writes a new dataset of one number.
-  public func write<Scalar: HDF5Scalar>(scalar: Scalar, to name: String) throws(StorageError) {
+  public func write<Scalar: HDF5Scalar>(scalar: Scalar, to name: String) throws(Diagnostic) {
     try write([scalar], shape: [], to: name)
   }
 
   // MARK: - Strings
 
   /// The strings of a dataset of any shape, in row-major order.
-  public func readStrings(_ name: String) throws(StorageError) -> [String] {
-    try HDF5Library.locked { () throws(StorageError) in try dataset(name).readStrings() }
+  public func readStrings(_ name: String) throws(Diagnostic) -> [String] {
+    try HDF5Library.locked { () throws(Diagnostic) in try dataset(name).readStrings() }
   }
 
   /// The string of a dataset of one string.
-  public func readString(_ name: String) throws(StorageError) -> String {
-    try HDF5Library.locked { () throws(StorageError) in
+  public func readString(_ name: String) throws(Diagnostic) -> String {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let dataset = try dataset(name)
       let strings = try dataset.readStrings()
       guard strings.count == 1 else {
-        throw dataset.error(.wrongShape, "has shape \(describe(try dataset.shape())), not one string")
+        throw dataset.error("has shape \(describe(try dataset.shape())), not one string")
       }
       return strings[0]
     }
   }
 
   /// Writes a new one-dimensional dataset of fixed-length UTF-8 strings.
-  public func write(_ strings: [String], to name: String) throws(StorageError) {
+  public func write(_ strings: [String], to name: String) throws(Diagnostic) {
     try writeStrings(strings, shape: [strings.count], to: name)
   }
 
   /// Writes a new dataset of one UTF-8 string.
-  public func write(_ string: String, to name: String) throws(StorageError) {
+  public func write(_ string: String, to name: String) throws(Diagnostic) {
     try writeStrings([string], shape: [], to: name)
   }
 
-  private func writeStrings(_ strings: [String], shape: [Int], to name: String) throws(StorageError) {
+  private func writeStrings(_ strings: [String], shape: [Int], to name: String) throws(Diagnostic) {
     guard let fixed = FixedStrings(strings) else {
-      throw StorageError(
-        .badName, file: file.path, object: absolute(name), "a string with a NUL character cannot be stored")
+      throw Diagnostic(file.path, at: absolute(name), "a string with a NUL character cannot be stored")
     }
-    try HDF5Library.locked { () throws(StorageError) in
+    try HDF5Library.locked { () throws(Diagnostic) in
       let type = try handle(name, chdf5_fixed_string_type(fixed.width, H5T_CSET_UTF8))
       let dataset = try createDataset(name, type: type.id, shape: shape, bytesEach: fixed.width, compressed: true)
       guard !strings.isEmpty else { return }
@@ -139,7 +138,7 @@ extension HDF5Group {
 
   // MARK: - For the other parts of this module; all within HDF5Library.locked
 
-  func dataset(_ name: String) throws(StorageError) -> StoredValue {
+  func dataset(_ name: String) throws(Diagnostic) -> StoredValue {
     StoredValue(
       handle: try open(name, as: .dataset), isAttribute: false, file: file.path, object: absolute(name))
   }
@@ -147,7 +146,7 @@ extension HDF5Group {
   /// Creates a dataset; one that may grow (a table) is always in chunks.
   func createDataset(
     _ name: String, type: hid_t, shape: [Int], bytesEach: Int, compressed: Bool, growing: Bool = false
-  ) throws(StorageError) -> StoredValue {
+  ) throws(Diagnostic) -> StoredValue {
     try checkIsNew(name)
     let dimensions = shape.map { hsize_t($0) }
     let space = try handle(

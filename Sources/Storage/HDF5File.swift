@@ -1,4 +1,6 @@
 import CHDF5
+public import Diagnostics
+import Files
 import Foundation
 
 /// An open HDF5 file. Everything in it is reached through `root`; it closes when the last group of it is gone, or by `close`.
@@ -21,36 +23,53 @@ public final class HDF5File: @unchecked Sendable {
   public var root: HDF5Group { HDF5Group(file: self, path: "/") }
 
   /// Opens a file for reading.
-  public static func open(_ path: String) throws(StorageError) -> HDF5File {
+  ///
+  /// - Throws: where it is missing, no HDF5 file, damaged (its checksum does not match), or open for writing elsewhere.
+  public static func open(_ path: String) throws(Diagnostic) -> HDF5File {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-      throw StorageError(.noFile, file: path, "no such file")
+      throw Diagnostic(cause: .absent, path, "no such file")
     }
-    guard !isFolder.boolValue else { throw StorageError(.system, file: path, "is a folder, not an HDF5 file") }
+    guard !isFolder.boolValue else { throw Diagnostic(cause: .system, path, "is a folder, not an HDF5 file") }
     guard FileManager.default.isReadableFile(atPath: path) else {
-      throw StorageError(.system, file: path, "cannot be read: permission denied")
+      throw Diagnostic(cause: .system, path, "cannot be read: permission denied")
     }
     guard FileChecksum.matches(path) else {
-      throw StorageError(
-        .damaged, file: path,
-        "damaged HDF5 file, its checksum does not match: copy it again, or delete it and repeat the run that wrote it")
+      throw unusable(path, "damaged HDF5 file, its checksum does not match")
     }
-    return try HDF5Library.locked { () throws(StorageError) in
+    return try HDF5Library.locked { () throws(Diagnostic) in
       guard H5Fis_hdf5(path) > 0 else {
-        throw StorageError(.notHDF5, file: path, "not an HDF5 file")
+        throw isOpenForWriting(path) ? busy(path) : Diagnostic(path, "not an HDF5 file")
       }
       let id = chdf5_open(path)
-      if id < 0 {
-        if chdf5_error_is_truncation() != 0 {
-          throw StorageError(
-            .damaged, file: path, "truncated HDF5 file: copy it again, or delete it and repeat the run that wrote it")
-        }
-        throw StorageError(
-          .damaged, file: path,
-          "damaged HDF5 file (\(HDF5Library.errorText)): copy it again, or delete it and repeat the run that wrote it")
+      guard id >= 0 else {
+        throw unusable(
+          path,
+          chdf5_error_is_truncation() != 0
+            ? "truncated HDF5 file" : "damaged HDF5 file (\(HDF5Library.errorText))")
       }
       return HDF5File(path: path, id: id)
     }
+  }
+
+  /// A file that cannot be read: because a program is changing it, or for good.
+  private static func unusable(_ path: String, _ problem: String) -> Diagnostic {
+    isOpenForWriting(path)
+      ? busy(path)
+      : Diagnostic(path, "\(problem): copy it again, or delete it and repeat the run that wrote it")
+  }
+
+  private static func busy(_ path: String) -> Diagnostic {
+    Diagnostic(
+      cause: .busy, path, "is open for writing in another program", remedy: "close it there, then try again")
+  }
+
+  /// Programs that write HDF5 hold a lock meanwhile. False where locks are not to be had.
+  private static func isOpenForWriting(_ path: String) -> Bool {
+    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { Foundation.close(descriptor) }
+    return flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
   }
 
   /// Writes a whole file: `body` fills it, then it replaces whatever was at `path`, or, on any error, leaves that as it was.
@@ -59,17 +78,17 @@ public final class HDF5File: @unchecked Sendable {
   /// (`replaceFile`), with a checksum after it that `open` verifies. The same contents give the same bytes.
   /// - Parameter path: In an existing folder.
   public static func writeAtomically(to path: String, _ body: (HDF5Group) throws -> Void) throws {
-    let file = try HDF5Library.locked { () throws(StorageError) in
+    let file = try HDF5Library.locked { () throws(Diagnostic) in
       let id = chdf5_create_in_memory()
       guard id >= 0 else {
-        throw StorageError(.system, file: path, "cannot be made in memory (\(HDF5Library.errorText))")
+        throw Diagnostic(cause: .system, path, "cannot be made in memory (\(HDF5Library.errorText))")
       }
       return HDF5File(path: path, id: id)
     }
     defer { file.close() }
     try body(file.root)
-    try file.withImage { image throws(StorageError) in
-      try FileChecksum.withTrailer(of: image) { trailer throws(StorageError) in
+    try file.withImage { image throws(Diagnostic) in
+      try FileChecksum.withTrailer(of: image) { trailer throws(Diagnostic) in
         try replaceFile(at: path, with: image, then: trailer)
       }
     }
@@ -85,17 +104,17 @@ public final class HDF5File: @unchecked Sendable {
   }
 
   /// The identifier of the open file. Only within `HDF5Library.locked`.
-  func identifier() throws(StorageError) -> hid_t {
-    guard id >= 0 else { throw StorageError(.closed, file: path, "the file has been closed") }
+  func identifier() throws(Diagnostic) -> hid_t {
+    guard id >= 0 else { throw Diagnostic(path, "the file has been closed") }
     return id
   }
 
-  private func withImage(_ body: (UnsafeRawBufferPointer) throws(StorageError) -> Void) throws(StorageError) {
+  private func withImage(_ body: (UnsafeRawBufferPointer) throws(Diagnostic) -> Void) throws(Diagnostic) {
     // The lock is not held while the bytes go to disk: nobody else has this file.
-    let image = try HDF5Library.locked { () throws(StorageError) in
+    let image = try HDF5Library.locked { () throws(Diagnostic) in
       var size = 0
       guard let start = chdf5_image(try identifier(), &size) else {
-        throw StorageError(.system, file: path, "cannot be completed in memory (\(HDF5Library.errorText))")
+        throw Diagnostic(cause: .system, path, "cannot be completed in memory (\(HDF5Library.errorText))")
       }
       return UnsafeRawBufferPointer(start: start, count: size)
     }

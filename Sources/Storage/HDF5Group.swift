@@ -1,4 +1,5 @@
 import CHDF5
+public import Diagnostics
 
 /// A group of an open file: a place to read and write datasets, tables, attributes and further groups by name.
 ///
@@ -14,16 +15,16 @@ public struct HDF5Group: Sendable {
   }
 
   /// The existing group of that name.
-  public func group(_ name: String) throws(StorageError) -> HDF5Group {
-    try HDF5Library.locked { () throws(StorageError) in
+  public func group(_ name: String) throws(Diagnostic) -> HDF5Group {
+    try HDF5Library.locked { () throws(Diagnostic) in
       _ = try open(name, as: .group)
       return HDF5Group(file: file, path: absolute(name))
     }
   }
 
   /// A new group.
-  public func createGroup(_ name: String) throws(StorageError) -> HDF5Group {
-    try HDF5Library.locked { () throws(StorageError) in
+  public func createGroup(_ name: String) throws(Diagnostic) -> HDF5Group {
+    try HDF5Library.locked { () throws(Diagnostic) in
       try checkIsNew(name)
       let links = try handle(name, chdf5_link_creation())
       let creation = try handle(name, chdf5_group_creation())
@@ -33,23 +34,23 @@ public struct HDF5Group: Sendable {
   }
 
   /// Whether a dataset or group of that name is there.
-  public func contains(_ name: String) throws(StorageError) -> Bool {
+  public func contains(_ name: String) throws(Diagnostic) -> Bool {
     try member(name) != nil
   }
 
   /// What the name stands for, nil where nothing has it.
-  public func member(_ name: String) throws(StorageError) -> Member? {
-    try HDF5Library.locked { () throws(StorageError) in
+  public func member(_ name: String) throws(Diagnostic) -> Member? {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let id = try file.identifier()
       guard exists(absolute(name), in: id) else { return nil }
-      let object = try handle(name, H5Oopen(id, absolute(name), 0))
+      let object = try openObject(at: absolute(name), in: id)
       return H5Iget_type(object.id) == H5I_GROUP ? .group : .dataset
     }
   }
 
   /// The names in this group, sorted.
-  public func names() throws(StorageError) -> [String] {
-    try HDF5Library.locked { () throws(StorageError) in
+  public func names() throws(Diagnostic) -> [String] {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let group = try open("", as: .group)
       var information = H5G_info_t()
       guard H5Gget_info(group.id, &information) >= 0 else { throw damaged("") }
@@ -65,15 +66,8 @@ public struct HDF5Group: Sendable {
     }
   }
 
-  /// The names of the groups in this group, sorted.
-  public func groupNames() throws(StorageError) -> [String] {
-    var names: [String] = []
-    for name in try self.names() where try member(name) == .group { names.append(name) }
-    return names
-  }
-
   /// The names of the datasets in this group, sorted.
-  public func datasetNames() throws(StorageError) -> [String] {
+  public func datasetNames() throws(Diagnostic) -> [String] {
     var names: [String] = []
     for name in try self.names() where try member(name) == .dataset { names.append(name) }
     return names
@@ -87,51 +81,75 @@ public struct HDF5Group: Sendable {
   }
 
   /// Opens what `name` stands for; a missing one throws an error that lists what is there.
-  func open(_ name: String, as wanted: Member) throws(StorageError) -> Handle {
+  func open(_ name: String, as wanted: Member) throws(Diagnostic) -> Handle {
     let id = try file.identifier()
     let path = absolute(name)
     let kind = wanted == .group ? "group" : "dataset"
     guard exists(path, in: id) else {
-      throw StorageError(.missing, file: file.path, object: path, "no such \(kind)\(try neighbours(of: path))")
+      throw Diagnostic(file.path, at: path, "no such \(kind)\(try neighbours(of: path))")
     }
-    let object = try handle(name, H5Oopen(id, path, 0))
+    let object = try openObject(at: path, in: id)
     let found = H5Iget_type(object.id)
     guard found == (wanted == .group ? H5I_GROUP : H5I_DATASET) else {
-      throw StorageError(
-        .wrongType, file: file.path, object: path, "is a \(found == H5I_GROUP ? "group" : "dataset"), not a \(kind)")
+      throw Diagnostic(file.path, at: path, "is a \(found == H5I_GROUP ? "group" : "dataset"), not a \(kind)")
     }
     return object
   }
 
   /// Opens this group itself (name nil), or the dataset or group of that name.
-  func openObject(_ name: String?) throws(StorageError) -> Handle {
+  func openObject(_ name: String?) throws(Diagnostic) -> Handle {
     let id = try file.identifier()
     let path = absolute(name ?? "")
     guard exists(path, in: id) else {
-      throw StorageError(
-        .missing, file: file.path, object: path, "no such dataset or group\(try neighbours(of: path))")
+      throw Diagnostic(file.path, at: path, "no such dataset or group\(try neighbours(of: path))")
     }
-    return try handle(name ?? "", H5Oopen(id, path, 0))
+    return try openObject(at: path, in: id)
   }
 
-  func checkIsNew(_ name: String) throws(StorageError) {
+  func checkIsNew(_ name: String) throws(Diagnostic) {
     let parts = name.split(separator: "/", omittingEmptySubsequences: false)
     guard !name.utf8.contains(0), parts.allSatisfy({ !$0.isEmpty && $0 != "." }) else {
-      throw StorageError(
-        .badName, file: file.path, object: absolute(name), "the name has an empty part, '.' or a NUL character")
+      throw Diagnostic(file.path, at: absolute(name), "the name has an empty part, '.' or a NUL character")
     }
     guard !exists(absolute(name), in: try file.identifier()) else {
-      throw StorageError(.badName, file: file.path, object: absolute(name), "the name is already in use in this file")
+      throw Diagnostic(file.path, at: absolute(name), "the name is already in use in this file")
     }
   }
 
   /// Wraps a new identifier; a negative one becomes an error with HDF5's reason.
-  func handle(_ name: String, _ id: hid_t) throws(StorageError) -> Handle {
-    try Handle(id) { StorageError(.damaged, file: file.path, object: absolute(name), "HDF5 failed: \($0)") }
+  func handle(_ name: String, _ id: hid_t) throws(Diagnostic) -> Handle {
+    try Handle(id) { Diagnostic(file.path, at: absolute(name), "HDF5 failed: \($0)") }
   }
 
-  func damaged(_ name: String) -> StorageError {
-    StorageError(.damaged, file: file.path, object: absolute(name), "HDF5 failed: \(HDF5Library.errorText)")
+  func damaged(_ name: String) -> Diagnostic {
+    Diagnostic(file.path, at: absolute(name), "HDF5 failed: \(HDF5Library.errorText)")
+  }
+
+  /// Opens the object at a path that exists; refuses to leave the file for it.
+  func openObject(at path: String, in id: hid_t) throws(Diagnostic) -> Handle {
+    var partial = ""
+    for part in path.split(separator: "/") {
+      partial += "/" + part
+      guard chdf5_link_leaves_file(id, partial) == 0 else {
+        throw Diagnostic(
+          file.path, at: partial, "links to another file, which is not followed",
+          remedy: "copy what it links to into this file")
+      }
+    }
+    let object = try Handle(H5Oopen(id, path, 0)) { Diagnostic(file.path, at: path, "HDF5 failed: \($0)") }
+    guard H5Iget_type(object.id) == H5I_DATASET else { return object }
+    let problem: String? =
+      switch chdf5_dataset_layout(object.id) {
+      case CHDF5_LAYOUT_OWN: nil
+      case CHDF5_LAYOUT_VIRTUAL: "is a virtual dataset, put together from others"
+      case CHDF5_LAYOUT_EXTERNAL: "has its data in another file"
+      case CHDF5_LAYOUT_FILTERED: "is compressed by a filter other than deflate"
+      default: "HDF5 failed: \(HDF5Library.errorText)"
+      }
+    if let problem {
+      throw Diagnostic(file.path, at: path, problem, remedy: "store its values in this file, plain or with deflate")
+    }
+    return object
   }
 
   /// HDF5 asks for one look per part of the path.
@@ -140,12 +158,14 @@ public struct HDF5Group: Sendable {
     var partial = ""
     for part in path.split(separator: "/") {
       partial += "/" + part
+      // Looking for its object would open the other file.
+      if chdf5_link_leaves_file(id, partial) != 0 { return true }
       guard H5Lexists(id, partial, 0) > 0, H5Oexists_by_name(id, partial, 0) > 0 else { return false }
     }
     return true
   }
 
-  private func neighbours(of path: String) throws(StorageError) -> String {
+  private func neighbours(of path: String) throws(Diagnostic) -> String {
     var parts = path.split(separator: "/").map(String.init)
     let id = try file.identifier()
     repeat { parts.removeLast() } while !exists("/" + parts.joined(separator: "/"), in: id)

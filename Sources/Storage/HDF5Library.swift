@@ -1,4 +1,5 @@
 import CHDF5
+import Diagnostics
 import Foundation
 
 /// The HDF5 library as a whole: it is not thread-safe, so every call happens within `locked`.
@@ -38,7 +39,7 @@ public var hdf5Version: String { HDF5Library.version }
 struct Handle: ~Copyable {
   let id: hid_t
 
-  init(_ id: hid_t, orThrow error: (String) -> StorageError) throws(StorageError) {
+  init(_ id: hid_t, orThrow error: (String) -> Diagnostic) throws(Diagnostic) {
     guard id >= 0 else { throw error(HDF5Library.errorText) }
     self.id = id
   }

@@ -1,4 +1,5 @@
 import CHDF5
+public import Diagnostics
 import Foundation
 public import Tables
 
@@ -9,13 +10,13 @@ extension HDF5Group {
   /// Its attributes `title`, `column_order`, `headings`, `units`, `descriptions` and `decimals` (-1 for none) describe the
   /// columns in order. With `axis` the numeric columns are stored a second time as plain arrays in NXdata groups
   /// `NAME_plots/COLUMN`, which h5web and other NeXus viewers draw against the column `axis`.
-  public func write(_ table: Table, to name: String, plottedAgainst axis: String? = nil) throws(StorageError) {
+  public func write(_ table: Table, to name: String, plottedAgainst axis: String? = nil) throws(Diagnostic) {
     precondition(axis.map { table.column($0) != nil } ?? true, "the table has no column to plot against")
-    try HDF5Library.locked { () throws(StorageError) in
+    try HDF5Library.locked { () throws(Diagnostic) in
       let layout = try RowLayout(
         table,
         error: { problem in
-          StorageError(.badName, file: file.path, object: absolute(name), problem)
+          Diagnostic(file.path, at: absolute(name), problem)
         })
       let type = try compoundType(name, layout)
       let dataset = try createDataset(
@@ -32,15 +33,15 @@ extension HDF5Group {
   }
 
   /// Reads a one-dimensional compound dataset, also of other programs: integers, floats, bools and strings.
-  public func readTable(_ name: String) throws(StorageError) -> Table {
-    try HDF5Library.locked { () throws(StorageError) in
+  public func readTable(_ name: String) throws(Diagnostic) -> Table {
+    try HDF5Library.locked { () throws(Diagnostic) in
       let dataset = try dataset(name)
       let type = try dataset.type()
       let stored = StoredType(of: type.id)
-      guard stored == .compound else { throw dataset.error(.wrongType, "holds \(stored.name), not a table") }
+      guard stored == .compound else { throw dataset.error("holds \(stored.name), not a table") }
       let shape = try dataset.shape()
       guard shape.count == 1 else {
-        throw dataset.error(.wrongShape, "has shape \(describe(shape)), where a table has one dimension")
+        throw dataset.error("has shape \(describe(shape)), where a table has one dimension")
       }
       let layout = try RowLayout(storedType: type.id, in: dataset)
       let rows = try dataset.count(of: shape, bytesEach: layout.width)
@@ -52,7 +53,7 @@ extension HDF5Group {
     }
   }
 
-  private func compoundType(_ name: String, _ layout: RowLayout) throws(StorageError) -> Handle {
+  private func compoundType(_ name: String, _ layout: RowLayout) throws(Diagnostic) -> Handle {
     let type = try handle(name, H5Tcreate(H5T_COMPOUND, layout.width))
     for field in layout.fields {
       let status: herr_t
@@ -71,8 +72,8 @@ extension HDF5Group {
   }
 
   /// Adds what the attributes say about the columns, where they are there and complete.
-  private func describeColumns(of table: Table, _ name: String) throws(StorageError) -> Table {
-    func texts(_ attribute: String) throws(StorageError) -> [String]? {
+  private func describeColumns(of table: Table, _ name: String) throws(Diagnostic) -> Table {
+    func texts(_ attribute: String) throws(Diagnostic) -> [String]? {
       guard try hasAttribute(attribute, on: name) else { return nil }
       let texts = try stringAttributes(attribute, on: name)
       return texts.count == table.columns.count ? texts : nil
@@ -93,7 +94,7 @@ extension HDF5Group {
     return Table(title: title, columns: columns)
   }
 
-  private func writePlots(of table: Table, to name: String, axis: String) throws(StorageError) {
+  private func writePlots(of table: Table, to name: String, axis: String) throws(Diagnostic) {
     let plots = try createGroup(name)
     try plots.setAttribute("NX_class", to: "NXcollection")
     var axisPath: String?
@@ -115,7 +116,7 @@ extension HDF5Group {
     }
   }
 
-  private func writePlain(_ column: Table.Column) throws(StorageError) {
+  private func writePlain(_ column: Table.Column) throws(Diagnostic) {
     switch column.values {
     case .integers(let values): try write(values, to: column.name)
     case .doubles(let values): try write(values, to: column.name)
@@ -167,7 +168,7 @@ private struct RowLayout {
     width += kind.width
   }
 
-  init(_ table: Table, error: (String) -> StorageError) throws(StorageError) {
+  init(_ table: Table, error: (String) -> Diagnostic) throws(Diagnostic) {
     guard !table.columns.isEmpty else { throw error("a table without columns cannot be stored") }
     for column in table.columns {
       guard !column.name.isEmpty, column.name != ".", !column.name.utf8.contains(where: { $0 == 0 || $0 == 0x2F })
@@ -186,15 +187,15 @@ private struct RowLayout {
     }
   }
 
-  init(storedType: hid_t, in dataset: borrowing StoredValue) throws(StorageError) {
+  init(storedType: hid_t, in dataset: borrowing StoredValue) throws(Diagnostic) {
     for index in 0..<UInt32(max(0, H5Tget_nmembers(storedType))) {
       guard let nameBytes = H5Tget_member_name(storedType, index) else {
-        throw dataset.error(.damaged, "column \(index) has no name")
+        throw dataset.error("column \(index) has no name")
       }
       let name = String(cString: nameBytes)
       H5free_memory(nameBytes)
       let member = try Handle(H5Tget_member_type(storedType, index)) { [object = dataset.object, file = dataset.file] in
-        StorageError(.damaged, file: file, object: object, "HDF5 failed: \($0)")
+        Diagnostic(file, at: object, "HDF5 failed: \($0)")
       }
       switch StoredType(of: member.id) {
       case .integer: append(name, .number(.int64))
@@ -203,7 +204,7 @@ private struct RowLayout {
       case .string where H5Tis_variable_str(member.id) == 0:
         append(name, .string(width: H5Tget_size(member.id), characters: H5Tget_cset(member.id)))
       case let other:
-        throw dataset.error(.wrongType, "column '\(name)' holds \(other.name), which tables here do not have")
+        throw dataset.error("column '\(name)' holds \(other.name), which tables here do not have")
       }
     }
   }

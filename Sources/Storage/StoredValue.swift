@@ -1,4 +1,5 @@
 import CHDF5
+import Diagnostics
 
 /// The value of a dataset or an attribute: both have a type, a shape, and bytes to read and write.
 struct StoredValue: ~Copyable {
@@ -8,19 +9,19 @@ struct StoredValue: ~Copyable {
   let file: String
   let object: String
 
-  func error(_ kind: StorageError.Kind, _ problem: String) -> StorageError {
-    StorageError(kind, file: file, object: object, problem)
+  func error(cause: Diagnostic.Cause = .input, _ problem: String) -> Diagnostic {
+    Diagnostic(cause: cause, file, at: object, problem)
   }
 
-  private func own(_ id: hid_t) throws(StorageError) -> Handle {
-    try Handle(id) { [file, object] in StorageError(.damaged, file: file, object: object, "HDF5 failed: \($0)") }
+  private func own(_ id: hid_t) throws(Diagnostic) -> Handle {
+    try Handle(id) { [file, object] in Diagnostic(file, at: object, "HDF5 failed: \($0)") }
   }
 
-  func type() throws(StorageError) -> Handle {
+  func type() throws(Diagnostic) -> Handle {
     try own(isAttribute ? H5Aget_type(handle.id) : H5Dget_type(handle.id))
   }
 
-  func shape() throws(StorageError) -> [Int] {
+  func shape() throws(Diagnostic) -> [Int] {
     let space = try own(isAttribute ? H5Aget_space(handle.id) : H5Dget_space(handle.id))
     guard H5Sget_simple_extent_type(space.id) != H5S_NULL else { return [0] }
     let rank = H5Sget_simple_extent_ndims(space.id)
@@ -31,19 +32,23 @@ struct StoredValue: ~Copyable {
   }
 
   /// The number of elements; throws where a damaged or hostile file claims more than memory could hold.
-  func count(of shape: [Int], bytesEach: Int) throws(StorageError) -> Int {
+  func count(of shape: [Int], bytesEach: Int) throws(Diagnostic) -> Int {
     var bytes = bytesEach
     for extent in shape where extent != 0 {
       let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
       guard !overflow, product <= 1 << 36 else {
-        throw error(.damaged, "claims shape \(describe(shape)): more than the 64 GiB that are read at once")
+        throw error("claims shape \(describe(shape)): more than the 64 GiB that are read at once")
       }
       bytes = product
+    }
+    // Deflate packs a thousandfold at most; a dataset that holds nothing may claim any shape.
+    guard isAttribute || bytes <= 1 << 28 || UInt64(bytes) / 2048 <= H5Dget_storage_size(handle.id) else {
+      throw error("claims shape \(describe(shape)): far more than its \(H5Dget_storage_size(handle.id)) bytes can hold")
     }
     return shape.reduce(1, *)
   }
 
-  func read(_ memoryType: hid_t, into destination: UnsafeMutableRawPointer) throws(StorageError) {
+  func read(_ memoryType: hid_t, into destination: UnsafeMutableRawPointer) throws(Diagnostic) {
     let transfer = try own(chdf5_strict_transfer())
     let status =
       isAttribute
@@ -51,39 +56,39 @@ struct StoredValue: ~Copyable {
       : H5Dread(handle.id, memoryType, 0, 0, transfer.id, destination)
     guard status < 0 else { return }
     if chdf5_error_is_conversion() != 0 {
-      throw error(.wrongType, "holds a value that does not fit the type asked for")
+      throw error("holds a value that does not fit the type asked for")
     }
-    throw error(.damaged, "cannot be read (\(HDF5Library.errorText)): the file may be damaged, copy it again")
+    throw error("cannot be read (\(HDF5Library.errorText)): the file may be damaged, copy it again")
   }
 
-  func write(_ memoryType: hid_t, from source: UnsafeRawPointer) throws(StorageError) {
+  func write(_ memoryType: hid_t, from source: UnsafeRawPointer) throws(Diagnostic) {
     let status =
       isAttribute ? H5Awrite(handle.id, memoryType, source) : H5Dwrite(handle.id, memoryType, 0, 0, 0, source)
-    guard status >= 0 else { throw error(.system, "cannot be written (\(HDF5Library.errorText))") }
+    guard status >= 0 else { throw error(cause: .system, "cannot be written (\(HDF5Library.errorText))") }
   }
 
   // MARK: - Numbers
 
   /// Checks type and shape, and gives the number of elements.
-  func checkNumbers(_ kind: HDF5ScalarKind, shape expected: [Int]?) throws(StorageError) -> Int {
+  func checkNumbers(_ kind: HDF5ScalarKind, shape expected: [Int]?) throws(Diagnostic) -> Int {
     let type = try type()
     let stored = StoredType(of: type.id)
     guard stored.converts(to: kind) else {
-      throw error(.wrongType, "holds \(stored.name), not \(kind.rawValue)")
+      throw error("holds \(stored.name), not \(kind.rawValue)")
     }
     let shape = try shape()
     if let expected, expected != shape {
-      throw error(.wrongShape, "has shape \(describe(shape)), not \(describe(expected))")
+      throw error("has shape \(describe(shape)), not \(describe(expected))")
     }
     return try count(of: shape, bytesEach: 8)
   }
 
-  func readNumbers<Scalar: HDF5Scalar>(_: Scalar.Type, shape: [Int]?) throws(StorageError) -> [Scalar] {
+  func readNumbers<Scalar: HDF5Scalar>(_: Scalar.Type, shape: [Int]?) throws(Diagnostic) -> [Scalar] {
     let count = try checkNumbers(Scalar.hdf5ScalarKind, shape: shape)
     guard count > 0 else { return [] }
-    var failed: StorageError?
+    var failed: Diagnostic?
     let values = [Scalar](unsafeUninitializedCapacity: count) { buffer, initialized in
-      do throws(StorageError) {
+      do throws(Diagnostic) {
         try read(Scalar.hdf5ScalarKind.memoryType, into: UnsafeMutableRawPointer(buffer.baseAddress!))
         initialized = count
       } catch { failed = error }
@@ -94,10 +99,10 @@ struct StoredValue: ~Copyable {
 
   // MARK: - Strings
 
-  func readStrings() throws(StorageError) -> [String] {
+  func readStrings() throws(Diagnostic) -> [String] {
     let type = try type()
     let stored = StoredType(of: type.id)
-    guard stored == .string else { throw error(.wrongType, "holds \(stored.name), not string") }
+    guard stored == .string else { throw error("holds \(stored.name), not string") }
     let width = Int(H5Tget_size(type.id))
     let count = try count(of: try shape(), bytesEach: max(width, 8))
     guard count > 0 else { return [] }
@@ -105,7 +110,7 @@ struct StoredValue: ~Copyable {
       ? try readVariableStrings(count, type: type) : try readFixedStrings(count, width: width, type: type)
   }
 
-  private func readFixedStrings(_ count: Int, width: Int, type: borrowing Handle) throws(StorageError) -> [String] {
+  private func readFixedStrings(_ count: Int, width: Int, type: borrowing Handle) throws(Diagnostic) -> [String] {
     let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: count * width, alignment: 8)
     defer { bytes.deallocate() }
     try read(type.id, into: bytes.baseAddress!)
@@ -113,7 +118,7 @@ struct StoredValue: ~Copyable {
     return (0..<count).map { padding.decode(bytes[($0 * width)..<(($0 + 1) * width)]) }
   }
 
-  private func readVariableStrings(_ count: Int, type: borrowing Handle) throws(StorageError) -> [String] {
+  private func readVariableStrings(_ count: Int, type: borrowing Handle) throws(Diagnostic) -> [String] {
     let pointers = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: count)
     pointers.initialize(repeating: nil, count: count)
     defer { pointers.deallocate() }

@@ -298,7 +298,7 @@ public final class TrainingSession {
   public var layers: [LayerDescription] {
     network.convolutions.map { layer in
       LayerDescription(
-        name: layer.name, kind: layer.bias == nil ? "convolution" : "linear", weights: layer.weight.count,
+        name: layer.name, kind: layer.bias == nil ? .convolution : .linear, weights: layer.weight.count,
         freezableWeights: layer.freezing?.count ?? 0, weightBits: layer.weightQuantizer?.bits,
         activationBits: layer.activationQuantizer?.bits, forwardMACs: layer.shape.macs,
         inputGradientMACs: layer.isFirst ? 0 : layer.shape.macs, weightGradientMACs: layer.shape.macs,

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Diagnostics
 import Reporting
 
 struct CompareCommand: ParsableCommand {
@@ -39,8 +40,8 @@ struct CompareCommand: ParsableCommand {
     let collection = try RunCollection.load(results)
     for problem in collection.problems { printError(problem) }
     guard collection.has(baseline) else {
-      throw ReportingError(
-        "\(collection.folder): no runs of the baseline '\(self.baseline)'; there are: \(collection.baselines)")
+      throw Diagnostic(
+        collection.folder, "no runs of the baseline '\(self.baseline)'", remedy: "there are: \(collection.baselines)")
     }
     let comparison = Comparison(runs: collection.runs, baseline: baseline, margin: margin)
     if json {

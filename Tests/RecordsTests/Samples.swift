@@ -13,8 +13,7 @@ extension RunRecord {
     provenance.swiftVersion = "6.3.1"
     provenance.hdf5Version = hdf5Version
     provenance.libpngVersion = "1.6.39"
-    provenance.machineName = "Größe – 1"
-    provenance.operatingSystem = "Linux"
+    provenance.operatingSystem = "Größe – 1"
     provenance.cpuModel = "A processor (R) @ 2.0 GHz"
     provenance.cpuCores = 2
     provenance.memory = 25_000_000_000
@@ -30,8 +29,9 @@ extension RunRecord {
     provenance.isExclusive = true
 
     var record = RunRecord(
-      id: "5f3e", kind: .freeze, recipe: "spqat", bits: 2, label: "SpQAT 2/2, λ = 0.1",
-      axes: [AxisValue(name: "bits", value: "2"), AxisValue(name: "threshold", value: "{\"fixed\": 0.1}")],
+      id: "5f3e", kind: .freeze, recipe: .spqat, bits: BitWidths(weights: 2, activations: 4),
+      label: "SpQAT 2/2, λ = 0.1",
+      axes: [AxisSetting(name: "bits", value: "2"), AxisSetting(name: "threshold", value: "{\"fixed\": 0.1}")],
       configuration: "{\"bits\":2,\"schedule\":\"fixed\"}", provenance: provenance)
 
     for number in 1...3 {
@@ -61,10 +61,10 @@ extension RunRecord {
     }
     record.layers = [
       LayerDescription(
-        name: "conv1", kind: "convolution", weights: 432, freezableWeights: 432, weightBits: 8, activationBits: nil,
+        name: "conv1", kind: .convolution, weights: 432, freezableWeights: 432, weightBits: 8, activationBits: nil,
         forwardMACs: 338_688, inputGradientMACs: 0, weightGradientMACs: 338_688, sparseThreshold: 0.2),
       LayerDescription(
-        name: "fc", kind: "linear", weights: 640, freezableWeights: 0, weightBits: 8, activationBits: 8,
+        name: "fc", kind: .linear, weights: 640, freezableWeights: 0, weightBits: 8, activationBits: 8,
         forwardMACs: 640, inputGradientMACs: 640, weightGradientMACs: 640, sparseThreshold: nil),
     ]
     for epoch in 1...3 {

@@ -7,7 +7,7 @@ struct SavingsTests {
     _ name: String, weights: Int, freezable: Int? = nil, inputMACs: Int, weightMACs: Int
   ) -> LayerDescription {
     LayerDescription(
-      name: name, kind: "convolution", weights: weights, freezableWeights: freezable ?? weights, weightBits: 2,
+      name: name, kind: .convolution, weights: weights, freezableWeights: freezable ?? weights, weightBits: 2,
       activationBits: 2, forwardMACs: weightMACs, inputGradientMACs: inputMACs, weightGradientMACs: weightMACs,
       sparseThreshold: nil)
   }

@@ -67,7 +67,7 @@ struct ComparisonTests {
     func freeze(_ threshold: String, _ topOne: Double, _ frozen: Double) -> RunRecord {
       SyntheticRuns.freeze(
         bits: 2, seed: 1, topOne: topOne, threshold: threshold,
-        axes: [AxisValue(name: "freezing.threshold", value: threshold)], frozen: frozen)
+        axes: [AxisSetting(name: "freezing.threshold", value: threshold)], frozen: frozen)
     }
     let comparison = Comparison(runs: [
       SyntheticRuns.fullQAT(bits: 2, seed: 1, topOne: 0.8), freeze("0.1", 0.81, 0.3), freeze("0.2", 0.79, 0.2),
@@ -88,7 +88,7 @@ struct ComparisonTests {
     func freeze(_ threshold: String, _ seed: Int, _ topOne: Double) -> RunRecord {
       SyntheticRuns.freeze(
         bits: 2, seed: seed, topOne: topOne, threshold: threshold,
-        axes: [AxisValue(name: "freezing.threshold", value: threshold)])
+        axes: [AxisSetting(name: "freezing.threshold", value: threshold)])
     }
     let baseline = try #require(Baseline("threshold=0.1"))
     let swept = Comparison(

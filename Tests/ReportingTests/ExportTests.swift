@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 import Records
 import Reporting
@@ -84,7 +85,7 @@ struct ExportTests {
   func withoutTensors() throws {
     let folder = try TemporaryFolder()
     let diverged = SyntheticRuns.freeze(bits: 2, seed: 1, topOne: nil)
-    #expect(throws: ReportingError("run \(diverged.id): has no final weights, since it diverged")) {
+    #expect(throws: Diagnostic("run \(diverged.id)", "has no final weights, since it diverged")) {
       try RunExport.safetensors.write(diverged, to: folder.file("x"))
     }
   }

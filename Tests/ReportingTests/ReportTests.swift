@@ -18,8 +18,8 @@ struct ReportTests {
             SyntheticRuns.freeze(
               bits: 2, seed: seed, topOne: 0.8 - 0.01 * Double(index) + 0.001 * Double(seed), threshold: threshold,
               axes: [
-                AxisValue(name: "freezing.threshold", value: threshold),
-                AxisValue(name: "freezing.start", value: "20%"),
+                AxisSetting(name: "freezing.threshold", value: threshold),
+                AxisSetting(name: "freezing.start", value: "20%"),
               ],
               frozen: 0.1 + 0.2 * Double(index))
           }
@@ -60,7 +60,8 @@ struct ReportTests {
           SyntheticRuns.freeze(
             bits: 2, seed: 1, topOne: 0.8 - 0.0005 * Double(index * series), threshold: threshold,
             axes: [
-              AxisValue(name: "freezing.threshold", value: threshold), AxisValue(name: "freezing.start", value: start),
+              AxisSetting(name: "freezing.threshold", value: threshold),
+              AxisSetting(name: "freezing.start", value: start),
             ], frozen: 0.5 + 0.01 * Double(index))
         }
       }

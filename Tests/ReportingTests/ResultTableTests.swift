@@ -159,7 +159,7 @@ struct ResultTableTests {
       runs.append(
         SyntheticRuns.freeze(
           bits: 2, seed: 1, topOne: 0.8, threshold: threshold,
-          axes: [AxisValue(name: "freezing.threshold", value: threshold)]))
+          axes: [AxisSetting(name: "freezing.threshold", value: threshold)]))
     }
     let table = ResultTable(runs: runs, caption: "T")
     #expect(try texts(table.readable, "freezing.threshold") == ["–", "–", "0.02", "0.1", "0.5", "linear"])

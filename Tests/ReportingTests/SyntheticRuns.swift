@@ -7,13 +7,13 @@ enum SyntheticRuns {
 
   static let layers = [
     LayerDescription(
-      name: "conv1", kind: "convolution", weights: 400, freezableWeights: 400, weightBits: 8, activationBits: nil,
+      name: "conv1", kind: .convolution, weights: 400, freezableWeights: 400, weightBits: 8, activationBits: nil,
       forwardMACs: 1000, inputGradientMACs: 0, weightGradientMACs: 1000, sparseThreshold: 0.5),
     LayerDescription(
-      name: "layer1.0.conv1", kind: "convolution", weights: 2304, freezableWeights: 2304, weightBits: 2,
+      name: "layer1.0.conv1", kind: .convolution, weights: 2304, freezableWeights: 2304, weightBits: 2,
       activationBits: 2, forwardMACs: 4000, inputGradientMACs: 4000, weightGradientMACs: 4000, sparseThreshold: 0.5),
     LayerDescription(
-      name: "linear", kind: "linear", weights: 640, freezableWeights: 0, weightBits: 8, activationBits: 8,
+      name: "linear", kind: .linear, weights: 640, freezableWeights: 0, weightBits: 8, activationBits: 8,
       forwardMACs: 640, inputGradientMACs: 640, weightGradientMACs: 640, sparseThreshold: nil),
   ]
 
@@ -35,12 +35,13 @@ enum SyntheticRuns {
     configuration["quantization.weightBits"] = "\(bits)"
     configuration["quantization.activationBits"] = "\(activationBits)"
     return record(
-      id: id("q", 10 * bits + activationBits, seed, 0), kind: .fullQAT, bits: bits,
+      id: id("q", 10 * bits + activationBits, seed, 0), kind: .fullQAT,
+      bits: BitWidths(weights: bits, activations: activationBits),
       label: "W\(bits)A\(activationBits) fullQAT seed=\(seed)",
       axes: [
-        AxisValue(name: "bits.weights", value: "\(bits)"),
-        AxisValue(name: "bits.activations", value: "\(activationBits)"),
-        AxisValue(name: "method", value: "fullQAT"),
+        AxisSetting(name: "bits.weights", value: "\(bits)"),
+        AxisSetting(name: "bits.activations", value: "\(activationBits)"),
+        AxisSetting(name: "method", value: "fullQAT"),
       ], seed: seed, configuration: configuration, topOne: topOne, epochs: epochs, frozen: 0, seconds: seconds)
   }
 
@@ -49,7 +50,7 @@ enum SyntheticRuns {
   ///   - frozen: weight updates eliminated.
   static func freeze(
     bits: Int, activationBits: Int? = nil, seed: Int, topOne: Double?, threshold: String = "linear",
-    axes: [AxisValue] = [], frozen: Double = 0.5, epochs: Int = 4, seconds: Double = 8, parent: String = parentID
+    axes: [AxisSetting] = [], frozen: Double = 0.5, epochs: Int = 4, seconds: Double = 8, parent: String = parentID
   ) -> RunRecord {
     let activationBits = activationBits ?? bits
     var configuration = base(seed: seed)
@@ -61,12 +62,13 @@ enum SyntheticRuns {
     configuration["freezing.distanceEMA"] = "0.0"
     let variant = axes.reduce(into: 1) { $0 = ($0 &* 31 &+ $1.value.utf8.reduce(0) { $0 &* 31 &+ Int($1) }) & 0xFFFF }
     return record(
-      id: id("f", 10 * bits + activationBits, seed, variant), kind: .freeze, bits: bits,
+      id: id("f", 10 * bits + activationBits, seed, variant), kind: .freeze,
+      bits: BitWidths(weights: bits, activations: activationBits),
       label: "W\(bits)A\(activationBits) freeze threshold=\(threshold) seed=\(seed)",
       axes: [
-        AxisValue(name: "bits.weights", value: "\(bits)"),
-        AxisValue(name: "bits.activations", value: "\(activationBits)"),
-        AxisValue(name: "method", value: "freeze"),
+        AxisSetting(name: "bits.weights", value: "\(bits)"),
+        AxisSetting(name: "bits.activations", value: "\(activationBits)"),
+        AxisSetting(name: "method", value: "freeze"),
       ] + axes, seed: seed, configuration: configuration, topOne: topOne, epochs: epochs, frozen: frozen,
       seconds: seconds)
   }
@@ -97,7 +99,8 @@ enum SyntheticRuns {
   }
 
   private static func record(
-    id: String, kind: RunKind, bits: Int?, label: String, axes: [AxisValue], seed: Int, configuration: [String: String],
+    id: String, kind: RunKind, bits: BitWidths?, label: String, axes: [AxisSetting], seed: Int,
+    configuration: [String: String],
     topOne: Double?, epochs: Int, frozen: Double, seconds: Double
   ) -> RunRecord {
     var provenance = Provenance()
@@ -113,7 +116,7 @@ enum SyntheticRuns {
     provenance.commandLine = "spqat sweep configs/table2.json"
     provenance.isExclusive = true
     var run = RunRecord(
-      id: id, kind: kind, recipe: "spqat", bits: bits, label: label, axes: axes,
+      id: id, kind: kind, recipe: .spqat, bits: bits, label: label, axes: axes,
       configuration: "{"
         + configuration.sorted { $0.key < $1.key }.map { "\"\($0.key)\": \"\($0.value)\"" }.joined(separator: ", ")
         + "}",

@@ -6,7 +6,8 @@ import Testing
 struct RunComparisonTests {
   private func record() -> RunRecord {
     var record = RunRecord(
-      id: "0123456789ab", kind: .freeze, recipe: "spqat", bits: 2, label: "a run", axes: [],
+      id: "0123456789ab", kind: .freeze, recipe: .spqat, bits: BitWidths(weights: 2, activations: 2), label: "a run",
+      axes: [],
       configuration: "{\"batchSize\": 8, \"seed\": 1}", provenance: Provenance())
     var epoch = EpochRecord(epoch: 1, step: 4)
     epoch.trainLoss = .nan
@@ -51,10 +52,10 @@ struct RunComparisonTests {
     let differences = try RunComparison(record(), other, ignoringTimes: true).differences
     let expected: [RunComparison.Difference] = [
       .init(section: .configuration, key: "batchSize", first: "8", second: "16"),
-      .init(section: .series, key: "epochs[0].trainLoss", first: "nan", second: "1"),
+      .init(section: .series, key: "epochs[0].train_loss", first: "nan", second: "1"),
       .init(section: .tensors, key: "w", first: "nan at 1", second: "-0.0 (1 of 2 elements differ)"),
       .init(section: .tensors, key: "w.frozen", first: "present", second: "absent"),
-      .init(section: .outcome, key: "finalTopOne", first: "absent", second: "0.5"),
+      .init(section: .outcome, key: "final_top1", first: "null", second: "0.5"),
       .init(section: .tensors, key: "w.frozen", first: "shape [2]", second: "shape [2, 1]"),
     ]
     #expect(differences == [expected[which]])

@@ -29,8 +29,8 @@ final class SharedRunsTests {
     provenance.isExclusive = true
     provenance.commandLine = "spqat sweep c.json"
     var record = RunRecord(
-      id: run.id, kind: run.kind, recipe: "spqat", bits: 2, label: "as c names it",
-      axes: [AxisValue(name: "optimizer.weights.learningRate", value: "0.1")],
+      id: run.id, kind: run.kind, recipe: .spqat, bits: BitWidths(weights: 2, activations: 2), label: "as c names it",
+      axes: [AxisSetting(name: "optimizer.weights.learningRate", value: "0.1")],
       configuration: run.identity.canonicalForm, provenance: provenance)
     record.outcome.status = status
     record.outcome.finalTopOne = 0.5
@@ -49,7 +49,7 @@ final class SharedRunsTests {
     #expect(try here.takeOver(run) == "c")
     var expected = record()
     expected.label = run.label
-    expected.axes = [AxisValue(name: "method", value: "fullQAT")]
+    expected.axes = [AxisSetting(name: "method", value: "fullQAT")]
     #expect(try here.record(run.id, includingTensors: true) == expected)
     #expect(try other.record(run.id, includingTensors: true) == record())
     #expect(!FileManager.default.fileExists(atPath: here.checkpoint(run.id)))

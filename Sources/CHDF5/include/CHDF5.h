@@ -70,4 +70,22 @@ int chdf5_error_is_truncation(void);
 /// Whether the error stack says that a value did not fit the type asked for.
 int chdf5_error_is_conversion(void);
 
+/// Whether the link at `path` is neither hard nor soft: following it would open another file.
+int chdf5_link_leaves_file(hid_t file, const char *path);
+
+typedef enum chdf5_layout {
+  /// The data lie in the file, compressed by deflate or not at all.
+  CHDF5_LAYOUT_OWN,
+  /// Put together from other datasets, of other files too.
+  CHDF5_LAYOUT_VIRTUAL,
+  /// In other files.
+  CHDF5_LAYOUT_EXTERNAL,
+  /// By a filter that HDF5 would load a library for.
+  CHDF5_LAYOUT_FILTERED,
+  CHDF5_LAYOUT_UNKNOWN,
+} chdf5_layout;
+
+/// Where a dataset's data lie.
+chdf5_layout chdf5_dataset_layout(hid_t dataset);
+
 #endif

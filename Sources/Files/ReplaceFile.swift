@@ -1,3 +1,4 @@
+public import Diagnostics
 import Foundation
 import Synchronization
 
@@ -21,43 +22,46 @@ private func removeAbandonedFiles(in folder: String, prefix: String) {
 /// Replaces the file at `path` by `contents`, or leaves it as it was: a temporary file in the same folder
 /// (`.NAME.HOST-PID-N.tmp`) is written, synchronised and renamed. What killed processes of this machine left of earlier
 /// attempts at the same file is removed.
-public func replaceFile(at path: String, with contents: UnsafeRawBufferPointer) throws(StorageError) {
+///
+/// - Throws: where the file cannot be written; the cause tells a full disk and a missing folder from other reasons.
+public func replaceFile(at path: String, with contents: UnsafeRawBufferPointer) throws(Diagnostic) {
   try replaceFile(at: path, with: contents, then: UnsafeRawBufferPointer(start: nil, count: 0))
 }
 
-/// The contents and what follows them, without a copy of both.
-func replaceFile(
+/// Replaces the file by `contents` and what follows them, without a copy of both; see the version without `rest`.
+public func replaceFile(
   at path: String, with contents: UnsafeRawBufferPointer, then rest: UnsafeRawBufferPointer
-) throws(StorageError) {
+) throws(Diagnostic) {
   let slash = path.lastIndex(of: "/")
   let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
   let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-  guard !name.isEmpty else { throw StorageError(.badName, file: path, "names a folder; give a file's name") }
+  guard !name.isEmpty else { throw Diagnostic(path, "names a folder; give a file's name") }
   let number = temporaryFileCount.add(1, ordering: .relaxed).newValue
   let prefix = ".\(name).\(hostName)-"
   let temporary = "\(folder)/\(prefix)\(getpid())-\(number).tmp"
 
-  func failure(_ doing: String) -> StorageError {
+  func failure(_ doing: String) -> Diagnostic {
     let code = errno
-    let remedy =
+    let remedy: String? =
       switch code {
-      case ENOSPC, EDQUOT: "; free some space and run again"
-      case EACCES, EPERM, EROFS: "; make the folder writable or choose another"
-      case ENOENT where doing == "create": "; create the folder \(folder) first"
-      default: ""
+      case ENOSPC, EDQUOT: "free some space and run again"
+      case EACCES, EPERM, EROFS: "make the folder writable or choose another"
+      case ENOENT where doing == "create": "create the folder \(folder) first"
+      default: nil
       }
-    let kind: StorageError.Kind =
+    let cause: Diagnostic.Cause =
       switch code {
-      case ENOENT: .noFile
+      case ENOENT: .absent
       case ENOSPC, EDQUOT: .noSpace
       default: .system
       }
-    return StorageError(kind, file: path, "cannot \(doing) the file: \(String(cString: strerror(code)))\(remedy)")
+    return Diagnostic(
+      cause: cause, path, "cannot \(doing) the file: \(String(cString: strerror(code)))", remedy: remedy)
   }
 
   let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
   guard descriptor >= 0 else { throw failure("create") }
-  var failed: StorageError?
+  var failed: Diagnostic?
   for part in [contents, rest] {
     var left = part
     while failed == nil, !left.isEmpty {
@@ -85,11 +89,11 @@ func replaceFile(
   }
 }
 
-/// Replaces the file at `path` by UTF-8 text; see the version for bytes.
-public func replaceFile(at path: String, with text: String) throws(StorageError) {
-  var failed: StorageError?
+/// Replaces the file at `path` by the text as UTF-8; see the version for bytes.
+public func replaceFile(at path: String, with text: String) throws(Diagnostic) {
+  var failed: Diagnostic?
   Array(text.utf8).withUnsafeBytes { bytes in
-    do throws(StorageError) { try replaceFile(at: path, with: bytes) } catch { failed = error }
+    do throws(Diagnostic) { try replaceFile(at: path, with: bytes) } catch { failed = error }
   }
   if let failed { throw failed }
 }

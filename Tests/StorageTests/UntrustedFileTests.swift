@@ -1,0 +1,105 @@
+import CHDF5
+import Foundation
+import Storage
+import TestSupport
+import Testing
+
+/// Files made with HDF5 itself, to hold what this program never writes.
+@Suite("Files that reach beyond themselves", .serialized)
+struct UntrustedFileTests {
+  private func message(
+    _ make: (_ file: hid_t, _ creation: hid_t, _ space: hid_t) -> Void, read name: String = "x"
+  ) throws -> String {
+    let folder = try TemporaryFolder()
+    let path = folder.file("a.h5")
+    // Opens the library and keeps its errors from being printed.
+    try HDF5File.writeAtomically(to: folder.file("other.h5")) { try $0.write([1.0, 2, 3, 4], to: "x") }
+    let file = H5Fcreate(path, UInt32(2), 0, 0)
+    try #require(file >= 0)
+    var extent: hsize_t = 4
+    let (creation, space) = (chdf5_dataset_creation(), chdf5_simple_space(1, &extent))
+    make(file, creation, space)
+    H5Sclose(space)
+    H5Pclose(creation)
+    H5Fclose(file)
+    do {
+      _ = try HDF5File.open(path).root.read(name, as: Double.self)
+      return "no error"
+    } catch {
+      return "\(error)".replacingOccurrences(of: folder.path + "/", with: "")
+    }
+  }
+
+  private func makeDataset(_ file: hid_t, _ creation: hid_t, _ space: hid_t) {
+    H5Dclose(H5Dcreate2(file, "x", chdf5_stored_type(CHDF5_FLOAT64), space, 0, creation, 0))
+  }
+
+  @Test("External links are not followed, nor looked through")
+  func links() throws {
+    let expected = "links to another file, which is not followed; copy what it links to into this file"
+    #expect(
+      try message { file, _, _ in H5Lcreate_external("other.h5", "/x", file, "x", 0, 0) } == "a.h5: /x: \(expected)")
+    #expect(
+      try message({ file, _, _ in H5Lcreate_external("other.h5", "/", file, "group", 0, 0) }, read: "group/x")
+        == "a.h5: /group: \(expected)")
+  }
+
+  @Test("Data of other files and through loaded filters are refused")
+  func layouts() throws {
+    let remedy = "store its values in this file, plain or with deflate"
+    let virtual = try message { file, creation, space in
+      H5Pset_virtual(creation, space, "other.h5", "/x", space)
+      makeDataset(file, creation, space)
+    }
+    #expect(virtual == "a.h5: /x: is a virtual dataset, put together from others; \(remedy)")
+    let external = try message { file, creation, space in
+      H5Pset_external(creation, "/etc/hostname", 0, 32)
+      makeDataset(file, creation, space)
+    }
+    #expect(external == "a.h5: /x: has its data in another file; \(remedy)")
+    let filtered = try message { file, creation, space in
+      var chunk: hsize_t = 4
+      H5Pset_chunk(creation, 1, &chunk)
+      // An optional filter of a number for experiments: nobody has a library for it.
+      H5Pset_filter(creation, 300, 1, 0, nil)
+      makeDataset(file, creation, space)
+    }
+    #expect(filtered == "a.h5: /x: is compressed by a filter other than deflate; \(remedy)")
+  }
+
+  @Test("A shape that the file's bytes cannot hold is refused before memory is taken")
+  func claims() throws {
+    let claimed = try message { file, creation, _ in
+      var (extent, chunk): (hsize_t, hsize_t) = (1 << 32, 1024)
+      H5Pset_chunk(creation, 1, &chunk)
+      let space = chdf5_simple_space(1, &extent)
+      makeDataset(file, creation, space)
+      H5Sclose(space)
+    }
+    #expect(claimed == "a.h5: /x: claims shape 4294967296: far more than its 0 bytes can hold")
+  }
+
+  @Test("A file that another program writes is busy, not damaged")
+  func busy() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("a.h5")
+    try HDF5File.writeAtomically(to: path) { try $0.write([1], to: "x") }
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    bytes[bytes.count / 2] ^= 1
+    try bytes.write(to: URL(fileURLWithPath: path))
+    func message() -> String {
+      do {
+        _ = try HDF5File.open(path)
+        return "no error"
+      } catch {
+        return "\(error)".replacingOccurrences(of: folder.path + "/", with: "")
+      }
+    }
+    #expect(message().contains("damaged HDF5 file"))
+    let descriptor = open(path, O_RDWR)
+    #expect(flock(descriptor, LOCK_EX) == 0)
+    #expect(message() == "a.h5: is open for writing in another program; close it there, then try again")
+    close(descriptor)
+    #expect(message().contains("damaged HDF5 file"))
+  }
+}
