@@ -29,8 +29,15 @@ struct Figure {
       "set tics nomirror out", "set grid lc rgb '#999999' lw 0.4 dt 3", "set key samplen 3 reverse Left",
       "set format '%h'",
     ]
-    return (header + commands + ["set output"]).joined(separator: "\n") + "\n"
+    // On a page the heading stands above; alone, a picture needs one. Panels set theirs.
+    let heading =
+      commands.contains { $0.contains("set multiplot") }
+      ? [] : ["if (format eq 'png') { set title \(Self.quoted(title)) }"]
+    return (header + heading + commands + ["set output"]).joined(separator: "\n") + "\n"
   }
+
+  /// As many columns of a legend as fit the width of a figure, two at most.
+  static func legendColumns(_ titles: [String]) -> Int { titles.contains { $0.count > 36 } ? 1 : 2 }
 
   /// A string for gnuplot.
   static func quoted(_ text: String) -> String { "'" + text.replacingOccurrences(of: "'", with: "''") + "'" }

@@ -92,3 +92,19 @@ extension RunCollection {
     return names.isEmpty ? "none" : names.joined(separator: "; ")
   }
 }
+
+extension RunCollection {
+  /// A caption for the collection's table: name, networks and data.
+  public var caption: String {
+    let names: [String: String] = ["resnet20": "ResNet-20"]
+    let models = runs.compactMap { $0.settings.text("model.architecture") }.map { names[$0] ?? $0 }
+    let recipes = Set(runs.map(\.recipe.freezingName)).sorted()
+    let freezing = recipes.joined(separator: " and ")
+    let title =
+      switch name {
+      case "table2": "Table 2: full QAT beside \(freezing) by bit width"
+      default: "\(name): full QAT beside \(freezing)"
+      }
+    return "\(title), \(models.isEmpty ? "" : list(models) + " on ")\(list(runs.map(\.provenance.datasetName)))"
+  }
+}

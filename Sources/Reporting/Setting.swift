@@ -95,32 +95,3 @@ extension RunRecord {
   /// Seconds of training without the evaluations between, over all epochs.
   var trainingSeconds: Double { epochs.reduce(0) { $0 + $1.seconds.total - $1.seconds.evaluation } }
 }
-
-/// The number an axis value stands for: "0.1", "20%" (0.2 of the run), "80ep"; nil for words such as "linear".
-func axisNumber(_ value: String) -> Double? {
-  if let number = Double(value) { return number }
-  for (suffix, scale) in [("%", 0.01), ("ep", 1.0), ("it", 1.0)] where value.hasSuffix(suffix) {
-    return Double(value.dropLast(suffix.count)).map { $0 * scale }
-  }
-  return nil
-}
-
-/// Numbers by size and before words, words by their letters.
-func axisValue(_ value: String, precedes other: String) -> Bool {
-  switch (axisNumber(value), axisNumber(other)) {
-  case (let number?, let otherNumber?): number == otherNumber ? value < other : number < otherNumber
-  case (.some, nil): true
-  case (nil, .some): false
-  case (nil, nil): value < other
-  }
-}
-
-/// A reader's word for an axis.
-func axisHeading(_ name: String) -> String {
-  switch name {
-  case "freezing.threshold": "Threshold λ"
-  case "freezing.start": "Freeze start"
-  case "freezing.distanceEMA": "EMA momentum m"
-  default: name
-  }
-}

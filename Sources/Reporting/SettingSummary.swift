@@ -13,7 +13,8 @@ struct SettingSummary {
   let backwardFLOPsEliminated: Summary?
   /// The baseline's setting; nil where it is missing, or this is it, or nothing can be compared (full precision).
   let baseline: Setting?
-  /// Points of top-1: this setting's less the baseline's, a value for each seed that both have finished.
+  /// Points of top-1: this setting's less the baseline's, a value for each seed that both have finished, or for each
+  /// full-precision network.
   let difference: Summary?
   let backward: Seconds
   let training: Seconds
@@ -41,14 +42,26 @@ struct SettingSummary {
     weightUpdatesEliminated = percent(\.weightUpdatesEliminated)
     backwardFLOPsEliminated = percent(\.backwardFLOPsEliminated)
     let pairs = baseline.map { Self.pairs(finished, $0) } ?? []
-    difference = Summary(pairs.map { ($0.0.outcome.finalTopOne! - $0.1.outcome.finalTopOne!) * 100 })
+    difference = Summary(Self.differences(pairs))
     backward = Self.seconds(finished, pairs, hasBaseline: baseline != nil, \.outcome.backwardSeconds)
     training = Self.seconds(finished, pairs, hasBaseline: baseline != nil, \.trainingSeconds)
     published = PublishedClaims.cell(for: setting)
   }
 
+  /// Points of top-1, one for each run of the baseline: several runs that are compared with the same one are averaged
+  /// first, since they are no pairs of their own.
+  private static func differences(_ pairs: [(RunRecord, RunRecord)]) -> [Double] {
+    var baselines: [RunRecord] = []
+    for (_, baseline) in pairs where !baselines.contains(where: { $0.id == baseline.id }) { baselines.append(baseline) }
+    return baselines.compactMap { baseline in
+      guard let reference = baseline.outcome.finalTopOne else { return nil }
+      let values = pairs.filter { $0.1.id == baseline.id }.compactMap(\.0.outcome.finalTopOne)
+      return values.isEmpty ? nil : (values.reduce(0, +) / Double(values.count) - reference) * 100
+    }
+  }
+
   /// Finished runs and what they are compared with: the run of the same seed, or the full-precision run that they started
-  /// from, of which there is one for all seeds.
+  /// from, which several may share.
   static func pairs(_ runs: [RunRecord], _ baseline: Setting) -> [(RunRecord, RunRecord)] {
     runs.compactMap { run in
       baseline.finished.first { other in

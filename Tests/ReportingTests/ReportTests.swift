@@ -109,6 +109,37 @@ struct ReportTests {
     }
   }
 
+  @Test("values of an axis are drawn apart: zero left of a logarithmic axis, near ones evenly spaced")
+  func scales() throws {
+    func positions(_ values: [String]) throws -> [(value: String, position: Double)] {
+      let runs = values.map { value in
+        SyntheticRuns.freeze(
+          bits: 2, seed: 1, topOne: 0.8, threshold: value, axes: [AxisSetting(name: "freezing.threshold", value: value)]
+        )
+      }
+      let folder = try TemporaryFolder()
+      #expect(throws: (any Error).self) {
+        try Report(collection(runs)).write(to: folder.path, gnuplot: "/nonexistent/gnuplot")
+      }
+      let csv = try String(contentsOfFile: folder.file("sweep-threshold.csv"), encoding: .utf8)
+      return try csv.split(separator: "\n").dropFirst().map { line in
+        let cells = line.split(separator: ",")
+        return (String(cells[1]), try #require(Double(cells[2])))
+      }
+    }
+    func smallestGap(_ places: [(value: String, position: Double)]) -> Double {
+      let sorted = places.map(\.position).sorted()
+      return (zip(sorted, sorted.dropFirst()).map { $1 - $0 }.min() ?? 0) / ((sorted.last ?? 0) - (sorted.first ?? 0))
+    }
+    let withZero = try positions(["0", "0.01", "0.02", "0.1", "0.5", "1", "linear"])
+    #expect(withZero.map(\.value) == ["0", "0.01", "0.02", "0.1", "0.5", "1", "linear"])
+    #expect(smallestGap(withZero) > 0.05, "\(withZero)")
+    #expect(zip(withZero, withZero.dropFirst()).allSatisfy { $0.position < $1.position })
+    let crowded = try positions(["0.1", "0.5", "0.501", "0.502"])
+    #expect(crowded.map(\.position) == [0, 1, 2, 3])
+    #expect(try positions(["0.1", "0.2", "0.5"]).map(\.position) == [0.1, 0.2, 0.5])
+  }
+
   @Test(
     "gnuplot draws every figure without a complaint, and the page holds them all",
     .enabled(if: gnuplot != nil, "no gnuplot: apt-get install gnuplot-nox"),

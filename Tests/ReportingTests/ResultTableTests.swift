@@ -167,6 +167,95 @@ struct ResultTableTests {
     #expect(try texts(table.data, "freezing_threshold")[2] == "0.02")
   }
 
+  @Test(
+    "an axis may bear the name of any column",
+    arguments: [
+      "recipe", "method", "n", "top1", "difference", "published", "dataset", "top1.standard.error", "other", "bits",
+      "training",
+    ])
+  func collidingAxes(name: String) throws {
+    let runs = ["1", "2"].flatMap { value in
+      [1, 2].map { seed in
+        SyntheticRuns.freeze(
+          bits: 2, seed: seed, topOne: 0.8,
+          axes: [
+            AxisSetting(name: "freezing.start", value: value), AxisSetting(name: name, value: "\(value)0"),
+            AxisSetting(name: "a.b", value: value), AxisSetting(name: "a_b", value: value),
+          ])
+      }
+    }
+    let table = ResultTable(runs: runs, caption: "T")
+    #expect(table.readable.rowCount == 2)
+    let hasColumn = ["recipe", "method", "bits"].contains(name)
+    #expect(table.data.columns.contains { $0.values == .strings(["10", "20"]) } != hasColumn)
+    let folder = try TemporaryFolder()
+    try table.write(prefix: folder.file("t"))
+    let collection = RunCollection(runs: runs, problems: [], name: "a", folder: folder.path)
+    #expect(throws: (any Error).self) { try Report(collection).write(to: folder.path, gnuplot: "/nonexistent/gnuplot") }
+    #expect(try folder.contents.contains("settings.csv"))
+  }
+
+  @Test("recipe lts: full QAT, which is recorded with dense range gradients, is the baseline of both")
+  func rangeGradients() throws {
+    func lts(_ run: RunRecord, rangeGradient: String) -> RunRecord {
+      var run = run
+      run.recipe = .lts
+      run.configuration = run.configuration.replacingOccurrences(
+        of: "{",
+        with: "{\"quantization.recipe\": \"lts\", \"quantization.rangeGradient\": \"\(rangeGradient)\", ")
+      run.id += rangeGradient
+      return run
+    }
+    let runs = [1, 2, 3].flatMap { seed in
+      [
+        lts(SyntheticRuns.fullQAT(bits: 2, seed: seed, topOne: 0.8), rangeGradient: "dense"),
+        lts(SyntheticRuns.freeze(bits: 2, seed: seed, topOne: 0.81), rangeGradient: "dense"),
+        lts(SyntheticRuns.freeze(bits: 2, seed: seed, topOne: 0.82), rangeGradient: "unfrozen"),
+      ]
+    }
+    let table = ResultTable(runs: runs, caption: "T")
+    #expect(table.data.column("pairs")?.values == .integers([0, 3, 3]))
+    #expect(try texts(table.readable, "method") == ["full QAT", "LTS", "LTS"])
+    #expect(
+      try texts(table.readable, "other")
+        == ["", "quantization.rangeGradient=dense", "quantization.rangeGradient=unfrozen"])
+    #expect(try texts(table.readable, "difference").dropFirst().map { $0.prefix(5) } == ["+1.00", "+2.00"])
+    #expect(!table.notes.contains { $0.contains("no full-QAT run") })
+  }
+
+  @Test("several full-precision networks are counted, and an axis of their seeds is told from the runs' own")
+  func severalParents() throws {
+    let runs = [("aaaaaaaaaaaa", "1"), ("bbbbbbbbbbbb", "2")].flatMap { parent, seed in
+      [
+        SyntheticRuns.fullQAT(bits: 2, seed: 1, topOne: 0.8, parent: parent),
+        SyntheticRuns.freeze(
+          bits: 2, seed: 1, topOne: 0.81, axes: [AxisSetting(name: "pretraining.seed", value: seed)], parent: parent),
+      ]
+    }
+    let table = ResultTable(runs: runs, caption: "T")
+    #expect(table.notes.contains { $0.contains("start from 2 full-precision networks") })
+    #expect(!table.notes.contains { $0.contains("start from one") })
+    let folder = try TemporaryFolder()
+    let collection = RunCollection(runs: runs, problems: [], name: "a", folder: folder.path)
+    #expect(throws: (any Error).self) { try Report(collection).write(to: folder.path, gnuplot: "/nonexistent/gnuplot") }
+    #expect(
+      try String(contentsOfFile: folder.file("settings.csv"), encoding: .utf8).contains("SpQAT pretraining.seed 2"))
+  }
+
+  @Test("axis values are numbers too, and accuracies have one unit in all tables")
+  func numericColumns() throws {
+    let runs = ["0.02", "20%", "linear"].map { value in
+      SyntheticRuns.freeze(
+        bits: 2, seed: 1, topOne: 0.8, threshold: value, axes: [AxisSetting(name: "freezing.threshold", value: value)])
+    }
+    let table = ResultTable(runs: runs, caption: "T")
+    #expect(try column(table.data, "freezing_threshold_number").map { $0.isNaN ? -1 : $0 } == [0.02, 0.2, -1])
+    for name in ["top1", "best_top1", "weight_updates_eliminated", "backward_flops_eliminated"] {
+      #expect(table.data.column(name)?.unit == "%" && table.runs.column(name)?.unit == "%", "\(name)")
+    }
+    #expect(try column(table.runs, "top1") == [80, 80, 80])
+  }
+
   @Test("what is not published is not available")
   func published() throws {
     let table = ResultTable(runs: SyntheticRuns.table2(seeds: [1]), caption: "T")
@@ -187,6 +276,8 @@ struct ResultTableTests {
         #expect(text.contains(part), "\(name) lacks \(part)")
       }
     }
+    let latex = try String(contentsOfFile: folder.file("table2.tex"), encoding: .utf8)
+    #expect(latex.contains("\\caption{Table 2 of the tests}"))
     let csv = try String(contentsOfFile: folder.file("table2.csv"), encoding: .utf8)
     let header = csv.prefix { !$0.isNewline }.split(separator: ",")
     for name in ["n", "top1", "top1_standard_error", "dataset", "commit", "command"] {

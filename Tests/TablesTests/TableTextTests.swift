@@ -1,5 +1,6 @@
 import Foundation
 import Tables
+import TestSupport
 import Testing
 
 @Suite("Tables as text")
@@ -71,20 +72,50 @@ struct TableTextTests {
       ])
     #expect(
       table.latex() == """
-        % needs \\usepackage{booktabs}
+        % needs \\usepackage{booktabs,graphicx}
         \\begin{table}
           \\centering
           \\caption{50 \\% \\& more}
-          \\begin{tabular}{lr}
-            \\toprule
-            a\\_b (\\%) & y \\\\
-            \\midrule
-            \\$\\#\\{\\}\\textasciitilde{}\\textasciicircum{}\\textbackslash{}\\textless{}\\textgreater{} & -- \\\\
-            91.2 $\\pm$ 0.3 -- $\\lambda$ & 1.00 \\\\
-            \\bottomrule
-          \\end{tabular}
+          \\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%
+            \\begin{tabular}{lr}
+              \\toprule
+              a\\_b (\\%) & y \\\\
+              \\midrule
+              \\$\\#\\{\\}\\textasciitilde{}\\textasciicircum{}\\textbackslash{}\\textless{}\\textgreater{} & -- \\\\
+              91.2 $\\pm$ 0.3 -- $\\lambda$ & 1.00 \\\\
+              \\bottomrule
+            \\end{tabular}}
         \\end{table}
 
         """)
+  }
+
+  static let pdflatex: String? = ["/usr/bin/pdflatex", "/usr/local/bin/pdflatex"].first {
+    FileManager.default.isExecutableFile(atPath: $0)
+  }
+
+  @Test(
+    "A wide table with a quotation mark fits the page of a plain article", .enabled(if: pdflatex != nil, "no pdflatex"))
+  func typeset() throws {
+    let folder = try TemporaryFolder()
+    let table = Table(
+      title: "Wide & \"quoted\"",
+      columns: (1...13).map {
+        .init("column \($0)", heading: "A rather long heading of column \($0)", .strings(["91.23 ± 0.45 of \"this\""]))
+      })
+    let text =
+      "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\\listoftables\n"
+      + table.latex(notes: ["Command: spqat sweep \"a b.json\" --set x=1_2."]) + "\\end{document}\n"
+    try Data(text.utf8).write(to: URL(fileURLWithPath: folder.file("a.tex")))
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: try #require(Self.pdflatex))
+    process.arguments = ["-interaction=nonstopmode", "-halt-on-error", "-output-directory", folder.path, "a.tex"]
+    process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    let log = String(decoding: try Data(contentsOf: URL(fileURLWithPath: folder.file("a.log"))), as: UTF8.self)
+    #expect(process.terminationStatus == 0, "\(log)")
+    #expect(!log.contains("Overfull"), "\(log)")
   }
 }
