@@ -149,7 +149,11 @@ struct RunArgument: ExpressibleByArgument {
     }
     // Experiments share runs: the same id is the same run.
     guard Set(found.map { URL(fileURLWithPath: $0).lastPathComponent }).count == 1 else {
-      throw ResultsError(path: results, problem: "'\(text)' is ambiguous: \(found.joined(separator: ", "))")
+      let ids = Set(found.map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent }).sorted()
+      let more = ids.count > 3 ? " and \(ids.count - 3) more" : ""
+      throw ResultsError(
+        path: results,
+        problem: "'\(text)' is ambiguous: \(ids.prefix(3).joined(separator: ", "))\(more); give more of the id")
     }
     return first
   }

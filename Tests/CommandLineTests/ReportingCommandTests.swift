@@ -119,8 +119,8 @@ struct ReportingCommandTests {
     #expect(bare.status == 2)
     #expect(
       bare.standardError
-        == "spqat: gnuplot is not installed, so nothing is drawn (apt-get install gnuplot-nox); data and scripts are in "
-        + "\(page)\n")
+        == "spqat: gnuplot: is not installed, so nothing is drawn; data and scripts are in \(page); install it (apt-get "
+        + "install gnuplot-nox)\n")
     #expect(exists("\(page)/settings.csv"))
     #expect(!exists("\(page)/index.html"))
     guard exists("/usr/bin/gnuplot") else { return }
@@ -162,8 +162,7 @@ struct ReportingCommandTests {
       at: other.appendingPathComponent(name), to: other.appendingPathComponent("c0ffee000001.h5"))
     try expectError(
       ["show", "c0", "--results", place.results],
-      "\(place.results): 'c0' is ambiguous: \(place.results)/other/runs/c0ffee000001.h5, "
-        + "\(place.runs.path)/\(name)")
+      "\(place.results): 'c0' is ambiguous: c00000000001, c0ffee000001; give more of the id")
   }
 
   // MARK: - Bad input
@@ -255,7 +254,7 @@ struct ReportingCommandTests {
       "\(place.results): has no run 'zebra'; give a file, or the beginning of an id that 'spqat status' shows")
     try expectError(
       ["export", "c0", "--format", "csv", "--results", place.results],
-      "\(place.results): 'c0' is ambiguous: \(place.runs.path)/c00000000001.h5, \(place.runs.path)/c00000000002.h5")
+      "\(place.results): 'c0' is ambiguous: c00000000001, c00000000002; give more of the id")
     let nowhere = place.folder.appendingPathComponent("nowhere").path
     try expectError(
       [
