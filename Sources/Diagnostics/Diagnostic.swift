@@ -17,6 +17,7 @@ public struct Diagnostic: Error, Equatable, Sendable, CustomStringConvertible {
     case system
   }
 
+  /// What callers tell apart.
   public let cause: Cause
   /// A file or folder as the user named it, or a flag.
   public let subject: String

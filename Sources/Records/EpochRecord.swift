@@ -3,15 +3,24 @@ public struct EpochRecord: Codable, Equatable, Sendable {
   /// Wall-clock seconds of the epoch and of its parts. The parts of a step run one after another, so they add up to less than
   /// the total.
   public struct Seconds: Codable, Equatable, Sendable {
+    /// The whole epoch, evaluation included.
     public var total: Double = 0
+    /// Forward passes of convolution and linear layers.
     public var forward: Double = 0
+    /// Gradients of the inputs of these layers.
     public var inputGradient: Double = 0
+    /// Gradients of their weights.
     public var weightGradient: Double = 0
+    /// Batch norm, quantizers and what else lies between layers.
     public var normalizationAndQuantization: Double = 0
+    /// Updates of the parameters.
     public var optimizer: Double = 0
+    /// Waiting for batches.
     public var data: Double = 0
+    /// Evaluation on the test images.
     public var evaluation: Double = 0
 
+    /// All of them 0.
     public init() {}
   }
 
@@ -23,8 +32,11 @@ public struct EpochRecord: Codable, Equatable, Sendable {
   public var trainLoss: Double = .nan
   /// Accuracies are shares in [0, 1].
   public var trainTopOne: Double = .nan
+  /// Mean cross-entropy over the test images, nats; nil where the epoch was not evaluated, as the two accuracies.
   public var testLoss: Double?
+  /// Share of test images whose first class is right.
   public var testTopOne: Double?
+  /// Share of test images whose class is among the first five.
   public var testTopFive: Double?
   /// Of the weights, in the epoch's last step.
   public var learningRate: Double = .nan
@@ -38,8 +50,10 @@ public struct EpochRecord: Codable, Equatable, Sendable {
   public var levelMoves: Int = 0
   /// Training images.
   public var images: Int = 0
+  /// Where the time went.
   public var seconds = Seconds()
 
+  /// An epoch of which nothing else is known yet.
   public init(epoch: Int, step: Int) {
     self.epoch = epoch
     self.step = step

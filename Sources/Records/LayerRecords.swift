@@ -5,22 +5,28 @@ public enum LayerKind: String, Codable, Sendable, CaseIterable {
 
 /// A convolution or linear layer: what it holds and costs.
 public struct LayerDescription: Codable, Equatable, Sendable {
+  /// As in PyTorch's state dictionaries, such as "layer1.0.conv1".
   public var name: String
+  /// What it computes.
   public var kind: LayerKind
+  /// Number of weights, bias excluded.
   public var weights: Int
   /// Weights that may freeze; 0 where the layer never freezes.
   public var freezableWeights: Int
   /// nil where weights, or the layer's input, are not quantized.
   public var weightBits: Int?
+  /// Bits of the layer's input; nil where it is not quantized.
   public var activationBits: Int?
   /// Multiply-accumulates an image.
   public var forwardMACs: Int
   /// 0 in the first layer, which needs no input gradient.
   public var inputGradientMACs: Int
+  /// Multiply-accumulates an image.
   public var weightGradientMACs: Int
   /// Frozen share from which the sparse weight gradient is used; nil where it never is.
   public var sparseThreshold: Double?
 
+  /// All that a layer has, in the order of its columns.
   public init(
     name: String, kind: LayerKind, weights: Int, freezableWeights: Int, weightBits: Int?, activationBits: Int?,
     forwardMACs: Int, inputGradientMACs: Int, weightGradientMACs: Int, sparseThreshold: Double?
@@ -76,15 +82,21 @@ public struct LayerEpochRecord: Codable, Equatable, Sendable {
   public var meanFrozenShare: Double = 0
   /// Wall-clock seconds of the layer in this epoch.
   public var secondsForward: Double = 0
+  /// Wall-clock seconds of the input gradients.
   public var secondsInputGradient: Double = 0
+  /// Wall-clock seconds of the weight gradients.
   public var secondsWeightGradient: Double = 0
   /// The quantizers after the epoch's last step. Recipe `lts`: the ends of the ranges. Recipe `spqat`: the scales s_W and s_A as
   /// upper ends, and no lower ones.
   public var upperWeight: Double?
+  /// Lower end of the weights' range.
   public var lowerWeight: Double?
+  /// Upper end of the activations' range, or their scale.
   public var upperActivation: Double?
+  /// Lower end of the activations' range.
   public var lowerActivation: Double?
 
+  /// An entry of which nothing else is known yet.
   public init(epoch: Int, layer: String) {
     self.epoch = epoch
     self.layer = layer

@@ -9,6 +9,7 @@ public struct NamedTensor: Equatable, Sendable {
     case uint8([UInt8])
     case int8([Int8])
 
+    /// Number of elements.
     public var count: Int {
       switch self {
       case .float(let values): values.count
@@ -18,8 +19,11 @@ public struct NamedTensor: Equatable, Sendable {
     }
   }
 
+  /// Of its layer and parameter, joined by a dot.
   public var name: String
+  /// Extents, outermost first; empty for a scalar.
   public var shape: [Int]
+  /// As many as the shape says.
   public var elements: Elements
 
   /// - Precondition: The shape has as many elements as given.

@@ -4,26 +4,37 @@ public struct Provenance: Codable, Equatable, Sendable {
   public var gitCommit = "unknown"
   /// Whether the source differed from that commit.
   public var isDirty = false
+  /// This program's version.
   public var spqatVersion = ""
   /// Rises when the same settings lead to other results.
   public var algorithmVersion = 0
+  /// The compiler's.
   public var swiftVersion = ""
+  /// The library's.
   public var hdf5Version = ""
+  /// The library's.
   public var libpngVersion = ""
+  /// Name and version.
   public var operatingSystem = ""
+  /// As the system names it.
   public var cpuModel = ""
+  /// Cores that the process may use.
   public var cpuCores = 0
   /// Bytes.
   public var memory = 0
   /// The instruction set of the kernels, such as "avx512".
   public var instructionSet = ""
+  /// Threads that computed.
   public var threads = 0
+  /// Of all random numbers of the run.
   public var seed = 0
+  /// The folder or manifest's name of the images.
   public var datasetName = ""
   /// SHA-256 of the decoded pixels and labels, in order.
   public var datasetHash = ""
   /// The full-precision run that this one started from.
   public var parentRunID: String?
+  /// As typed, quoted for a shell.
   public var commandLine = ""
   /// ISO 8601, UTC.
   public var started = ""
@@ -32,6 +43,7 @@ public struct Provenance: Codable, Equatable, Sendable {
   /// Whether the run had the machine to itself, so that its seconds mean something.
   public var isExclusive = false
 
+  /// Nothing is known.
   public init() {}
 }
 

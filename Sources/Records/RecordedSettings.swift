@@ -53,8 +53,10 @@ public struct RecordedSettings: Hashable, Encodable, Sendable {
     }
   }
 
+  /// By key path.
   public private(set) var values: [String: Value]
 
+  /// By key path.
   public init(values: [String: Value]) { self.values = values }
 
   /// - Parameter configuration: a JSON object.
@@ -73,6 +75,7 @@ public struct RecordedSettings: Hashable, Encodable, Sendable {
     self.values = values
   }
 
+  /// The value of that key; nil where there is none.
   public subscript(_ key: String) -> Value? { values[key] }
 
   /// The whole number of that key; nil where there is none.

@@ -8,6 +8,7 @@ public import Tables
 /// precision), `label`, `axis_names`, `axis_values`. `/configuration`: the canonical JSON. `/provenance` and `/outcome`: groups of attributes. `/epochs`, `/layers`
 /// and `/layer_epochs`: tables; `/epochs_plots` the first again for NeXus viewers. `/final`: the tensors by name.
 public enum RunFile {
+  /// In the root attributes of every run's file.
   public static let format = FileFormat(name: "spqat-run", version: 1)
 
   /// Replaces the file at `path`, in an existing folder. The same record gives the same bytes.
@@ -52,6 +53,7 @@ public enum RunFile {
     guard names.count == values.count else {
       throw Diagnostic(path, at: "/@axis_values", "\(values.count) values for \(names.count) axes")
     }
+    let kind = try kind(in: root)
     let configuration = try root.readString("configuration")
     let settings: RecordedSettings
     do {
@@ -60,7 +62,7 @@ public enum RunFile {
       throw Diagnostic(path, at: "/configuration", "is not a JSON object of settings")
     }
     var record = RunRecord(
-      id: try root.stringAttribute("id"), kind: try kind(in: root),
+      id: try root.stringAttribute("id"), kind: kind,
       recipe: RecipeName(rawValue: try root.stringAttribute("recipe")), bits: try bits(in: root, settings),
       label: try root.stringAttribute("label"), axes: zip(names, values).map { AxisSetting(name: $0, value: $1) },
       configuration: configuration, provenance: try Provenance(from: root.group("provenance")))
@@ -111,7 +113,10 @@ public enum RunFile {
 
 /// The record's series as tables, with units and descriptions.
 extension RunRecord {
+  /// A row an epoch.
   public var epochTable: Table { EpochRecord.table(epochs, title: "Training by epoch, \(label)") }
+  /// A row a layer.
   public var layerTable: Table { LayerDescription.table(layers, title: "Layers, \(label)") }
+  /// A row for each layer in each epoch.
   public var layerEpochTable: Table { LayerEpochRecord.table(layerEpochs, title: "Layers by epoch, \(label)") }
 }

@@ -1,5 +1,6 @@
 /// How far a run has come and how it ended.
 public struct RunOutcome: Codable, Equatable, Sendable {
+  /// How far it has come.
   public enum Status: String, Codable, Sendable, CaseIterable {
     case running
     case finished
@@ -7,15 +8,19 @@ public struct RunOutcome: Codable, Equatable, Sendable {
     case diverged
   }
 
+  /// How far it has come.
   public var status: Status = .running
   /// Why it diverged.
   public var message: String?
   /// Test accuracies, shares in [0, 1], after the last epoch: the result of the run.
   public var finalTopOne: Double?
+  /// Share of test images whose class is among the first five.
   public var finalTopFive: Double?
+  /// Mean cross-entropy over the test images, nats.
   public var finalTestLoss: Double?
   /// The best test accuracy and its epoch: chosen on test data, so not a result.
   public var bestTopOne: Double?
+  /// The epoch of `bestTopOne`, from 1.
   public var bestEpoch: Int?
   /// Frozen / freezable weights, mean over all training steps; nil where no weight may freeze.
   public var weightUpdatesEliminated: Double?
@@ -25,10 +30,12 @@ public struct RunOutcome: Codable, Equatable, Sendable {
   public var totalSeconds: Double = 0
   /// Seconds of input and weight gradients of convolution and linear layers.
   public var backwardSeconds: Double = 0
+  /// Training steps done.
   public var steps: Int = 0
   /// Training images seen.
   public var images: Int = 0
 
+  /// A run that has just begun.
   public init() {}
 }
 

@@ -17,6 +17,7 @@ public struct AxisSetting: Codable, Hashable, Sendable {
   /// As in the configuration, text without quotation marks.
   public var value: String
 
+  /// Key path and value as text.
   public init(name: String, value: String) {
     self.name = name
     self.value = value
@@ -27,7 +28,9 @@ public struct AxisSetting: Codable, Hashable, Sendable {
 public struct RunRecord: Equatable, Sendable {
   /// Derived from every setting that changes the outcome.
   public var id: String
+  /// What it trains.
   public var kind: RunKind
+  /// The generation of the published code that it follows.
   public var recipe: RecipeName
   /// nil for full precision.
   public var bits: BitWidths?
@@ -37,6 +40,7 @@ public struct RunRecord: Equatable, Sendable {
   public var axes: [AxisSetting]
   /// The canonical configuration, JSON.
   public var configuration: String
+  /// Code, machine, data and command.
   public var provenance: Provenance
   /// In order; the last may be part of an epoch.
   public var epochs: [EpochRecord] = []
@@ -44,10 +48,12 @@ public struct RunRecord: Equatable, Sendable {
   public var layers: [LayerDescription] = []
   /// By epoch, then layer.
   public var layerEpochs: [LayerEpochRecord] = []
+  /// How far it came and how it ended.
   public var outcome = RunOutcome()
   /// The final weights and quantizer state, sorted by name; empty where they were not asked for.
   public var tensors: [NamedTensor] = []
 
+  /// A run without results yet.
   public init(
     id: String, kind: RunKind, recipe: RecipeName, bits: BitWidths?, label: String, axes: [AxisSetting],
     configuration: String,

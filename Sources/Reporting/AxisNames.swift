@@ -1,3 +1,5 @@
+import Records
+
 /// The number an axis value stands for: "0.1", "20%" (0.2 of the run), "80ep"; nil for words such as "linear".
 func axisNumber(_ value: String) -> Double? {
   if let number = Double(value) { return number.isFinite ? number : nil }

@@ -11,6 +11,7 @@ public struct Report: Sendable {
   let tables: [(name: String, table: Table)]
   let omissions: [String]
 
+  /// Makes the tables and scripts; nothing is written or drawn yet.
   public init(_ collection: RunCollection) {
     self.collection = collection
     let drawn = ReportFigures(runs: collection.runs)

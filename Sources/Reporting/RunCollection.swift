@@ -13,6 +13,7 @@ public struct RunCollection: Sendable {
   /// The folder as given, without a slash at the end.
   public var folder: String
 
+  /// Runs that are in memory already.
   public init(runs: [RunRecord], problems: [String], name: String, folder: String) {
     self.runs = runs
     self.problems = problems

@@ -2,15 +2,18 @@ public import Diagnostics
 
 /// A kind of file and its version, kept in the root attributes `format` and `version`.
 public struct FileFormat: Sendable {
+  /// Such as "spqat-run".
   public let name: String
   /// Rises with every change that older readers would misread.
   public let version: Int
 
+  /// A kind of file, and the last version of it that this program knows.
   public init(name: String, version: Int) {
     self.name = name
     self.version = version
   }
 
+  /// Writes name and version; to be called once, before anything else is written.
   public func stamp(_ root: HDF5Group) throws(Diagnostic) {
     try root.setAttribute("format", to: name)
     try root.setAttribute("version", to: version)

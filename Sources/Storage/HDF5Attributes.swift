@@ -3,6 +3,7 @@ public import Diagnostics
 
 /// Attributes of this group (`on` nil) or of the dataset or group of that name.
 extension HDF5Group {
+  /// Sorted.
   public func attributeNames(on name: String? = nil) throws(Diagnostic) -> [String] {
     try HDF5Library.locked { () throws(Diagnostic) in
       let object = try openObject(name)
@@ -19,6 +20,7 @@ extension HDF5Group {
     }
   }
 
+  /// Throws where the object itself is missing.
   public func hasAttribute(_ attribute: String, on name: String? = nil) throws(Diagnostic) -> Bool {
     try HDF5Library.locked { () throws(Diagnostic) in
       let object = try openObject(name)
@@ -64,22 +66,26 @@ extension HDF5Group {
     try withAttribute(attribute, on: name) { value throws(Diagnostic) in try value.readStrings() }
   }
 
+  /// Writes a new attribute of one number.
   public func setAttribute<Scalar: HDF5Scalar>(
     _ attribute: String, to value: Scalar, on name: String? = nil
   ) throws(Diagnostic) {
     try setNumbers(attribute, [value], scalar: true, on: name)
   }
 
+  /// Writes a new one-dimensional attribute of at most 64 KB.
   public func setAttribute<Scalar: HDF5Scalar>(
     _ attribute: String, to values: [Scalar], on name: String? = nil
   ) throws(Diagnostic) {
     try setNumbers(attribute, values, scalar: false, on: name)
   }
 
+  /// Writes a new attribute of one UTF-8 string.
   public func setAttribute(_ attribute: String, to value: String, on name: String? = nil) throws(Diagnostic) {
     try setStrings(attribute, [value], scalar: true, on: name)
   }
 
+  /// Writes a new one-dimensional attribute of UTF-8 strings.
   public func setAttribute(_ attribute: String, to values: [String], on name: String? = nil) throws(Diagnostic) {
     try setStrings(attribute, values, scalar: false, on: name)
   }

@@ -5,6 +5,7 @@ public import Diagnostics
 ///
 /// A name may be a path ("final/conv1.weight") relative to this group; writing makes the groups on the way.
 public struct HDF5Group: Sendable {
+  /// The open file that it is part of, and keeps open.
   public let file: HDF5File
   /// The path from the root, "/" for the root itself.
   public let path: String

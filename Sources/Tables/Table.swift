@@ -21,8 +21,10 @@ public struct Table: Equatable, Sendable {
     public var description: String
     /// Decimals in Markdown and LaTeX; nil for as many as it takes, up to six significant digits.
     public var decimals: Int?
+    /// One a row.
     public var values: Values
 
+    /// - Precondition: 0 to 17 decimals.
     public init(
       _ name: String, heading: String = "", unit: String = "", description: String = "", decimals: Int? = nil,
       _ values: Values
@@ -36,6 +38,7 @@ public struct Table: Equatable, Sendable {
       self.values = values
     }
 
+    /// Number of rows.
     public var count: Int {
       switch values {
       case .integers(let values): values.count
@@ -49,6 +52,7 @@ public struct Table: Equatable, Sendable {
 
   /// What the table shows, for captions; may be empty.
   public var title: String
+  /// From left to right, equally long and with different names.
   public let columns: [Column]
 
   /// - Precondition: The columns are equally long and their names differ.
@@ -59,7 +63,9 @@ public struct Table: Equatable, Sendable {
     self.columns = columns
   }
 
+  /// 0 for a table without columns.
   public var rowCount: Int { columns.first?.count ?? 0 }
 
+  /// The column of that name; nil where there is none.
   public func column(_ name: String) -> Column? { columns.first { $0.name == name } }
 }
