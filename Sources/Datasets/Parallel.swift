@@ -1,5 +1,5 @@
-import Dispatch
 import Synchronization
+import Tensor
 
 /// Reports work done, as (done, total). Called from one thread at a time, with `done` rising to `total`.
 public typealias ProgressHandler = @Sendable (_ done: Int, _ total: Int) -> Void
@@ -17,7 +17,8 @@ func forEachIndex<State>(
   let failure = Mutex<(index: Int, error: DatasetError)?>(nil)
   let done = Mutex(0)
   let reportEvery = max(1, count / 500)
-  DispatchQueue.concurrentPerform(iterations: min(threads, max(count, 1))) { _ in
+  let workers = min(threads, max(count, 1))
+  ThreadPool(threads: workers).run(workers) { _, _ in
     let own = state()
     while true {
       let index = next.add(1, ordering: .relaxed).oldValue
@@ -42,6 +43,7 @@ func bytes(
   count: Int, _ fill: (SharedBytes) throws(DatasetError) -> Void
 ) throws(DatasetError) -> [UInt8] {
   var failure: DatasetError?
+  Shortage.check(bytes: count, for: "decoded images")
   let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
     do throws(DatasetError) {
       try fill(SharedBytes(pointer: buffer.baseAddress!))

@@ -16,9 +16,13 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
 
   public init(count: Int) {
     precondition(count >= 0)
-    let bytes = count * MemoryLayout<Element>.stride + 64
+    let (size, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+    guard !overflow, size <= Int.max - 64 else { Shortage.report("out of memory: \(count) numbers") }
+    let bytes = size + 64
     var raw: UnsafeMutableRawPointer?
-    guard posix_memalign(&raw, 64, bytes) == 0, let raw else { fatalError("out of memory: \(bytes) bytes") }
+    guard posix_memalign(&raw, 64, bytes) == 0, let raw else {
+      Shortage.report("out of memory: \(bytes) bytes; use a smaller batch or network, or a machine with more memory")
+    }
     memset(raw, 0, bytes)
     self.count = count
     pointer = raw.bindMemory(to: Element.self, capacity: count + 64 / max(1, MemoryLayout<Element>.stride))

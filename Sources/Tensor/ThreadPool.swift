@@ -95,7 +95,9 @@ public final class ThreadPool: @unchecked Sendable {
           #endif
           return nil
         }, context)
-      precondition(status == 0, "cannot start a thread: \(String(cString: strerror(status)))")
+      guard status == 0 else {
+        Shortage.report("cannot start \(threads) threads (\(String(cString: strerror(status)))); use fewer")
+      }
       handles.append(handle)
     }
   }
