@@ -37,6 +37,7 @@ let package = Package(
       name: "CHDF5System", path: "Sources/CHDF5System", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
     .target(name: "CHDF5", dependencies: ["CHDF5System"], cSettings: numeric),
 
+    module("Host", []),
     module("Tensor", []),
     module("Kernels", ["CKernels", "Tensor"]),
     module("Quantization", ["Kernels", "Tensor"]),
@@ -46,7 +47,7 @@ let package = Package(
     module("Files", ["Diagnostics"]),
     module("Tables", []),
     module("Storage", ["CHDF5", "Diagnostics", "Files", "Tables"]),
-    module("Datasets", ["CPNG", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
+    module("Datasets", ["CPNG", "Host", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
     module("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
     module("Records", ["Diagnostics", "Storage", "Tables"]),
     module(
@@ -56,9 +57,9 @@ let package = Package(
       "Runs",
       [
         "Configuration", "Training", "Models", "Quantization", "Kernels", "Datasets", "Diagnostics", "Records",
-        "Storage",
+        "Storage", "Host",
       ]),
-    module("Reporting", ["Diagnostics", "Files", "Records", "Storage", "Tables"]),
+    module("Reporting", ["Diagnostics", "Files", "Host", "Records", "Storage", "Tables"]),
     module("Benchmarking", ["Training", "Layers", "Models", "Quantization", "Kernels", "Storage", "Tables", "Tensor"]),
     .executableTarget(
       name: "spqat",
@@ -66,12 +67,13 @@ let package = Package(
         "Benchmarking", "Diagnostics", "Configuration", "Runs", "Reporting", "Records", "Training", "Models", "Layers",
         "Quantization",
         "Kernels", "Datasets",
-        "Storage", "Tables", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Storage", "Tables", "Host", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
     .target(
       name: "TestSupport", dependencies: ["Storage", "Tensor"], path: "Tests/TestSupport", swiftSettings: strict),
+    tests("Host"),
     tests("Tensor"),
     tests("Kernels", ["CKernels", "Tensor"]),
     tests("Quantization", ["Kernels", "Tensor"]),
@@ -90,10 +92,10 @@ let package = Package(
     tests("Configuration", ["ConfigurationSupport", "Training", "Quantization"]),
     tests(
       "Runs",
-      ["ConfigurationSupport", "Configuration", "Training", "Quantization", "Datasets", "Records"]),
+      ["ConfigurationSupport", "Configuration", "Training", "Quantization", "Datasets", "Records", "Host"]),
     tests("Reporting", ["Diagnostics", "Records", "Storage", "Tables"]),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["spqat", "TestSupport", "Records", "Storage"],
+      name: "CommandLineTests", dependencies: ["spqat", "Datasets", "Host", "TestSupport", "Records", "Storage"],
       path: "Tests/CommandLineTests", swiftSettings: strict),
   ]
 )

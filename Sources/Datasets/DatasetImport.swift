@@ -1,7 +1,8 @@
 public import Foundation
+import Host
 
 /// What an importer has read: two splits and the publisher's class names, in the order of its labels.
-struct ImportedImages: Sendable {
+package struct ImportedImages: Sendable {
   var train: RawImages
   var test: RawImages
   var classes: [String]
@@ -170,7 +171,10 @@ private final class PartialTree {
     lock = open(root.path, O_RDONLY | O_CLOEXEC)
     guard lock >= 0 else { throw .system(root.path, "cannot be opened") }
     guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+      let code = errno
       close(lock)
+      errno = code
+      guard code == EWOULDBLOCK else { throw .system(root.path, "cannot be locked") }
       throw DatasetError(
         path: root.path, reason: "another import is writing it", remedy: "wait for it, or stop it and import again")
     }
@@ -219,26 +223,21 @@ func writeFile(_ data: Data, to url: URL) throws(DatasetError) {
 /// Fetches `address` with curl, continuing what an interrupted download left beside `file`.
 private func download(_ address: String, to file: URL, progress: (Int) -> Void) throws(DatasetError) {
   let part = file.deletingLastPathComponent().appendingPathComponent(file.lastPathComponent + ".download")
-  let curl = Process()
-  curl.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-  curl.arguments = [
-    "curl", "--fail", "--location", "--silent", "--show-error", "--connect-timeout", "20", "--continue-at", "-",
+  let arguments = [
+    "--fail", "--location", "--silent", "--show-error", "--connect-timeout", "20", "--continue-at", "-",
     "--output", part.path, address,
   ]
-  let errors = Pipe()
-  curl.standardError = errors
-  var reason = "curl cannot be run"
+  let reason: String
   do {
-    try curl.run()
-    while curl.isRunning {
-      Thread.sleep(forTimeInterval: 0.2)
+    let result = try Subprocess.run("curl", arguments) {
       let size = try? FileManager.default.attributesOfItem(atPath: part.path)[.size] as? NSNumber
       progress(size?.intValue ?? 0)
     }
-    if curl.terminationStatus == 0, rename(part.path, file.path) == 0 { return }
-    let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    reason = message.split(separator: "\n").last.map(String.init) ?? "curl failed"
-  } catch {}
+    if result.succeeded, rename(part.path, file.path) == 0 { return }
+    reason = result.errors.split(whereSeparator: \.isNewline).last.map(String.init) ?? "curl failed"
+  } catch {
+    reason = error.description
+  }
   throw DatasetError(
     path: file.path, reason: "not there, and \(address) cannot be downloaded (\(reason))",
     remedy: "put the file there, or pass it with --from")

@@ -1,6 +1,7 @@
 import Diagnostics
 import Files
 import Foundation
+import Host
 import Records
 import Tables
 
@@ -38,7 +39,7 @@ public struct Report: Sendable {
         at: "\(folder)/\(name).csv", with: table.csv().replacingOccurrences(of: "\r\n", with: "\n"))
     }
     for figure in figures { try replaceFile(at: "\(folder)/\(figure.name).gp", with: figure.script) }
-    guard let gnuplot = gnuplot ?? Self.find("gnuplot") else {
+    guard let gnuplot = gnuplot ?? Subprocess.find("gnuplot") else {
       throw Diagnostic(
         "gnuplot", "is not installed, so nothing is drawn; data and scripts are in \(folder)",
         remedy: "install it (apt-get install gnuplot-nox)")
@@ -49,28 +50,17 @@ public struct Report: Sendable {
     try replaceFile(at: "\(folder)/index.html", with: try page(in: folder))
   }
 
-  private static func find(_ program: String) -> String? {
-    (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(program)" }
-      .first { FileManager.default.isExecutableFile(atPath: $0) }
-  }
-
   private static func draw(_ figure: Figure, format: String, in folder: String, gnuplot: String) throws {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: gnuplot)
-    process.currentDirectoryURL = URL(fileURLWithPath: folder)
-    process.arguments = ["-e", "format='\(format)'", "\(figure.name).gp"]
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
+    let result: Subprocess.Result
     do {
-      try process.run()
+      result = try Subprocess.run(gnuplot, ["-e", "format='\(format)'", "\(figure.name).gp"], in: folder)
     } catch {
       throw Diagnostic(cause: .system, gnuplot, "cannot be started", remedy: "check the installation of gnuplot")
     }
-    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
-      let reason = output.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }.last {
+    guard result.succeeded else {
+      let reason = (result.text + result.errors).split(whereSeparator: \.isNewline).map {
+        $0.trimmingCharacters(in: .whitespaces)
+      }.last {
         !$0.isEmpty
       }
       throw Diagnostic("\(folder)/\(figure.name).gp", "gnuplot failed: \(reason ?? "no message")")

@@ -1,6 +1,7 @@
 import Configuration
 import Datasets
 import Foundation
+import Host
 import Kernels
 import Records
 import Storage
@@ -62,16 +63,7 @@ private struct SourceState {
   }
 
   private static func git(_ arguments: [String], in folder: String) -> String? {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["git", "-C", folder] + arguments
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    guard (try? process.run()) != nil else { return nil }
-    let data = (try? output.fileHandleForReading.readToEnd()) ?? nil
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else { return nil }
-    return String(decoding: data ?? Data(), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    guard let result = try? Subprocess.run("git", ["-C", folder] + arguments), result.succeeded else { return nil }
+    return result.text.trimmingCharacters(in: .whitespacesAndNewlines)
   }
 }

@@ -74,6 +74,17 @@ public struct SlurmJobs: Sendable {
     self.jobs = jobs
   }
 
+  /// The job's number in what `sbatch --parsable` printed; nil where there is none, or more than one.
+  ///
+  /// It is a line of its own, where there are several clusters with the cluster's name behind a semicolon; sites add
+  /// banners and warnings around it.
+  public static func number(in output: String) -> String? {
+    let numbers = output.split(whereSeparator: \.isNewline).compactMap { line in
+      line.wholeMatch(of: /\s*([0-9]+)(;\S+)?\s*/).map { String($0.1) }
+    }
+    return numbers.count == 1 ? numbers[0] : nil
+  }
+
   private static func array(
     _ runs: [PlannedRun], _ stage: Stage, _ settings: SlurmSettings, _ environment: Environment, worker: [String],
     atOnce: Int?

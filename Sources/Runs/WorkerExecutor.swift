@@ -1,4 +1,5 @@
 import Foundation
+import Host
 
 /// Trains each run in a process of its own, several at a time. Their standard error goes to the run's log.
 public struct WorkerExecutor: RunExecutor {
@@ -16,7 +17,7 @@ public struct WorkerExecutor: RunExecutor {
   private let arguments: (PlannedRun) -> [String]
   private let shouldStop: () -> Bool
   private let observe: (PlannedRun, RunEnd?) -> Void
-  private var workers: [(run: PlannedRun, process: Process)] = []
+  private var workers: [(run: PlannedRun, process: Subprocess)] = []
   private var failures: [(id: String, end: RunEnd)] = []
   private var isStopping = false
 
@@ -36,19 +37,13 @@ public struct WorkerExecutor: RunExecutor {
   }
 
   public mutating func start(_ run: PlannedRun) {
-    let process = Process()
-    process.executableURL = Bundle.main.executableURL
-    process.arguments = arguments(run)
-    process.standardInput = FileHandle.nullDevice
     do {
       guard FileManager.default.createFile(atPath: results.log(run.id), contents: nil),
         let log = FileHandle(forWritingAtPath: results.log(run.id))
       else {
         throw ResultsError(path: results.log(run.id), problem: "cannot be written; check the folder and its space")
       }
-      process.standardError = log
-      try process.run()
-      workers.append((run, process))
+      workers.append((run, try Subprocess(starting: Subprocess.itself, arguments(run), errors: log)))
       observe(run, nil)
     } catch {
       failures.append((run.id, .failed(oneLine(error))))
@@ -60,7 +55,7 @@ public struct WorkerExecutor: RunExecutor {
       if !failures.isEmpty { return failures.removeFirst() }
       if let index = workers.firstIndex(where: { !$0.process.isRunning }) {
         let (run, process) = workers.remove(at: index)
-        let end = ending(of: run, process)
+        let end = ending(of: run, process.wait())
         observe(run, end)
         return (run.id, end)
       }
@@ -72,8 +67,8 @@ public struct WorkerExecutor: RunExecutor {
     }
   }
 
-  private func ending(of run: PlannedRun, _ process: Process) -> RunEnd {
-    if process.terminationReason == .exit, let status = ExitStatus(rawValue: process.terminationStatus) {
+  private func ending(of run: PlannedRun, _ ending: Subprocess.Ending) -> RunEnd {
+    if case .exited(let number) = ending, let status = ExitStatus(rawValue: number) {
       switch status {
       case .finished: return .finished
       case .outOfSpace: return .outOfSpace(reason(run))
@@ -83,10 +78,7 @@ public struct WorkerExecutor: RunExecutor {
         if case .diverged(let step)? = try? results.state(run.id) { return .diverged(step: step) }
       }
     }
-    let how =
-      process.terminationReason == .uncaughtSignal
-      ? "killed by signal \(process.terminationStatus)" : "exit status \(process.terminationStatus)"
-    return .failed("\(how): \(reason(run))")
+    return .failed("\(ending): \(reason(run))")
   }
 
   /// The last line of the run's log.

@@ -1,6 +1,7 @@
 public import ArgumentParser
 public import Benchmarking
 import Foundation
+import Host
 import Kernels
 public import Quantization
 import Storage
@@ -71,20 +72,17 @@ extension BenchCommand {
     private func runStep(
       _ recipe: Recipe, _ method: StepBenchmark.Method, _ bits: Int, _ share: Double, _ batch: Int
     ) throws -> StepReport {
-      let process = Process()
-      process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
-      process.arguments = [
+      let arguments = [
         "bench", "step", "--recipe", recipe.rawValue, "--method", method.rawValue, "--bits", "\(bits)", "--frozen",
         "\(share)", "--batch", "\(batch)", "--steps", "\(repetitions)", "--threads", "\(machine.threads)",
         "--instruction-set", machine.instructionSet.rawValue, "--json",
       ]
-      let pipe = Pipe()
-      process.standardOutput = pipe
-      try process.run()
-      let data = pipe.fileHandleForReading.readDataToEndOfFile()
-      process.waitUntilExit()
-      guard process.terminationStatus == 0 else { throw ExitCode(process.terminationStatus) }
-      return try JSONDecoder().decode(StepReport.self, from: data)
+      let result = try Subprocess.run(Subprocess.itself, arguments)
+      guard result.succeeded else {
+        throw Subprocess.StartError(
+          description: "'bench step' failed: \(result.errors.isEmpty ? result.ending.description : result.errors)")
+      }
+      return try JSONDecoder().decode(StepReport.self, from: result.output)
     }
   }
 
@@ -102,7 +100,7 @@ extension BenchCommand {
           for (name, table) in tables { try file.write(table, to: name) }
         }
       } catch {
-        FileHandle.standardError.write(Data("spqat: \(error)\n".utf8))
+        printError("\(error)")
         throw ExitCode(2)
       }
     }

@@ -82,8 +82,8 @@ struct DatasetCommand: ParsableCommand {
         }
       }
       guard result.problems.isEmpty else {
-        for problem in result.problems { complain("\(problem)") }
-        complain("\(path): \(result.problems.count) problem(s) among \(result.imageCount) images")
+        for problem in result.problems { printError("\(problem)") }
+        printError("\(path): \(result.problems.count) problem(s) among \(result.imageCount) images")
         throw ExitCode(2)
       }
       var manifest = result.manifest
@@ -112,10 +112,6 @@ extension DatasetManifest {
   }
 }
 
-private func complain(_ line: String) {
-  FileHandle.standardError.write(Data("spqat: \(line)\n".utf8))
-}
-
 /// Ends the progress line; an error becomes one line on standard error and exit status 2.
 private func reportingDatasetErrors<Result>(
   _ progress: ProgressLine, _ work: () throws(DatasetError) -> Result
@@ -125,7 +121,7 @@ private func reportingDatasetErrors<Result>(
     return try work()
   } catch {
     progress.finish()
-    complain("\(error)")
+    printError("\(error)")
     throw ExitCode(2)
   }
 }

@@ -1,5 +1,7 @@
 import ArgumentParser
 import Foundation
+import Host
+import Tensor
 
 @main
 struct Spqat: ParsableCommand {
@@ -24,31 +26,66 @@ struct Spqat: ParsableCommand {
       ReplayCommand.self,
     ])
 
-  /// Whatever is wrong with the input is one line on standard error and exit status 2.
+  /// Whatever is wrong with the input is one line on standard error and exit status 2, and so is output that is lost.
   static func main() {
+    StandardStreams.prepare()
+    Shortage.handle { problem in
+      printError(problem)
+      _ = StandardStreams.flushOutput()
+      _exit(2)
+    }
+    var status = runCommand()
+    if let problem = StandardStreams.flushOutput() {
+      printError("standard output cannot be written: \(problem); what was printed is not complete")
+      status = 2
+    }
+    // Without another flush, which would only fail again.
+    _exit(status)
+  }
+
+  private static func runCommand() -> Int32 {
     do {
+      try refuseEmptyValues(CommandLine.arguments.dropFirst())
       var command = try parseAsRoot()
       try command.run()
+      return 0
     } catch let code as ExitCode {
-      Foundation.exit(code.rawValue)
+      return code.rawValue
     } catch  where exitCode(for: error) == .success {
       // Help, or the version: not an error.
       print(fullMessage(for: error))
+      return 0
     } catch  where exitCode(for: error) == .validationFailure {
       printError("\(oneLine(message(for: error))); see 'spqat --help'")
-      Foundation.exit(2)
+      return 2
     } catch {
       printError(oneLine("\(error)"))
-      Foundation.exit(2)
+      return 2
     }
+  }
+}
+
+/// An empty value is a shell variable that is not set: `--results "$FOLDER"` would mean the root of the file system.
+private func refuseEmptyValues(_ arguments: ArraySlice<String>) throws {
+  let mayBeEmpty = ["--caption"]
+  for (argument, previous) in zip(arguments, [""] + arguments) {
+    let name: String
+    if argument.isEmpty {
+      name = previous.hasPrefix("--") ? previous : "an argument"
+    } else if argument.hasPrefix("--"), argument.hasSuffix("="), argument.firstIndex(of: "=") == argument.indices.last {
+      name = String(argument.dropLast())
+    } else {
+      continue
+    }
+    if !mayBeEmpty.contains(name) { throw ValidationError("\(name) is empty; give a value, or leave it out") }
   }
 }
 
 /// One line on standard error.
 func printError(_ line: String) {
-  FileHandle.standardError.write(Data("spqat: \(line)\n".utf8))
+  StandardError.line("spqat: \(line)")
 }
 
-private func oneLine(_ text: String) -> String {
+func oneLine(_ text: String) -> String {
   text.split(whereSeparator: \.isNewline).joined(separator: " ")
 }

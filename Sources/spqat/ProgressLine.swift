@@ -1,14 +1,14 @@
 import Foundation
+import Host
 import Synchronization
 
-/// One line of progress on standard error: redrawn in place on a terminal, with the time left; a plain line now and then
-/// when the output goes to a file or a pipe.
+/// One line of progress on standard error: redrawn in place on a terminal, with the time left, and ended when all is done;
+/// a plain line now and then when the output goes to a file or a pipe.
 final class ProgressLine: Sendable {
   private struct State {
     var title = ""
     var started = ContinuousClock.now
     var shown: ContinuousClock.Instant?
-    var isOpen = false
   }
 
   private let isTerminal: Bool
@@ -16,7 +16,7 @@ final class ProgressLine: Sendable {
   private let state = Mutex(State())
 
   init() {
-    isTerminal = isatty(STDERR_FILENO) == 1
+    isTerminal = StandardError.isInteractive
     interval = isTerminal ? .milliseconds(100) : .seconds(10)
   }
 
@@ -25,7 +25,7 @@ final class ProgressLine: Sendable {
     state.withLock { state in
       let now = ContinuousClock.now
       if title != state.title {
-        close(&state)
+        StandardError.endLine()
         // Work that is soon done needs no lines in a log but its last.
         state = State(title: title, started: now, shown: isTerminal ? nil : now)
       }
@@ -44,15 +44,16 @@ final class ProgressLine: Sendable {
         let seconds = (now - state.started) / .seconds(1) * Double(total - done) / Double(done)
         line += ", \(Self.duration(seconds)) left"
       }
-      write(isTerminal ? "\r\u{1B}[K" + line : line + "\n")
-      state.isOpen = isTerminal
+      if isTerminal { StandardError.redraw(line) } else { StandardError.line(line) }
+      // Nobody may call `finish` for what is decoded later, in the midst of other work.
+      if isLast { StandardError.endLine() }
     }
   }
 
   /// Ends the line, so that other output can follow.
   func finish() {
     state.withLock { state in
-      close(&state)
+      StandardError.endLine()
       state = State()
     }
   }
@@ -64,14 +65,5 @@ final class ProgressLine: Sendable {
     if whole < 60 { return "\(whole) s" }
     if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
     return "\(whole / 3600) h \(whole % 3600 / 60) min"
-  }
-
-  private func close(_ state: inout State) {
-    if state.isOpen { write("\n") }
-    state.isOpen = false
-  }
-
-  private func write(_ text: String) {
-    FileHandle.standardError.write(Data(text.utf8))
   }
 }

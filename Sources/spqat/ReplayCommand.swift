@@ -30,7 +30,7 @@ struct ReplayCommand: ParsableCommand {
         if !json { printStep(step) }
       }
     } catch {
-      FileHandle.standardError.write(Data("spqat: \(error)\n".utf8))
+      printError("\(error)")
       throw ExitCode(2)
     }
     if json {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Foundation
+import Host
 import Records
 import Runs
 
@@ -22,7 +23,7 @@ struct SlurmLauncher {
     let slurm = try SlurmJobs(
       loaded.plan.runs.filter { chosen.contains($0.id) }, settings: loaded.experiment.slurm,
       environment: SlurmJobs.Environment(
-        program: Bundle.main.executableURL?.resolvingSymlinksInPath().path ?? CommandLine.arguments[0],
+        program: Subprocess.itself,
         workingDirectory: FileManager.default.currentDirectoryPath,
         results: ResultsDirectory(root: absolute(loaded.results.root), name: loaded.results.name)),
       worker: ["worker"] + options.commandArguments + [
@@ -67,7 +68,7 @@ struct SlurmLauncher {
   }
 
   private func submit(_ jobs: [SlurmJobs.Job]) throws {
-    guard isOnPath("sbatch") else {
+    guard Subprocess.find("sbatch") != nil else {
       throw ValidationError(
         "--launcher slurm needs sbatch, which is not on PATH; run it where jobs are submitted, or add --dry-run to see "
           + "the scripts")
@@ -77,14 +78,18 @@ struct SlurmLauncher {
     for job in jobs {
       let earlier = job.after.compactMap { submitted[$0] }
       let dependency = earlier.isEmpty ? [] : ["--dependency=afterany:" + earlier.joined(separator: ":")]
-      let answer = try call(["sbatch", "--parsable"] + dependency, input: job.script)
-      // The job's number, and where there are several clusters its own after a semicolon.
-      guard answer.status == 0, let id = answer.output.split(whereSeparator: { ";\n".contains($0) }).first else {
-        if !submitted.isEmpty { _ = try? call(["scancel"] + submitted.values.sorted(), input: "") }
+      let answer = try Subprocess.run("sbatch", ["--parsable"] + dependency, input: job.script)
+      guard answer.succeeded, let id = SlurmJobs.number(in: answer.text) else {
+        if !submitted.isEmpty { _ = try? Subprocess.run("scancel", submitted.values.sorted()) }
+        let printed = oneLine(answer.succeeded ? answer.text + answer.errors : answer.errors)
         throw ResultsError(
-          path: "sbatch", problem: "refused the job \(job.stage.rawValue): \(answer.error); nothing stays submitted")
+          path: "sbatch",
+          problem: answer.succeeded
+            ? "printed no number of the job \(job.stage.rawValue), but: \(printed); what was submitted before it is "
+              + "cancelled, and 'squeue --me' shows whether this one has to be, too"
+            : "refused the job \(job.stage.rawValue): \(printed); nothing stays submitted")
       }
-      submitted[job.stage] = String(id)
+      submitted[job.stage] = id
       let tasks = job.runs.isEmpty ? "" : ", \(job.runs.count) \(job.runs.count == 1 ? "task" : "tasks")"
       let after = earlier.isEmpty ? "" : ", after \(earlier.joined(separator: " and "))"
       print("job \(id): \(job.stage.rawValue)\(tasks)\(after)")
@@ -112,38 +117,6 @@ struct SlurmLauncher {
 
   private func absolute(_ path: String) -> String {
     path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
-  }
-
-  private func isOnPath(_ program: String) -> Bool {
-    (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
-      FileManager.default.isExecutableFile(atPath: "\($0)/\(program)")
-    }
-  }
-
-  private func call(
-    _ command: [String], input: String
-  ) throws -> (status: Int32, output: String, error: String) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = command
-    let (standardInput, output, error) = (Pipe(), Pipe(), Pipe())
-    process.standardInput = standardInput
-    process.standardOutput = output
-    process.standardError = error
-    try process.run()
-    // sbatch reads all of it before it writes anything, and answers with a line or two; where it refuses at once, it may end
-    // without reading, which is no reason for this program to end.
-    Foundation.signal(SIGPIPE, SIG_IGN)
-    try? standardInput.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-    try? standardInput.fileHandleForWriting.close()
-    func text(_ pipe: Pipe) -> String {
-      String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    }
-    let answer = (text(output), text(error))
-    process.waitUntilExit()
-    return (
-      process.terminationStatus, answer.0, answer.1.split(whereSeparator: \.isNewline).joined(separator: " ")
-    )
   }
 }
 

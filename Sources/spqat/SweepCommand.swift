@@ -14,8 +14,9 @@ struct SweepCommand: ParsableCommand {
       Full-precision networks come first, then the full-QAT baselines, then the rest. Finished runs are never trained
       twice, and those of other experiments with the same --results are taken over where they are the same (same id);
       interrupted ones go on from their last checkpoint. Exit status 0: everything is finished; 1: runs failed;
-      2: the input is wrong or the disk is full; 130: interrupted. On a cluster 0 says that everything else was
-      submitted; the last job there writes the tables, and it fails where runs did.
+      2: the input is wrong, the disk is full or printed output was lost; 130, 143 or 129: interrupted by Ctrl-C, kill or a
+      lost terminal. On a cluster 0 says that everything else was submitted; the last job there writes the tables, and it
+      fails where runs did.
       """)
 
   @OptionGroup var options: ExperimentOptions

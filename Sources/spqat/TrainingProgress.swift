@@ -1,4 +1,5 @@
 import Foundation
+import Host
 import Records
 import Runs
 import Training
@@ -9,14 +10,13 @@ final class TrainingProgress {
   private let estimate: RunEstimate
   private var remaining: [String: PlannedRun]
   private var shown: ContinuousClock.Instant?
-  private var barIsOpen = false
   private var waitedFor: String?
 
   /// - Parameters:
   ///   - runs: all that are to be trained, for the time left.
   ///   - plain: never draw a bar.
   init(_ runs: [PlannedRun], estimate: RunEstimate, plain: Bool = false) {
-    isTerminal = !plain && isatty(STDERR_FILENO) == 1
+    isTerminal = !plain && StandardError.isInteractive
     self.estimate = estimate
     remaining = Dictionary(runs.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
   }
@@ -56,10 +56,7 @@ final class TrainingProgress {
     line("\(run.id) \(run.label): waits for process \(holder.process) on \(holder.host), which trains it")
   }
 
-  func line(_ text: String) {
-    closeBar()
-    write(text + "\n")
-  }
+  func line(_ text: String) { StandardError.line(text) }
 
   private func step(_ run: PlannedRun, _ report: StepReport, _ lastEpoch: EpochRecord?) {
     let now = ContinuousClock.now
@@ -86,8 +83,7 @@ final class TrainingProgress {
       let filled = width * report.step / max(1, report.totalSteps)
       let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled)
       let text = "[\(bar)] \(run.label) ep \(report.epoch)/\(report.epochs) \(facts)"
-      write("\r\u{1B}[K" + String(text.prefix(terminalWidth - 1)))
-      barIsOpen = true
+      StandardError.redraw(String(text.prefix(terminalWidth - 1)))
     } else {
       line("\(run.id) \(run.label): step \(report.step)/\(report.totalSteps) \(facts)")
     }
@@ -105,13 +101,6 @@ final class TrainingProgress {
     var size = winsize()
     return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 20 ? Int(size.ws_col) : 100
   }
-
-  private func closeBar() {
-    if barIsOpen { write("\r\u{1B}[K") }
-    barIsOpen = false
-  }
-
-  private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
 }
 
 func percent(_ share: Double) -> String { decimal(100 * share, 2) + " %" }

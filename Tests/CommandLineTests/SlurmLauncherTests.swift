@@ -135,6 +135,31 @@ struct SlurmLauncherTests {
     #expect(try calls(place).last == "scancel 7")
   }
 
+  @Test("are told from banners, warnings and much else that sbatch prints")
+  func banners() throws {
+    let place = try Workplace()
+    let banner = "cat >/dev/null; head -c 200000 /dev/zero >&2; echo 'sbatch: warning: no partition, using default'; "
+    let path = try standIns(place, sbatch: banner + "echo $((4710 + $(grep -c sbatch calls)))")
+    let output = try slurm(place, path: path)
+    #expect(output.status == 0, "\(output.standardError)")
+    #expect(output.standardOutput.hasPrefix("job 4711: pretraining, 1 task\njob 4712: training, 2 tasks, after 4711\n"))
+    #expect(try calls(place).last == "sbatch --parsable --dependency=afterany:4711:4712")
+  }
+
+  @Test("stop where sbatch prints no number, with what it printed")
+  func noNumber() throws {
+    let place = try Workplace()
+    let sbatch = "cat >/dev/null; [ $(grep -c sbatch calls) -lt 2 ] && echo 7 || echo 'Welcome to cluster 12'"
+    let output = try slurm(place, path: try standIns(place, sbatch: sbatch))
+    #expect(output.status == 2)
+    #expect(
+      output.errorLines == [
+        "spqat: sbatch: printed no number of the job training, but: Welcome to cluster 12; what was submitted before it is "
+          + "cancelled, and 'squeue --me' shows whether this one has to be, too"
+      ])
+    #expect(try calls(place).last == "scancel 7")
+  }
+
   @Test("write a checkpoint before their wall time ends, and go on in a new task")
   func outOfTime() throws {
     let place = try Workplace()

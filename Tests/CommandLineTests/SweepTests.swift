@@ -233,8 +233,8 @@ struct SweepTests {
   }
 
   @Test(
-    "Ctrl-C and kill write checkpoints and say how to go on",
-    arguments: zip([SIGINT, SIGTERM], [[], ["--jobs", "2"]]))
+    "Ctrl-C, kill and a lost terminal write checkpoints and say how to go on",
+    arguments: zip([SIGINT, SIGTERM, SIGHUP], [[], ["--jobs", "2"], []]))
   func interrupted(signal: Int32, more: [String]) throws {
     let place = try Workplace()
     let longer = ["--set", "pretraining.duration=\"200it\""]

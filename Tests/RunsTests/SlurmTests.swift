@@ -1,6 +1,7 @@
 import Configuration
 import ConfigurationSupport
 import Foundation
+import Host
 import Runs
 import Testing
 
@@ -102,6 +103,17 @@ struct SlurmJobsTests {
     #expect(try jobs(plan.runs)[0].script.contains("#SBATCH --array=0-0\n"))
   }
 
+  @Test(
+    "have the number that sbatch prints on a line of its own",
+    arguments: [
+      ("4711\n", "4711"), ("4711;cluster\n", "4711"), ("sbatch: no partition specified\n4711\n", "4711"),
+      ("\n 4711 \n\nGoodbye\n", "4711"), ("", nil), ("Submitted batch job 4711\n", nil), ("1\n2\n", nil), ("-1\n", nil),
+      ("4711 4712\n", nil), ("sbatch: warning: 12\n", nil),
+    ] as [(String, String?)])
+  func number(output: String, number: String?) {
+    #expect(SlurmJobs.number(in: output) == number)
+  }
+
   @Test("refuse what no array can hold and no script can name")
   func refused() throws {
     let many = Array(repeating: plan.runs[1], count: SlurmJobs.maximumTasks + 1)
@@ -116,14 +128,7 @@ struct SlurmJobsTests {
     "quote words as a shell reads them",
     arguments: ["plain-1.json", "", "a b", "it's", "$HOME `ls` \"x\" \\ * #", "--set=a%b", "é"])
   func quoting(word: String) throws {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    process.arguments = ["-c", "printf %s \(shellQuoted(word))"]
-    let output = Pipe()
-    process.standardOutput = output
-    try process.run()
-    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
+    let text = try Subprocess.run("/bin/sh", ["-c", "printf %s \(shellQuoted(word))"]).text
     #expect(text == word)
   }
 }
