@@ -33,6 +33,7 @@ let package = Package(
   targets: [
     .target(name: "CKernels", cSettings: numeric),
     .target(name: "CPNG", cSettings: numeric, linkerSettings: [.linkedLibrary("png"), .linkedLibrary("z")]),
+    .target(name: "CGzip", linkerSettings: [.linkedLibrary("z")]),
     .systemLibrary(
       name: "CHDF5System", path: "Sources/CHDF5System", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
     .target(name: "CHDF5", dependencies: ["CHDF5System"], cSettings: numeric),
@@ -47,7 +48,7 @@ let package = Package(
     module("Files", ["Diagnostics"]),
     module("Tables", []),
     module("Storage", ["CHDF5", "Diagnostics", "Files", "Tables"]),
-    module("Datasets", ["CPNG", "Host", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
+    module("Datasets", ["CGzip", "CPNG", "Host", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
     module("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
     module("Records", ["Diagnostics", "Storage", "Tables"]),
     module(

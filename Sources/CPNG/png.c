@@ -2,6 +2,7 @@
 
 #include <png.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,25 @@ static uint32_t big_endian(const uint8_t *bytes) {
   return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
+static bool starts_with(const uint8_t *bytes, size_t count, const char *start, size_t length) {
+  return count >= length && memcmp(bytes, start, length) == 0;
+}
+
+// What a file without a PNG's signature is, as far as its first bytes tell.
+static const char *other_kind(const uint8_t *bytes, size_t count) {
+  // Line ends were changed, the eighth bit was cut off, or bytes that are no text were replaced (as UTF-8 or Latin-1).
+  static const char damaged[][7] = {"\x89PNG", "\tPNG\r", "\xEF\xBF\xBDPNG", "\xC2\x89PNG"};
+  static const size_t lengths[] = {4, 5, 6, 5};
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+    if (starts_with(bytes, count, damaged[i], lengths[i]))
+      return "damaged by a transfer in text mode, which changes line ends and more: copy it again in binary mode";
+  if (starts_with(bytes, count, "\xFF\xD8\xFF", 3)) return "not a PNG file but a JPEG file";
+  if (starts_with(bytes, count, "GIF8", 4)) return "not a PNG file but a GIF file";
+  if (starts_with(bytes, count, "RIFF", 4)) return "not a PNG file but a WebP file";
+  if (starts_with(bytes, count, "version https://git-lfs", 23)) return "not a PNG file but a pointer of Git LFS";
+  return "not a PNG file";
+}
+
 int cpng_read_size(const uint8_t *bytes, size_t count, cpng_size *size, char *error) {
   static const uint8_t header[] = {0, 0, 0, 13, 'I', 'H', 'D', 'R'};
   if (count == 0) {
@@ -44,7 +64,13 @@ int cpng_read_size(const uint8_t *bytes, size_t count, cpng_size *size, char *er
     return -1;
   }
   if (png_sig_cmp(bytes, 0, count < 8 ? count : 8) != 0) {
-    explain(error, "not a PNG file");
+    explain(error, other_kind(bytes, count));
+    return -1;
+  }
+  if (count >= 16 && memcmp(bytes + 12, "CgBI", 4) == 0) {
+    explain(
+        error,
+        "Apple's variant of PNG (CgBI), as Xcode writes it: convert it with 'pngcrush -revert-iphone-optimizations'");
     return -1;
   }
   // Signature, chunk length and type, 13 bytes of IHDR, checksum.
@@ -65,6 +91,21 @@ int cpng_read_size(const uint8_t *bytes, size_t count, cpng_size *size, char *er
   return 0;
 }
 
+// Replaces a row of palette indices, a byte each, by three times as many bytes of RGB in the same memory.
+static void apply_palette(png_structp png, uint8_t *row, uint32_t width, const png_color *palette, int colors) {
+  for (uint32_t x = width; x-- > 0;) {
+    const int index = row[x];
+    if (index >= colors) {
+      char reason[64];
+      snprintf(reason, sizeof reason, "a pixel has palette index %d, and the palette %d colours", index, colors);
+      png_error(png, reason);
+    }
+    row[3 * (size_t)x] = palette[index].red;
+    row[3 * (size_t)x + 1] = palette[index].green;
+    row[3 * (size_t)x + 2] = palette[index].blue;
+  }
+}
+
 // No local of this function changes after setjmp, so none is indeterminate after the jump.
 static int decode(png_structp png, png_infop info, cpng_size size, uint8_t *pixels) {
   if (setjmp(png_jmpbuf(png))) return -1;
@@ -76,18 +117,30 @@ static int decode(png_structp png, png_infop info, cpng_size size, uint8_t *pixe
   png_read_info(png, info);
   if (png_get_image_width(png, info) != size.width || png_get_image_height(png, info) != size.height)
     png_error(png, "the image has another size than its header says");
-  png_set_palette_to_rgb(png);
-  png_set_expand_gray_1_2_4_to_8(png);
-  png_set_scale_16(png);
-  png_set_strip_alpha(png);
-  png_set_gray_to_rgb(png);
+  // libpng expands a palette without looking whether it has the colour, so that is done here.
+  const bool is_indexed = png_get_color_type(png, info) == PNG_COLOR_TYPE_PALETTE;
+  if (is_indexed) {
+    png_set_packing(png);
+  } else {
+    png_set_expand_gray_1_2_4_to_8(png);
+    png_set_scale_16(png);
+    png_set_strip_alpha(png);
+    png_set_gray_to_rgb(png);
+  }
   const int passes = png_set_interlace_handling(png);
   png_read_update_info(png, info);
   const size_t row_bytes = (size_t)size.width * 3;
-  if (png_get_rowbytes(png, info) != row_bytes) png_error(png, "the image does not decode to 8-bit RGB");
+  if (png_get_rowbytes(png, info) != (is_indexed ? size.width : row_bytes))
+    png_error(png, "the image does not decode to 8-bit RGB");
   for (int pass = 0; pass < passes; pass++)
     for (uint32_t y = 0; y < size.height; y++) png_read_row(png, pixels + y * row_bytes, NULL);
   png_read_end(png, NULL);
+  if (is_indexed) {
+    png_colorp palette = NULL;
+    int colors = 0;
+    png_get_PLTE(png, info, &palette, &colors);
+    for (uint32_t y = 0; y < size.height; y++) apply_palette(png, pixels + y * row_bytes, size.width, palette, colors);
+  }
   return 0;
 }
 

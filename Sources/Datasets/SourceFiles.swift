@@ -1,6 +1,6 @@
-import CPNG
+import CGzip
 import Crypto
-import Foundation
+package import Foundation
 
 /// Reads a whole file of at most `limit` bytes.
 func readFile(_ url: URL, limit: Int) throws(DatasetError) -> Data {
@@ -21,22 +21,21 @@ func readFile(_ url: URL, limit: Int) throws(DatasetError) -> Data {
 }
 
 /// Decompresses gzip data of at most `limit` bytes once decompressed; `path` is named in errors.
-func gunzip(_ data: Data, path: String, limit: Int) throws(DatasetError) -> Data {
+package func gunzip(_ data: Data, path: String, limit: Int) throws(DatasetError) -> Data {
   var plain: UnsafeMutablePointer<UInt8>?
   var count = 0
-  do throws(PNG.Failure) {
-    try PNG.check { error in
-      data.withUnsafeBytes {
-        cpng_gunzip($0.bindMemory(to: UInt8.self).baseAddress, $0.count, limit, &plain, &count, error)
-      }
-    }
-  } catch {
-    throw DatasetError(path: path, reason: error.reason, remedy: "download it again")
+  var error = [CChar](repeating: 0, count: Int(CGZIP_ERROR_SIZE))
+  let status = data.withUnsafeBytes {
+    cgzip_decompress($0.bindMemory(to: UInt8.self).baseAddress, $0.count, limit, &plain, &count, &error)
+  }
+  guard status == 0 else {
+    let reason = String(decoding: error.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    throw DatasetError(path: path, reason: reason, remedy: "download it again")
   }
   guard let plain else { return Data() }
   return Data(
     bytesNoCopy: plain, count: count,
-    deallocator: .custom { memory, _ in cpng_free(memory.assumingMemoryBound(to: UInt8.self)) })
+    deallocator: .custom { memory, _ in cgzip_free(memory.assumingMemoryBound(to: UInt8.self)) })
 }
 
 func md5(_ data: Data) -> String {
@@ -44,7 +43,7 @@ func md5(_ data: Data) -> String {
 }
 
 /// Regular files of an uncompressed tar archive, by the last component of their names.
-func untar(_ archive: Data, path: String) throws(DatasetError) -> [String: Data] {
+package func untar(_ archive: Data, path: String) throws(DatasetError) -> [String: Data] {
   func damaged(_ reason: String) -> DatasetError {
     DatasetError(path: path, reason: reason, remedy: "download it again")
   }
@@ -76,7 +75,7 @@ func untar(_ archive: Data, path: String) throws(DatasetError) -> [String: Data]
 }
 
 /// Images as a publisher's files hold them, before they become PNG files.
-struct RawImages: Sendable {
+package struct RawImages: Sendable {
   let size: PixelSize
   /// 1 for gray, 3 for RGB.
   let channels: Int

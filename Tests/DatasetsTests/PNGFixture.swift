@@ -33,6 +33,8 @@ struct PNGFixture {
   var isInterlaced = false
   /// Adds a tRNS chunk that makes sample value 0, or palette entry 0, transparent.
   var isTransparent = false
+  /// Colours of the palette; nil: as many as there are indices.
+  var colors: Int?
   /// Adds a gAMA chunk of this gamma.
   var gamma: Double?
 
@@ -71,7 +73,7 @@ struct PNGFixture {
     let header = bigEndian(width) + bigEndian(height) + [UInt8(depth), color.rawValue, 0, 0, isInterlaced ? 1 : 0]
     file += Self.chunk("IHDR", header)
     if let gamma { file += Self.chunk("gAMA", bigEndian(Int((gamma * 100_000).rounded()))) }
-    if color == .palette { file += Self.chunk("PLTE", (0..<1 << depth).flatMap(Self.paletteEntry)) }
+    if color == .palette { file += Self.chunk("PLTE", (0..<(colors ?? 1 << depth)).flatMap(Self.paletteEntry)) }
     if isTransparent {
       file += Self.chunk("tRNS", color == .palette ? [0] : [UInt8](repeating: 0, count: 2 * color.samples))
     }

@@ -84,8 +84,10 @@ struct PNGTests {
   @Test(
     "A damaged file says why",
     arguments: [
-      (Array("GIF89a, not PNG".utf8), "not a PNG file"),
-      ([0xff, 0xd8, 0xff, 0xe0], "not a PNG file"),
+      (Array("GIF89a, not PNG".utf8), "not a PNG file but a GIF file"),
+      (Array("hello".utf8), "not a PNG file"),
+      ([0xff, 0xd8, 0xff, 0xe0], "not a PNG file but a JPEG file"),
+      (Array("version https://git-lfs.github.com/spec/v1\n".utf8), "not a PNG file but a pointer of Git LFS"),
       ([], "the file is empty"),
       (PNGFixture(width: 0, height: 3, color: .rgb, depth: 8).file, "damaged: width or height is impossible"),
       (
@@ -95,6 +97,40 @@ struct PNGTests {
     ])
   func reasons(file: [UInt8], reason: String) {
     #expect(failure(file) == reason)
+  }
+
+  /// What transfers in text mode and editors make of a file's first bytes.
+  @Test(
+    "A file that was taken for text is named as such",
+    arguments: [
+      [137, 80, 78, 71, 10, 26, 10], [137, 80, 78, 71, 13, 13, 10, 26, 13, 10], [137, 80, 78, 71, 13, 26, 13],
+      [9, 80, 78, 71, 13, 10, 26, 10], [0xef, 0xbf, 0xbd, 80, 78, 71, 13, 10, 26, 10],
+      [0xc2, 137, 80, 78, 71, 13, 10, 26, 10],
+    ])
+  func textMode(signature: [UInt8]) {
+    let file = PNGFixture(width: 6, height: 5, color: .rgb, depth: 8).file
+    #expect(failure(signature + file.dropFirst(8))?.hasPrefix("damaged by a transfer in text mode") == true)
+  }
+
+  @Test("Xcode's variant is named")
+  func cgbi() {
+    var file = PNGFixture(width: 6, height: 5, color: .rgb, depth: 8).file
+    file.insert(contentsOf: PNGFixture.chunk("CgBI", [0x50, 0, 0x20, 6]), at: 8)
+    #expect(failure(file)?.contains("CgBI") == true)
+    #expect(failure(file)?.contains("pngcrush -revert-iphone-optimizations") == true)
+  }
+
+  @Test("A palette index without a colour is refused, the greatest with one is not", arguments: [1, 2, 4, 8])
+  func paletteIndex(depth: Int) throws {
+    for isInterlaced in [false, true] {
+      var fixture = PNGFixture(width: 9, height: 7, color: .palette, depth: depth, isInterlaced: isInterlaced)
+      #expect(failure(fixture.file) == nil)
+      // The fixture's pixels use the greatest index.
+      fixture.colors = 1 << depth - 1
+      #expect(
+        failure(fixture.file)
+          == "a pixel has palette index \(1 << depth - 1), and the palette \(1 << depth - 1) colours")
+    }
   }
 
   @Test("A wrong checksum in the pixels is named")

@@ -1,4 +1,4 @@
-// A thin shim over libpng and zlib for 8-bit images in memory. libpng's longjmp ends inside it.
+// A thin shim over libpng for 8-bit images in memory. libpng's longjmp ends inside it.
 //
 // Every function that can fail returns 0 on success and -1 on failure, having written a reason without file name and
 // without full stop to `error`, a buffer of CPNG_ERROR_SIZE bytes.
@@ -20,16 +20,13 @@ int cpng_read_size(const uint8_t *bytes, size_t count, cpng_size *size, char *er
 
 /// Decodes a whole PNG of exactly `size` to 8-bit RGB, interleaved: `size.height * size.width * 3` bytes at `pixels`.
 /// Palette and 1-, 2- and 4-bit gray are expanded, gray is replicated, 16 bits are scaled, alpha and tRNS are dropped
-/// without blending, interlacing is undone, gamma and colour profiles are ignored. A wrong checksum in any chunk, or a
-/// missing end, is an error.
+/// without blending, interlacing is undone, gamma and colour profiles are ignored. A wrong checksum in any chunk, a
+/// missing end, or a pixel whose colour its palette lacks is an error.
 int cpng_decode(const uint8_t *bytes, size_t count, cpng_size size, uint8_t *pixels, char *error);
 
 /// Encodes 8-bit gray (`channels` 1) or RGB (`channels` 3) pixels. `*encoded` is the caller's, to pass to `cpng_free`.
 int cpng_encode(
     const uint8_t *pixels, cpng_size size, int channels, uint8_t **encoded, size_t *encoded_count, char *error);
-
-/// Decompresses a gzip file of at most `limit` bytes once decompressed. `*plain` is the caller's, for `cpng_free`.
-int cpng_gunzip(const uint8_t *bytes, size_t count, size_t limit, uint8_t **plain, size_t *plain_count, char *error);
 
 void cpng_free(uint8_t *memory);
 

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#include "CPNG.h"
+#include "CGzip.h"
 
 static int fail(char *error, const char *reason) {
-  snprintf(error, CPNG_ERROR_SIZE, "%s", reason);
+  snprintf(error, CGZIP_ERROR_SIZE, "%s", reason);
   return -1;
 }
 
@@ -47,7 +47,8 @@ static int inflate_all(z_stream *stream, size_t left, size_t limit, uint8_t **pl
   }
 }
 
-int cpng_gunzip(const uint8_t *bytes, size_t count, size_t limit, uint8_t **plain, size_t *plain_count, char *error) {
+int cgzip_decompress(
+    const uint8_t *bytes, size_t count, size_t limit, uint8_t **plain, size_t *plain_count, char *error) {
   if (count < 2 || bytes[0] != 0x1f || bytes[1] != 0x8b) return fail(error, "not a gzip file");
   z_stream stream = {.next_in = (Bytef *)bytes};
   // 16: expect the gzip wrapper and check its CRC.
@@ -62,3 +63,5 @@ int cpng_gunzip(const uint8_t *bytes, size_t count, size_t limit, uint8_t **plai
   }
   return status;
 }
+
+void cgzip_free(uint8_t *memory) { free(memory); }
