@@ -89,6 +89,11 @@ private struct CanonicalReader {
 
 extension TrainingSpec {
   fileprivate init(_ reader: CanonicalReader) throws {
+    let isPossible =
+      ModelSpec.problem(
+        classes: try reader.integer("model.classes"), height: try reader.integer("model.inputHeight"),
+        width: try reader.integer("model.inputWidth")) == nil
+    guard isPossible else { throw CanonicalReader.Missing(key: "model.inputHeight") }
     let model = ModelSpec(
       architecture: try reader.choice("model.architecture"), shortcut: try reader.choice("model.shortcut"),
       batchNormBeforeLinear: try reader.bool("model.batchNormBeforeLinear"),

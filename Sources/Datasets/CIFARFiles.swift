@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 
 /// The binary version of CIFAR-10 or CIFAR-100: what its files are called, how long they are, and where to get them.
 ///
@@ -53,7 +53,7 @@ package struct CIFARFiles: Sendable {
       """.split(separator: " ").map(String.init))
 
   /// Reads the archive at `url`, the folder that it unpacks to, or a folder that holds one of these (the unpacked one first).
-  func read(_ url: URL, acceptOtherChecksum: Bool) throws(DatasetError) -> ImportedImages {
+  package func read(_ url: URL, acceptOtherChecksum: Bool) throws(DatasetError) -> ImportedImages {
     guard isFolder(url) else { return try readArchive(url, acceptOtherChecksum: acceptOtherChecksum) }
     func holds(_ name: String) -> Bool {
       FileManager.default.fileExists(atPath: url.appendingPathComponent(name).path)

@@ -16,7 +16,7 @@ package struct FashionMNISTFiles: Sendable {
 
   package init() {}
 
-  func read(_ folder: URL) throws(DatasetError) -> ImportedImages {
+  package func read(_ folder: URL) throws(DatasetError) -> ImportedImages {
     guard isFolder(folder) else {
       throw DatasetError(
         path: folder.path, reason: "no such folder",

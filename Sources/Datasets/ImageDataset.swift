@@ -83,6 +83,29 @@ public struct ImageDataset: Sendable {
       source: manifest.source)
   }
 
+  /// The same images with the labels of `names`, for a network whose outputs have these names. Names agree where they are
+  /// equal as text, however Unicode spells them.
+  ///
+  /// - Throws: where a class of this data set, read from `path`, is not among them.
+  public func labelled(by names: [String], path: String) throws(DatasetError) -> ImageDataset {
+    if classNames == names { return self }
+    var labels: [Int32] = []
+    for name in classNames {
+      guard let label = names.firstIndex(of: name) else {
+        let some = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", …" : "")
+        throw DatasetError(
+          path: path, reason: "the class \(name) is not among the \(names.count) of the network (\(some))",
+          remedy: "rename its folders, or leave them out")
+      }
+      labels.append(Int32(label))
+    }
+    func relabelled(_ split: ImageSplit) -> ImageSplit {
+      ImageSplit(size: split.size, pixels: split.pixels, labels: split.labels.map { labels[Int($0)] })
+    }
+    return ImageDataset(
+      train: relabelled(train), test: relabelled(test), classes: names, name: manifest.name, source: manifest.source)
+  }
+
   private static func counts(_ labels: [Int32], classes: Int) -> [Int] {
     labels.reduce(into: [Int](repeating: 0, count: classes)) { $0[Int($1)] += 1 }
   }

@@ -15,43 +15,86 @@ struct ImageFolder {
 
   init(root: URL) throws(DatasetError) {
     self.root = root
-    guard isFolder(root) else {
+    try Self.check(root)
+    func has(_ name: String) throws(DatasetError) -> Bool { try FolderListing.isFolder("\(root.path)/\(name)") }
+    let hasTrain = try has("train")
+    let testName = try has("test") ? "test" : try has("val") ? "val" : nil
+    guard hasTrain, let testName else {
       throw DatasetError(
-        path: root.path, reason: "no such folder",
-        remedy: "name a tree {train,test}/CLASS/*.png, or make one with 'spqat dataset import'")
-    }
-    let trainFolder = root.appendingPathComponent("train")
-    let testFolder = ["test", "val"].map { root.appendingPathComponent($0) }.first(where: isFolder)
-    guard isFolder(trainFolder), let testFolder else {
-      throw DatasetError(
-        path: root.path, reason: "no folder '\(isFolder(trainFolder) ? "test" : "train")' in it",
+        path: root.path, reason: "no folder '\(hasTrain ? "test" : "train")' in it",
         remedy: "arrange the images as {train,test}/CLASS/*.png")
     }
-    let classes = try Self.classes(in: trainFolder)
-    for name in try Self.classes(in: testFolder) where !classes.contains(name) {
-      throw DatasetError(
-        path: testFolder.appendingPathComponent(name).path, reason: "a class without training images",
-        remedy: "name the classes alike under train and test")
-    }
-    self.classes = classes
+    let trainFolder = root.appendingPathComponent("train")
+    let testFolder = root.appendingPathComponent(testName)
+    classes = try Self.classes(in: trainFolder)
+    try Self.compare(Self.classes(in: testFolder), in: testFolder, with: classes, in: trainFolder)
     train = try Self.images(in: trainFolder, classes: classes)
     test = try Self.images(in: testFolder, classes: classes)
   }
 
+  private static func check(_ root: URL) throws(DatasetError) {
+    guard try FolderListing.isFolder(root.path) else {
+      throw DatasetError(
+        path: root.path, reason: "no such folder",
+        remedy: "name a tree {train,test}/CLASS/*.png, or make one with 'spqat dataset import'")
+    }
+  }
+
   private static func classes(in folder: URL) throws(DatasetError) -> [String] {
-    let names = try visibleNames(in: folder).filter { isFolder(folder.appendingPathComponent($0)) }
+    let names = try FolderListing(folder).folders
     guard !names.isEmpty else {
       throw DatasetError(
         path: folder.path, reason: "no class folders in it", remedy: "arrange the images as {train,test}/CLASS/*.png")
     }
+    guard names.count >= 2 else {
+      throw DatasetError(
+        path: folder.path, reason: "one class folder in it, \(names[0]), and there is nothing to tell apart",
+        remedy: "arrange the images of two classes or more as {train,test}/CLASS/*.png")
+    }
+    var seen: [String: String] = [:]
+    for name in names {
+      if let other = seen.updateValue(name, forKey: name.precomposedStringWithCanonicalMapping) {
+        throw DatasetError(
+          path: folder.appendingPathComponent(name).path,
+          reason: "two class folders have this name, spelled \(spelling(other)) and \(spelling(name))",
+          remedy: "rename one of them, or put their images together")
+      }
+    }
     return names
+  }
+
+  /// Refuses test classes that are not among the training classes by the bytes of their names.
+  private static func compare(
+    _ testClasses: [String], in testFolder: URL, with classes: [String], in trainFolder: URL
+  ) throws(DatasetError) {
+    for name in testClasses where !classes.contains(where: { isSameName($0, name) }) {
+      let path = testFolder.appendingPathComponent(name).path
+      // Equal as text: macOS decomposes letters with accents, other systems leave them whole.
+      guard let twin = classes.first(where: { $0 == name }) else {
+        throw DatasetError(
+          path: path, reason: "a class without training images", remedy: "name the classes alike under train and test")
+      }
+      throw DatasetError(
+        path: path,
+        reason: "its name is spelled \(spelling(name)), but that of \(trainFolder.appendingPathComponent(twin).path) "
+          + "\(spelling(twin))",
+        remedy: "rename one of them; 'convmv -f utf8 -t utf8 --nfc --notest' does so for whole trees")
+    }
+  }
+
+  /// Which of Unicode's forms a name with accents has, with its length.
+  private static func spelling(_ name: String) -> String {
+    let form =
+      isSameName(name, name.precomposedStringWithCanonicalMapping)
+      ? "composed (NFC" : isSameName(name, name.decomposedStringWithCanonicalMapping) ? "decomposed (NFD" : "mixed ("
+    return "\(form), \(name.utf8.count) bytes)"
   }
 
   private static func images(in folder: URL, classes: [String]) throws(DatasetError) -> [Image] {
     var images: [Image] = []
     for (label, name) in classes.enumerated() {
       let classFolder = folder.appendingPathComponent(name)
-      let files = isFolder(classFolder) ? try visibleNames(in: classFolder) : []
+      let files = isFolder(classFolder) ? try FolderListing(classFolder).names : []
       guard !files.isEmpty else {
         throw DatasetError(
           path: classFolder.path, reason: "no images in it",
@@ -104,8 +147,7 @@ extension ImageDataset {
     let dataset = ImageDataset(
       train: ImageSplit(size: size, pixels: trainPixels, labels: folder.train.map(\.label)),
       test: ImageSplit(size: size, pixels: testPixels, labels: folder.test.map(\.label)), classes: folder.classes,
-      name: stored?.name ?? root.standardizedFileURL.lastPathComponent,
-      source: stored?.source ?? DatasetManifest.Source(origin: "image folder"))
+      name: stored?.name ?? root.standardizedFileURL.lastPathComponent, source: stored?.source ?? .imageFolder)
     if let stored, preparation == nil, stored != dataset.manifest {
       throw DatasetError(
         path: root.appendingPathComponent(DatasetManifest.fileName).path,
@@ -145,7 +187,7 @@ private struct FolderDecoder: Sendable {
       guard found == size else {
         throw DatasetError(
           path: path, reason: "the image is \(found), but \(images[0].path) is \(size)",
-          remedy: "bring all images to one size, or ask for scaling and a crop")
+          remedy: "scale or crop all images to one size, for example with ImageMagick's mogrify")
       }
       return try reader.decode(path, size: size, into: target)
     }
@@ -167,15 +209,12 @@ extension DatasetManifest {
         path: folder.root.path, reason: reason,
         remedy: "import the data set again, or remove \(Self.fileName) to use the images as they are")
     }
-    guard classes == folder.classes else {
+    guard classes.elementsEqual(folder.classes, by: isSameName) else {
       throw fail("the class folders are not the \(classes.count) classes of \(Self.fileName)")
     }
     for (split, expected, found) in [
       ("train", trainCounts, counts(folder.train)), ("test", testCounts, counts(folder.test)),
     ] {
-      guard expected.count == classes.count else {
-        throw fail("\(Self.fileName) does not count every class of \(split)")
-      }
       for (label, name) in classes.enumerated() where expected[label] != found[label] {
         throw fail("\(split)/\(name) holds \(found[label]) files, \(expected[label]) according to \(Self.fileName)")
       }
@@ -193,21 +232,4 @@ extension DatasetManifest {
     if mean != other.mean || standardDeviation != other.standardDeviation { fields.append("pixel statistics") }
     return fields.joined(separator: ", ")
   }
-}
-
-func isFolder(_ url: URL) -> Bool {
-  var isDirectory: ObjCBool = false
-  return FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory) && isDirectory.boolValue
-}
-
-/// Names in a folder without hidden ones, sorted by their UTF-8 bytes, as on every machine and in every locale.
-func visibleNames(in folder: URL) throws(DatasetError) -> [String] {
-  let names: [String]
-  do {
-    names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
-  } catch {
-    throw DatasetError(
-      path: folder.path, reason: "cannot be listed", remedy: "check the path and its permissions")
-  }
-  return names.filter { !$0.hasPrefix(".") }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
 }

@@ -17,21 +17,23 @@ public struct Normalization: Equatable, Sendable {
     self.init(mean: manifest.mean, standardDeviation: manifest.standardDeviation.map { $0 > 0 ? $0 : 1 })
   }
 
-  /// The two generations of the authors' code, which normalise CIFAR by different constants.
-  public enum Recipe: Sendable {
-    case spqat
-    case lts
+  /// The one in `published` for this data set, which an importer must have named, or else the data set's own statistics: a
+  /// folder may be called anything.
+  public static func choose(
+    for manifest: DatasetManifest, published: [DatasetImporter.Name: Normalization]
+  ) -> Normalization {
+    guard manifest.isImported, let name = DatasetImporter.Name(rawValue: manifest.name) else {
+      return Normalization(manifest)
+    }
+    return published[name] ?? Normalization(manifest)
   }
 
-  /// The constants that the authors' code uses for this data set, or the data set's own statistics where it has none.
-  public static func published(by recipe: Recipe, for manifest: DatasetManifest) -> Normalization {
-    switch (recipe, manifest.name) {
-    case (.spqat, "cifar10"): spqatCIFAR10
-    case (.lts, "cifar10"): ltsCIFAR10
-    case (.lts, "cifar100"): ltsCIFAR100
-    default: Normalization(manifest)
-    }
-  }
+  /// What the authors' code uses with recipe `spqat`.
+  public static let publishedForSpqat: [DatasetImporter.Name: Normalization] = [.cifar10: spqatCIFAR10]
+  /// What the authors' code uses with recipe `lts`.
+  public static let publishedForLTS: [DatasetImporter.Name: Normalization] = [
+    .cifar10: ltsCIFAR10, .cifar100: ltsCIFAR100,
+  ]
 
   public static let spqatCIFAR10 = Normalization(
     mean: [0.4914, 0.4822, 0.4465], standardDeviation: [0.2023, 0.1994, 0.2010])

@@ -44,6 +44,20 @@ public struct ModelSpec: Hashable, Codable, Sendable {
   public var inputHeight: Int
   public var inputWidth: Int
 
+  /// Why no network can be made for such images and classes, with what is allowed; nil where one can.
+  public static func problem(classes: Int, height: Int, width: Int) -> String? {
+    if classes < 2 { return "found \(classes) classes, allowed: 2 or more" }
+    if height < 4 || width < 4 { return "found images of \(width)x\(height), allowed: sides of 4 pixels or more" }
+    // Each of the two strides of 2 halves a side, rounding up.
+    let (rows, columns) = ((height + 3) / 4, (width + 3) / 4)
+    guard rows == columns else {
+      return
+        "found images of \(width)x\(height), whose last feature maps would be \(columns)x\(rows); allowed: images whose "
+        + "last feature maps are square"
+    }
+    return nil
+  }
+
   public init(
     architecture: Architecture, shortcut: Shortcut, batchNormBeforeLinear: Bool, initialization: Initialization,
     classes: Int, inputHeight: Int, inputWidth: Int, width: Int = 16

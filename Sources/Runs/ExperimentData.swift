@@ -6,6 +6,8 @@ public import Foundation
 public final class ExperimentData {
   /// Absolute or relative to the working directory.
   public let root: URL
+  /// As the experiment gives it, where it gives a path.
+  public let path: String?
   /// Of the whole data set.
   public let manifest: DatasetManifest
   private let threads: Int
@@ -22,9 +24,10 @@ public final class ExperimentData {
     _ reference: String, file: String, folder: String, threads: Int, progress: ProgressHandler? = nil
   ) throws {
     root = try Self.locate(reference, file: file, folder: folder)
+    path = reference.contains("/") ? reference : nil
     self.threads = threads
     self.progress = progress
-    if let stored = try Self.storedManifest(root) {
+    if let stored = try DatasetManifest.read(root: root) {
       manifest = stored
     } else {
       let dataset = try ImageDataset.load(root: root, threads: threads, progress: progress)
@@ -46,16 +49,6 @@ public final class ExperimentData {
     let images = whole.subset(train: subset, test: nil, seed: Self.subsetSeed)
     subsets[subset] = images
     return images
-  }
-
-  private static func storedManifest(_ root: URL) throws -> DatasetManifest? {
-    let file = root.appendingPathComponent(DatasetManifest.fileName)
-    guard let data = try? Data(contentsOf: file) else { return nil }
-    do {
-      return try JSONDecoder().decode(DatasetManifest.self, from: data)
-    } catch {
-      throw ResultsError(path: file.path, problem: "is not a readable manifest; import the data set again or remove it")
-    }
   }
 
   private static func locate(

@@ -60,7 +60,8 @@ public struct RunPlan: Sendable {
 
   /// The runs whose label or id match one of `patterns` (all where there are none), with the runs they start from.
   ///
-  /// A pattern is a part of the label, or with `*` and `?` a match of all of it, or the beginning of an id.
+  /// A pattern is a part of the label in which numbers are whole (`seed=1` is no part of `seed=10`), or with `*` and `?` a
+  /// match of all of it, or the beginning of an id.
   public func selecting(_ patterns: [String]) -> RunPlan {
     guard !patterns.isEmpty else { return self }
     let chosen = runs.filter { run in
@@ -74,8 +75,19 @@ public struct RunPlan: Sendable {
 
 /// Whether the glob `pattern` (without `*` and `?`: a part) fits the label.
 private func matches(_ pattern: String, label: String) -> Bool {
-  guard pattern.contains(where: { $0 == "*" || $0 == "?" }) else { return label.contains(pattern) }
+  guard pattern.contains(where: { $0 == "*" || $0 == "?" }) else {
+    return label.ranges(of: pattern).contains { range in
+      isWhole(pattern, before: label[..<range.lowerBound], after: label[range.upperBound...])
+    }
+  }
   return fits(Array(pattern)[...], Array(label)[...])
+}
+
+/// Whether no number at an end of `part` goes on in what is before or after it.
+private func isWhole(_ part: String, before: Substring, after: Substring) -> Bool {
+  let goesOn = after.prefixMatch(of: /[0-9]|\.[0-9]|e[-+]?[0-9]/) != nil
+  let began = before.last.map { $0.isNumber || $0 == "." } ?? false
+  return !(part.last?.isNumber ?? false && goesOn) && !(part.first?.isNumber ?? false && began)
 }
 
 private func fits(_ pattern: ArraySlice<Character>, _ text: ArraySlice<Character>) -> Bool {
@@ -152,8 +164,9 @@ extension PlannedRun {
     spec: TrainingSpec, settings: RunSettings, data manifest: DatasetManifest, kind: RunKind, label: String,
     parent: String?, axisValues: [Experiment.AxisValue], stepsPerEpoch: Int
   ) {
-    let normalization = Normalization.published(
-      by: settings.recipe == .spqat ? .spqat : .lts, for: manifest)
+    let normalization = Normalization.choose(
+      for: manifest,
+      published: settings.recipe == .spqat ? Normalization.publishedForSpqat : Normalization.publishedForLTS)
     // The whole data set is the same data as no subset at all.
     let subset = settings.subset == manifest.trainCount ? nil : settings.subset
     self.init(
@@ -189,6 +202,11 @@ private struct ResolvedTraining {
       throw SettingError(
         path: SettingPath([ExperimentKey.subset.rawValue]),
         problem: "found \(images), but the data set \(manifest.name) has \(manifest.trainCount) training images")
+    }
+    if let problem = ModelSpec.problem(
+      classes: manifest.classes.count, height: manifest.height, width: manifest.width)
+    {
+      throw fail(.dataset, "\(manifest.name): \(problem); scale, crop or sort the images otherwise")
     }
     self.settings = settings
     stepsPerEpoch = BatchPlan.batchCount(

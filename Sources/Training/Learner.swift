@@ -21,9 +21,10 @@ public final class Learner {
     self.schedule = schedule
   }
 
-  public convenience init(spec: TrainingSpec, context: ComputeContext) {
+  /// - Parameter batch: images that the network has memory for; nil: a full batch.
+  public convenience init(spec: TrainingSpec, context: ComputeContext, batch: Int? = nil) {
     let network = Network(
-      spec: spec.model, quantization: spec.quantization, batch: spec.batchSize, context: context)
+      spec: spec.model, quantization: spec.quantization, batch: batch ?? spec.batchSize, context: context)
     self.init(
       network: network,
       optimizer: Optimizer(

@@ -124,7 +124,8 @@ public final class TrainingSession {
         "\(data.train.count) training images do not fill a batch of \(spec.batchSize); use a smaller batchSize")
     }
     context = ComputeContext(threads: threads, instructionSet: instructionSet)
-    learner = Learner(spec: spec, context: context)
+    // A batch may be larger than the data set, but is never filled beyond it.
+    learner = Learner(spec: spec, context: context, batch: min(spec.batchSize, max(data.train.count, data.test.count)))
     frozenWeightSteps = [Int](repeating: 0, count: learner.network.convolutions.count)
     if let initial {
       try load(initial, includingQuantizers: false)
@@ -439,7 +440,7 @@ public final class TrainingSession {
     do {
       try Self.checkpointFormat.check(file)
     } catch {
-      throw TrainingError("\(error); remove it to train from the start")
+      throw TrainingError("\(error)")
     }
     var warnings: [String] = []
     let instructionSet = try file.stringAttribute("instruction_set")

@@ -209,18 +209,25 @@ struct BatchPlanTests {
 
   @Test("Published constants are used for the data they belong to, statistics for any other")
   func publishedConstants() {
-    func normalization(_ recipe: Normalization.Recipe, _ name: String) -> Normalization {
+    func normalization(
+      _ published: [DatasetImporter.Name: Normalization], _ name: String,
+      source: DatasetManifest.Source = DatasetManifest.Source(origin: "test")
+    ) -> Normalization {
       let dataset = ImageDataset(
         train: split(count: 2), test: split(count: 2), classes: ["a", "b"], name: name,
-        source: DatasetManifest.Source(origin: "test"))
+        source: source)
       let own = Normalization(dataset.manifest)
-      let chosen = Normalization.published(by: recipe, for: dataset.manifest)
+      let chosen = Normalization.choose(for: dataset.manifest, published: published)
       return chosen == own ? Self.identity : chosen
     }
-    #expect(normalization(.spqat, "cifar10") == .spqatCIFAR10)
-    #expect(normalization(.lts, "cifar10") == .ltsCIFAR10)
-    #expect(normalization(.lts, "cifar100") == .ltsCIFAR100)
-    #expect(normalization(.spqat, "cifar100") == Self.identity)
-    #expect(normalization(.lts, "fashion-mnist") == Self.identity)
+    let (spqat, lts) = (Normalization.publishedForSpqat, Normalization.publishedForLTS)
+    #expect(normalization(spqat, "cifar10") == .spqatCIFAR10)
+    #expect(normalization(lts, "cifar10") == .ltsCIFAR10)
+    #expect(normalization(lts, "cifar100") == .ltsCIFAR100)
+    #expect(normalization(spqat, "cifar100") == Self.identity)
+    #expect(normalization(lts, "fashion-mnist") == Self.identity)
+    // A folder that somebody called so.
+    #expect(normalization(spqat, "cifar10", source: .imageFolder) == Self.identity)
+    #expect(normalization(lts, "cifar100", source: .imageFolder) == Self.identity)
   }
 }

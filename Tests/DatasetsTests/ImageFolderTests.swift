@@ -234,7 +234,7 @@ struct ImageFolderTests {
     #expect(
       error?.description
         == "\(path): the image is 5x3, but \(folder["train/cat/00001.png"].path) is 4x3; "
-        + "bring all images to one size, or ask for scaling and a crop")
+        + "scale or crop all images to one size, for example with ImageMagick's mogrify")
     let scaled = try ImageDataset.load(root: folder.url, preparation: ImagePreparation(shorterSide: 3, crop: 2))
     #expect(scaled.width == 2 && scaled.height == 2)
   }

@@ -170,4 +170,16 @@ struct IdentityTests {
     let id = try plan().runs[2].id
     #expect(try plan().selecting([id]).runs.map(\.id).contains(id))
   }
+
+  @Test(
+    "--only takes numbers whole",
+    arguments: [
+      ("seed=1", [1]), ("seed=10", [10]), ("seed=", [1, 2, 10, 21]), ("seed=2", [2]), ("eed=1", [1]), ("0", []),
+      ("1", [1]),
+      ("seed=1*", []), ("*seed=1*", [1, 10]),
+    ] as [(String, Set<UInt64>)])
+  func wholeNumbers(pattern: String, seeds: Set<UInt64>) throws {
+    let chosen = try plan(set: ["seeds=[1, 2, 10, 21]", "pretraining.seed=7"]).selecting([pattern]).runs
+    #expect(Set(chosen.map(\.spec.seed)).subtracting([7]) == seeds)
+  }
 }
