@@ -184,6 +184,8 @@ extension Storable {
       case .flag(let path): self[keyPath: path] = try group.attribute(field.name, as: UInt8.self) != 0
       case .text(let path): self[keyPath: path] = try group.stringAttribute(field.name)
       case .optionalText(let path):
+        // Files from before the field was there have none.
+        guard try group.hasAttribute(field.name) else { continue }
         let value = try group.stringAttribute(field.name)
         self[keyPath: path] = value.isEmpty ? nil : value
       case .choice(_, let set, let allowed):

@@ -30,6 +30,8 @@ public struct Provenance: Codable, Equatable, Sendable {
   public var seed = 0
   /// The folder or manifest's name of the images.
   public var datasetName = ""
+  /// The data set's folder where one was given by a path, as it was given; nil where it was given by name.
+  public var datasetPath: String?
   /// SHA-256 of the decoded pixels and labels, in order.
   public var datasetHash = ""
   /// The full-precision run that this one started from.
@@ -66,6 +68,7 @@ extension Provenance: Storable {
     Field("threads", "Threads used", .integer(\.threads)),
     Field("seed", "Seed of all random numbers", .integer(\.seed)),
     Field("dataset_name", "Data set", .text(\.datasetName)),
+    Field("dataset_path", "Folder of the data set as it was given", .optionalText(\.datasetPath)),
     Field("dataset_hash", "SHA-256 of the decoded pixels and labels", .text(\.datasetHash)),
     Field("parent_run_id", "Full-precision run that this one started from", .optionalText(\.parentRunID)),
     Field("command_line", "Command", .text(\.commandLine)),

@@ -1,12 +1,14 @@
 public import Diagnostics
+import Foundation
 public import Storage
 public import Tables
 
 /// A run's file.
 ///
 /// Root attributes: `format`, `version`, `id`, `kind`, `recipe`, `bits` (of a weight) and `activation_bits` (both 0 for full
-/// precision), `label`, `axis_names`, `axis_values`. `/configuration`: the canonical JSON. `/provenance` and `/outcome`: groups of attributes. `/epochs`, `/layers`
-/// and `/layer_epochs`: tables; `/epochs_plots` the first again for NeXus viewers. `/final`: the tensors by name.
+/// precision), `label`, `axis_names`, `axis_values`. `/configuration`: the canonical JSON.
+/// `/classes`: the names of the classes as a JSON array, absent where they are not known. `/provenance` and `/outcome`:
+/// groups of attributes. `/epochs`, `/layers` and `/layer_epochs`: tables; `/epochs_plots` the first again for NeXus viewers. `/final`: the tensors by name.
 public enum RunFile {
   /// In the root attributes of every run's file.
   public static let format = FileFormat(name: "spqat-run", version: 1)
@@ -24,6 +26,8 @@ public enum RunFile {
       try root.setAttribute("axis_names", to: record.axes.map(\.name))
       try root.setAttribute("axis_values", to: record.axes.map(\.value))
       try root.write(record.configuration, to: "configuration")
+      let names = try JSONEncoder().encode(record.classNames)
+      if !record.classNames.isEmpty { try root.write(String(decoding: names, as: UTF8.self), to: "classes") }
       try record.provenance.write(to: root.createGroup("provenance"))
       let outcome = try root.createGroup("outcome")
       try record.outcome.write(to: outcome)
@@ -66,6 +70,13 @@ public enum RunFile {
       recipe: RecipeName(rawValue: try root.stringAttribute("recipe")), bits: try bits(in: root, settings),
       label: try root.stringAttribute("label"), axes: zip(names, values).map { AxisSetting(name: $0, value: $1) },
       configuration: configuration, provenance: try Provenance(from: root.group("provenance")))
+    if try root.contains("classes") {
+      let text = try root.readString("classes")
+      guard let names = try? JSONDecoder().decode([String].self, from: Data(text.utf8)) else {
+        throw Diagnostic(path, at: "/classes", "is not a JSON array of names")
+      }
+      record.classNames = names
+    }
     record.outcome = try RunOutcome(from: root.group("outcome"))
     record.epochs = try EpochRecord.read("epochs", in: root)
     record.layers = try LayerDescription.read("layers", in: root)

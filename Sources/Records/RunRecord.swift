@@ -40,6 +40,8 @@ public struct RunRecord: Equatable, Sendable {
   public var axes: [AxisSetting]
   /// The canonical configuration, JSON.
   public var configuration: String
+  /// Names of the classes in the order of the network's outputs; empty in files that do not have them.
+  public var classNames: [String] = []
   /// Code, machine, data and command.
   public var provenance: Provenance
   /// In order; the last may be part of an epoch.
@@ -88,7 +90,7 @@ public struct RunRecord: Equatable, Sendable {
     let record: RunRecord
 
     enum Key: String, CodingKey {
-      case id, kind, recipe, bits, label, axes, configuration, provenance, outcome, epochs, layers
+      case id, kind, recipe, bits, label, axes, configuration, classes, provenance, outcome, epochs, layers
       case activationBits = "activation_bits"
       case layerEpochs = "layer_epochs"
     }
@@ -103,6 +105,7 @@ public struct RunRecord: Equatable, Sendable {
       try container.encode(record.label, forKey: .label)
       try container.encode(record.axes, forKey: .axes)
       try container.encode(record.settings, forKey: .configuration)
+      if !record.classNames.isEmpty { try container.encode(record.classNames, forKey: .classes) }
       try container.encode(EncodedFields(record: record.provenance), forKey: .provenance)
       try container.encode(EncodedFields(record: record.outcome), forKey: .outcome)
       try container.encode(record.epochs.map(EncodedFields.init), forKey: .epochs)

@@ -16,6 +16,9 @@ public struct ResultsError: Error, Equatable, CustomStringConvertible {
       case EACCES, EPERM, EROFS: "make the folder writable, or choose another with --results"
       case ENOSPC, EDQUOT: "free some space and run again; what is finished is kept"
       case ENOTDIR, EEXIST: "a file is in the folder's place; move it, or choose another folder with --results"
+      case ENOSYS, ENOLCK, EOPNOTSUPP:
+        "the file system has no locks (flock), which keep two processes from training one run; choose a folder on another "
+          + "with --results"
       default: "choose another folder with --results"
       }
     self.init(path: path, problem: "cannot \(action): \(String(cString: strerror(code))); \(remedy)")
@@ -59,6 +62,17 @@ public struct ResultsDirectory: Sendable {
         throw ResultsError(system: "make the folder", path: path, code: code)
       }
       if access(path, W_OK) != 0 { throw ResultsError(system: "write to the folder", path: path, code: errno) }
+    }
+  }
+
+  /// Removes what killed processes left of attempts to write the run's file or checkpoint. To be called by who holds the
+  /// run's lock, as nobody else writes them.
+  func removeAbandonedFiles(of id: String) {
+    for folder in [runsFolder, "\(folder)/checkpoints"] {
+      for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+      where name.hasPrefix(".\(id).h5.") && name.hasSuffix(".tmp") {
+        unlink("\(folder)/\(name)")
+      }
     }
   }
 

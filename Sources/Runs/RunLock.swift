@@ -65,7 +65,8 @@ public final class RunLock {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
-    if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return nil }
+    // Where the file system has no locks nobody can hold one.
+    guard flock(descriptor, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK else { return nil }
     return lastHolder(at: path) ?? Holder(step: 0, totalSteps: 0, imagesPerSecond: 0, exclusive: false, started: "")
   }
 
@@ -92,7 +93,7 @@ final class MachinePresence {
   var isAlone: Bool {
     guard othersShare <= Self.tolerance else { return false }
     guard descriptor >= 0 else { return true }
-    let alone = flock(descriptor, LOCK_EX | LOCK_NB) == 0
+    let alone = flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
     flock(descriptor, LOCK_SH)
     return alone
   }

@@ -86,6 +86,7 @@ public final class RunTrainer {
     case .diverged, .absent: break
     }
 
+    results.removeAbandonedFiles(of: run.id)
     let checkpoint = results.checkpoint(run.id)
     let session = try TrainingSession(
       spec: run.spec, data: try data.images(subset: run.subset), normalization: run.normalization,
@@ -94,7 +95,7 @@ public final class RunTrainer {
     var isExclusive = options.isExclusive
     let started: String
     if FileManager.default.fileExists(atPath: checkpoint) {
-      for warning in try session.restoreCheckpoint(from: checkpoint) { observe(.warning(warning)) }
+      for warning in try restore(session, from: checkpoint) { observe(.warning(warning)) }
       isExclusive = isExclusive && lock.lastHolder?.exclusive ?? false
       started = lock.lastHolder?.started ?? timestamp()
     } else {
@@ -103,6 +104,7 @@ public final class RunTrainer {
     var provenance = Provenance.ofThisProcess(threads: options.threads, commandLine: options.commandLine)
     provenance.seed = Int(clamping: run.spec.seed)
     provenance.datasetName = data.manifest.name
+    provenance.datasetPath = data.path
     provenance.datasetHash = data.manifest.contentHash
     provenance.parentRunID = run.parent
     provenance.started = started
@@ -148,6 +150,7 @@ public final class RunTrainer {
       label: run.label,
       axes: run.recordedAxes,
       configuration: run.identity.canonicalForm, provenance: provenance)
+    record.classNames = data.manifest.classes
     record.epochs = session.epochs
     record.layers = session.layers
     record.layerEpochs = session.layerEpochs
@@ -163,6 +166,19 @@ public final class RunTrainer {
     unlink(checkpoint)
     if case .diverged(let step) = result { return .diverged(step: step) }
     return .finished
+  }
+}
+
+/// Goes on from a checkpoint; one that cannot be used is never overwritten unasked, so the error says what to do.
+private func restore(_ session: TrainingSession, from checkpoint: String) throws -> [String] {
+  do {
+    return try session.restoreCheckpoint(from: checkpoint)
+  } catch let error as Diagnostic where [.busy, .noSpace, .system].contains(error.cause) {
+    throw error
+  } catch {
+    let reason = (error as? Diagnostic)?.problem ?? oneLine(error)
+    throw ResultsError(
+      path: checkpoint, problem: "the checkpoint cannot be used (\(reason)); delete it, and the run begins anew")
   }
 }
 

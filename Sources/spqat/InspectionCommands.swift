@@ -1,6 +1,5 @@
 import ArgumentParser
 import Configuration
-import Datasets
 import Foundation
 import Records
 import Runs
@@ -267,51 +266,5 @@ struct DiffCommand: ParsableCommand {
     }
     guard comparison.differences.isEmpty else { throw ExitCode(1) }
     print(ignoreTimes ? "no difference but times and provenance" : "no difference")
-  }
-}
-
-struct EvaluateCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "evaluate", abstract: "Recompute a finished run's accuracy from its stored weights.")
-
-  @Argument(help: ArgumentHelp("A run's file, or the beginning of its id.", valueName: "run"))
-  var target: RunArgument
-
-  @Option(
-    help: ArgumentHelp(
-      "Images {train,test}/CLASS/*.png (default: the data that the run was trained on).", valueName: "path"))
-  var data: String?
-
-  @OptionGroup var place: PlaceOptions
-
-  func run() throws {
-    let file = try target.file(in: place.results)
-    let record = try RunFile.read(file, includingTensors: true)
-    guard record.outcome.status == .finished else {
-      throw ResultsError(path: file, problem: "the run is \(record.outcome.status.rawValue), it has no final weights")
-    }
-    var stored = try StoredSpecification(canonicalForm: record.configuration, file: file)
-    let root = data ?? "\(place.datasets)/\(record.provenance.datasetName)"
-    let progress = ProgressLine()
-    let images = try ImageDataset.load(root: URL(fileURLWithPath: root), threads: place.threads) {
-      progress.update("decoding images", done: $0, total: $1)
-    }
-    progress.finish()
-    // Nothing is trained here, so training images need not fill a batch.
-    stored.spec.dropLastPartialBatch = false
-    let session = try TrainingSession(
-      spec: stored.spec, data: images, normalization: stored.normalization, threads: place.threads)
-    try session.load(final: record.tensors)
-    let result = try session.evaluate()
-    print("\(record.id)  \(record.label)  on \(images.manifest.name), \(result.images) test images")
-    print("top-1 \(percent(result.topOne)), top-5 \(percent(result.topFive)), loss \(decimal(result.loss, 5))")
-    if images.contentHash == record.provenance.datasetHash {
-      let recorded = record.outcome.finalTopOne ?? .nan
-      print("recorded: top-1 \(percent(recorded))\(recorded == result.topOne ? ", the same" : ", which differs")")
-    } else {
-      print(
-        "recorded, on other images (\(record.provenance.datasetName)): top-1 \(percent(record.outcome.finalTopOne ?? .nan))"
-      )
-    }
   }
 }

@@ -1,0 +1,79 @@
+import ArgumentParser
+import Configuration
+import Datasets
+import Foundation
+import Records
+import Runs
+import Training
+
+struct EvaluateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate", abstract: "Recompute a finished run's accuracy from its stored weights.",
+    discussion: """
+      Classes are told by the names of their folders: other images may have some of the run's classes, in any order.
+      """)
+
+  @Argument(help: ArgumentHelp("A run's file, or the beginning of its id.", valueName: "run"))
+  var target: RunArgument
+
+  @Option(
+    help: ArgumentHelp(
+      "Images {train,test}/CLASS/*.png (default: the data that the run was trained on).", valueName: "path"))
+  var data: String?
+
+  @OptionGroup var place: PlaceOptions
+
+  func run() throws {
+    let file = try target.file(in: place.results)
+    let record = try RunFile.read(file, includingTensors: true)
+    guard record.outcome.status == .finished else {
+      throw ResultsError(path: file, problem: "the run is \(record.outcome.status.rawValue), it has no final weights")
+    }
+    var stored = try StoredSpecification(canonicalForm: record.configuration, file: file)
+    let root = try data ?? recordedData(of: record, file: file)
+    let progress = ProgressLine()
+    let images = try ImageDataset.load(root: URL(fileURLWithPath: root), threads: place.threads) {
+      progress.update("decoding images", done: $0, total: $1)
+    }
+    progress.finish()
+    let isRecorded = images.contentHash == record.provenance.datasetHash
+    guard isRecorded || data != nil else {
+      throw ResultsError(
+        path: root,
+        problem: "holds other images (SHA-256 \(images.contentHash.prefix(12))…) than the run was trained on "
+          + "(\(record.provenance.datasetHash.prefix(12))…); give those, or these, with --data")
+    }
+    if record.classNames.isEmpty, !isRecorded {
+      printError(
+        "\(file): names no classes, as an earlier version wrote it; they are taken in the order of their names")
+    }
+    let labelled = record.classNames.isEmpty ? images : try images.labelled(by: record.classNames, path: root)
+    // Nothing is trained here, so training images need not fill a batch.
+    stored.spec.dropLastPartialBatch = false
+    let session = try TrainingSession(
+      spec: stored.spec, data: labelled, normalization: stored.normalization, threads: place.threads)
+    try session.load(final: record.tensors)
+    let result = try session.evaluate()
+    print("\(record.id)  \(record.label)  on \(images.manifest.name), \(result.images) test images")
+    print("top-1 \(percent(result.topOne)), top-5 \(percent(result.topFive)), loss \(decimal(result.loss, 5))")
+    let recorded = record.outcome.finalTopOne ?? .nan
+    if isRecorded {
+      print("recorded: top-1 \(percent(recorded))\(recorded == result.topOne ? ", the same" : ", which differs")")
+    } else {
+      print("recorded, on other images (\(record.provenance.datasetName)): top-1 \(percent(recorded))")
+    }
+  }
+
+  /// The folder of the images that the run was trained on.
+  private func recordedData(of record: RunRecord, file: String) throws -> String {
+    let provenance = record.provenance
+    let root = provenance.datasetPath ?? "\(place.datasets)/\(provenance.datasetName)"
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: root, isDirectory: &isFolder), isFolder.boolValue else {
+      throw ResultsError(
+        path: file,
+        problem: "was trained on \(provenance.datasetName), which is not at \(root); give its folder with --data")
+    }
+    return root
+  }
+}
