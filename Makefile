@@ -6,7 +6,7 @@ SWEEP_FLAGS ?=
 SPQAT := .build/release/spqat
 
 .PHONY: all setup build data reproduce-table2 sweep-threshold sweep-freeze-start sweep-bits test test-debug check \
-  bench bench-peer soak test-slurm test-browser clean
+  bench bench-peer soak fuzz test-slurm test-browser clean
 
 all: build
 
@@ -42,6 +42,10 @@ test: setup
 # Random kills of sweeps and their workers, for SPQAT_SOAK_SECONDS (600 by default).
 soak: setup
 	SPQAT_SOAK_SECONDS=$${SPQAT_SOAK_SECONDS:-600} swift test -c release --disable-testable-imports --filter SoakTests
+
+# All readers of files under libFuzzer and sanitizers, FUZZ_SECONDS (60) each.
+fuzz: setup
+	@Scripts/fuzz.sh
 
 # On a real Slurm, installed and started on this machine where that is allowed; skipped elsewhere.
 test-slurm: build

@@ -100,3 +100,12 @@ let package = Package(
       path: "Tests/CommandLineTests", swiftSettings: strict),
   ]
 )
+
+// `make fuzz`: a program without a main function, which libFuzzer brings.
+if Context.environment["SPQAT_FUZZ"] != nil {
+  package.products.append(.executable(name: "fuzz", targets: ["fuzz"]))
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz", dependencies: ["Configuration", "Datasets", "Records", "Training"], path: "Tests/Fuzz/Sources",
+      swiftSettings: strict))
+}

@@ -1,0 +1,88 @@
+import Configuration
+import Datasets
+import Foundation
+import Records
+import Training
+
+extension Reader {
+  /// Everything that reads bytes which somebody else may have written. `make fuzz` runs each.
+  static let all: [Reader] = [png, gzip, tar, idx, cifar, json, experiment, manifest, run, trace]
+
+  /// Images, with the checksums of all chunks made right: otherwise nothing but those would be tried.
+  private static let png = Reader("png") { bytes in
+    var file = Array(bytes)
+    PNGChecksums.mend(&file)
+    try file.withUnsafeBytes { file in
+      let size = try PNG.size(of: file)
+      guard size.width <= 512, size.height <= 512 else { return }
+      var pixels = [UInt8](repeating: 0, count: size.width * size.height * 3)
+      try PNG.decode(file, size: size, into: &pixels)
+    }
+  }
+
+  private static let gzip = Reader("gzip") { bytes in
+    _ = try gunzip(Data(bytes), path: "x", limit: 1 << 16)
+  }
+
+  private static let tar = Reader("tar") { bytes in
+    _ = try untar(Data(bytes), path: "x")
+  }
+
+  private static let idx = Reader(file: "idx", as: "train-images-idx3-ubyte") { file in
+    var files = FashionMNISTFiles()
+    (files.side, files.trainCount, files.testCount) = (2, 2, 1)
+    _ = try files.read(file.deletingLastPathComponent())
+  }
+
+  private static let cifar = Reader(file: "cifar", as: "cifar.tar") { file in
+    var files = CIFARFiles.cifar10
+    files.train = [CIFARFiles.File(name: "a.bin", records: 1)]
+    files.test = [CIFARFiles.File(name: "b.bin", records: 1)]
+    _ = try files.read(file, acceptOtherChecksum: true)
+  }
+
+  private static let json = Reader("json") { bytes in
+    _ = try JSONParser.parse(Array(bytes))
+  }
+
+  private static let experiment = Reader(file: "experiment", as: "experiment.json") { file in
+    _ = try Experiment.load(file: file.path, profile: nil)
+  }
+
+  private static let manifest = Reader(file: "manifest", as: DatasetManifest.fileName) { file in
+    _ = try DatasetManifest.read(root: file.deletingLastPathComponent())
+  }
+
+  /// A changed file without the checksum at its end is as good as any.
+  private static let run = Reader(file: "run", as: "run.h5") { file in
+    _ = try RunFile.read(file.path, includingTensors: true)
+  }
+
+  private static let trace = Reader(file: "trace", as: "trace.h5") { file in
+    _ = try Trace(path: file.path)
+  }
+}
+
+/// The CRC of a PNG's chunks.
+private enum PNGChecksums {
+  /// Writes the right checksum behind every chunk that is whole.
+  static func mend(_ file: inout [UInt8]) {
+    var start = 8
+    while start + 12 <= file.count {
+      let length = file[start..<start + 4].reduce(0) { $0 << 8 | Int($1) }
+      let end = start + 8 + length
+      guard end + 4 <= file.count else { return }
+      let sum = checksum(file[start + 4..<end])
+      for byte in 0..<4 { file[end + byte] = UInt8(truncatingIfNeeded: sum >> (24 - 8 * UInt32(byte))) }
+      start = end + 4
+    }
+  }
+
+  private static let table: [UInt32] = (0..<256).map { byte in
+    (0..<8).reduce(UInt32(byte)) { sum, _ in sum & 1 == 1 ? sum >> 1 ^ 0xEDB8_8320 : sum >> 1 }
+  }
+
+  private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    ~bytes.reduce(0xFFFF_FFFF) { $0 >> 8 ^ table[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] }
+  }
+}
