@@ -84,7 +84,7 @@ let package = Package(
     tests("Files"),
     tests("Tables"),
     tests("Storage", ["CHDF5", "Diagnostics", "Tables"], exclude: ["read_tables.py", "write_foreign.py"]),
-    tests("Datasets", ["CPNG", "Tensor"]),
+    tests("Datasets", ["CPNG", "Tensor"], exclude: ["make_pngs.py"]),
     tests("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
     tests("Records", ["Storage", "Tables"]),
     .target(

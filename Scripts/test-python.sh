@@ -4,14 +4,15 @@
 set -u
 cd "$(dirname "$0")/.."
 environment=.venv-test
-[ -e "$environment/complete" ] && exit 0
-command -v python3 >/dev/null 2>&1 || { echo "test-python: no python3; tests with h5py and pandas will be skipped"; exit 0; }
-echo "test-python: making $environment with h5py, pandas, tables, safetensors"
+packages="h5py pandas tables safetensors numpy pillow==11.3.0"
+[ "$(cat "$environment/complete" 2>/dev/null)" = "$packages" ] && exit 0
+command -v python3 >/dev/null 2>&1 || { echo "test-python: no python3; tests with h5py, pandas and Pillow will be skipped"; exit 0; }
+echo "test-python: making $environment with $packages"
 rm -rf "$environment"
 if python3 -m venv "$environment" >/dev/null 2>&1 \
-  && "$environment/bin/pip" install --quiet --disable-pip-version-check h5py pandas tables safetensors numpy >/dev/null 2>&1; then
-  touch "$environment/complete"
+  && "$environment/bin/pip" install --quiet --disable-pip-version-check $packages >/dev/null 2>&1; then
+  echo "$packages" >"$environment/complete"
 else
   rm -rf "$environment"
-  echo "test-python: could not make it (no venv module or no package index); tests with h5py and pandas will be skipped"
+  echo "test-python: could not make it (no venv module or no package index); tests with h5py, pandas and Pillow will be skipped"
 fi

@@ -3,7 +3,7 @@ import Datasets
 import Testing
 
 struct PNGTests {
-  private func decode(_ file: [UInt8]) throws -> (size: PixelSize, pixels: [UInt8]) {
+  static func decode(_ file: [UInt8]) throws -> (size: PixelSize, pixels: [UInt8]) {
     try file.withUnsafeBytes { bytes in
       let size = try PNG.size(of: bytes)
       var pixels = [UInt8](repeating: 0xA5, count: size.width * size.height * 3)
@@ -14,7 +14,7 @@ struct PNGTests {
 
   private func failure(_ file: [UInt8]) -> String? {
     do {
-      _ = try decode(file)
+      _ = try Self.decode(file)
       return nil
     } catch {
       return (error as? PNG.Failure)?.reason ?? "\(error)"
@@ -30,7 +30,7 @@ struct PNGTests {
             let fixture = PNGFixture(
               width: width, height: height, color: color, depth: depth, isInterlaced: isInterlaced,
               isTransparent: isTransparent)
-            let (size, pixels) = try decode(fixture.file)
+            let (size, pixels) = try Self.decode(fixture.file)
             #expect(size == PixelSize(width: width, height: height))
             #expect(pixels == fixture.expected, "\(fixture)")
           }
@@ -43,7 +43,7 @@ struct PNGTests {
   func gammaIgnored(gamma: Double) throws {
     for color in PNGFixture.Color.allCases {
       let fixture = PNGFixture(width: 9, height: 4, color: color, depth: 8, gamma: gamma)
-      #expect(try decode(fixture.file).pixels == fixture.expected)
+      #expect(try Self.decode(fixture.file).pixels == fixture.expected)
     }
   }
 
@@ -52,7 +52,7 @@ struct PNGTests {
     for (width, height) in [(1, 1), (28, 28), (17, 5)] {
       let pixels = (0..<width * height * channels).map { UInt8($0 * 97 % 256) }
       let file = try PNG.encode(pixels, size: PixelSize(width: width, height: height), channels: channels)
-      let decoded = try decode(file).pixels
+      let decoded = try Self.decode(file).pixels
       #expect(decoded == (channels == 3 ? pixels : pixels.flatMap { [$0, $0, $0] }))
     }
   }
