@@ -6,7 +6,7 @@ SWEEP_FLAGS ?=
 SPQAT := .build/release/spqat
 
 .PHONY: all setup build data reproduce-table2 sweep-threshold sweep-freeze-start sweep-bits test test-debug check \
-  bench bench-peer soak fuzz test-slurm test-browser clean
+  bench bench-peer soak fuzz faults test-slurm test-browser clean
 
 all: build
 
@@ -46,6 +46,12 @@ soak: setup
 # All readers of files under libFuzzer and sanitizers, FUZZ_SECONDS (60) each.
 fuzz: setup
 	@Scripts/fuzz.sh
+
+# System calls that fail, chosen at random for SPQAT_FAULT_SECONDS (300 by default).
+faults: build
+	@mkdir -p .build/faults
+	@cc -O2 -Wall -Wextra -Werror -shared -fPIC -o .build/faults/inject.so Tests/Faults/inject.c -ldl
+	@python3 Tests/Faults/faults.py $(SPQAT) .build/faults/inject.so datasets/sample --seconds $${SPQAT_FAULT_SECONDS:-300}
 
 # On a real Slurm, installed and started on this machine where that is allowed; skipped elsewhere.
 test-slurm: build
