@@ -67,15 +67,29 @@ hid_t chdf5_boolean_type(void) {
   return type;
 }
 
-hid_t chdf5_open(const char *path) {
+// HDF5 takes two files in memory of one name for the same file. Callers hold the one lock, so a plain counter will do.
+static const char *unused_name(void) {
+  static unsigned long long count;
+  static char name[32];
+  snprintf(name, sizeof name, "memory-%llu", ++count);
+  return name;
+}
+
+static hid_t access_in_memory(void) {
   hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  if (access >= 0 && (H5Pset_fapl_core(access, 1 << 20, 0) < 0 || H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0)) {
+    H5Pclose(access);
+    return H5I_INVALID_HID;
+  }
+  return access;
+}
+
+hid_t chdf5_open_in_memory(const void *bytes, size_t size) {
+  hid_t access = access_in_memory();
   if (access < 0) return access;
   hid_t file = H5I_INVALID_HID;
-  herr_t status = H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-#if H5_VERSION_GE(1, 10, 7)
-  if (status >= 0) status = H5Pset_file_locking(access, 0, 1);
-#endif
-  if (status >= 0) file = H5Fopen(path, H5F_ACC_RDONLY, access);
+  // Copies the bytes, whatever the missing const says.
+  if (H5Pset_file_image(access, (void *)bytes, size) >= 0) file = H5Fopen(unused_name(), H5F_ACC_RDONLY, access);
   // Closing the list clears the error stack, which says why opening failed.
   hid_t errors = H5Eget_current_stack();
   H5Pclose(access);
@@ -84,19 +98,12 @@ hid_t chdf5_open(const char *path) {
 }
 
 hid_t chdf5_create_in_memory(void) {
-  // HDF5 takes two files in memory of one name for the same file. Callers hold the one lock, so a plain counter will
-  // do.
-  static unsigned long long count;
-  char name[32];
-  snprintf(name, sizeof name, "memory-%llu", ++count);
-  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  hid_t access = access_in_memory();
   hid_t creation = H5Pcreate(H5P_FILE_CREATE);
   hid_t file = H5I_INVALID_HID;
-  if (access >= 0 && creation >= 0 && H5Pset_fapl_core(access, 1 << 20, 0) >= 0 &&
-      H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
-      H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST) >= 0 &&
+  if (access >= 0 && creation >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST) >= 0 &&
       H5Pset_obj_track_times(creation, 0) >= 0)
-    file = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
+    file = H5Fcreate(unused_name(), H5F_ACC_TRUNC, creation, access);
   if (access >= 0) H5Pclose(access);
   if (creation >= 0) H5Pclose(creation);
   return file;

@@ -27,15 +27,12 @@ enum FileChecksum {
     return mark + (0..<8).map { UInt8(truncatingIfNeeded: sum >> (8 * UInt64($0))) }
   }
 
-  /// False where the file has a checksum and other contents; true also of what cannot be read, of which others complain.
-  static func matches(_ path: String) -> Bool {
-    guard let data = try? Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe), data.count >= size,
-      data.suffix(size).starts(with: mark)
-    else { return true }
-    return data.withUnsafeBytes { bytes in
-      let end = bytes.count - size
-      return trailer(of: UnsafeRawBufferPointer(rebasing: bytes[..<end])).elementsEqual(bytes[end...])
-    }
+  /// False where a file's contents end in the checksum of others; true where they end in none.
+  static func matches(_ contents: UnsafeRawBufferPointer) -> Bool {
+    guard contents.count >= size else { return true }
+    let end = contents.count - size
+    guard contents[end...].starts(with: mark) else { return true }
+    return trailer(of: UnsafeRawBufferPointer(rebasing: contents[..<end])).elementsEqual(contents[end...])
   }
 
   /// FNV-1a with 64 bits: every step is a bijection, so no single changed byte goes unnoticed.

@@ -22,26 +22,20 @@ public final class HDF5File: @unchecked Sendable {
   /// The root group.
   public var root: HDF5Group { HDF5Group(file: self, path: "/") }
 
-  /// Opens a file for reading.
+  /// Opens a file for reading. It is read whole, and HDF5 gets a copy in memory: the library can crash where its own
+  /// system calls fail, and what was checked is what is read.
   ///
   /// - Throws: where it is missing, no HDF5 file, damaged (its checksum does not match), or open for writing elsewhere.
   public static func open(_ path: String) throws(Diagnostic) -> HDF5File {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-      throw Diagnostic(cause: .absent, path, "no such file")
-    }
-    guard !isFolder.boolValue else { throw Diagnostic(cause: .system, path, "is a folder, not an HDF5 file") }
-    guard FileManager.default.isReadableFile(atPath: path) else {
-      throw Diagnostic(cause: .system, path, "cannot be read: permission denied")
-    }
-    guard FileChecksum.matches(path) else {
+    let contents = try FileContents(of: path)
+    guard FileChecksum.matches(contents.bytes) else {
       throw unusable(path, "damaged HDF5 file, its checksum does not match")
     }
+    guard hasSignature(contents.bytes) else {
+      throw isOpenForWriting(path) ? busy(path) : Diagnostic(path, "not an HDF5 file")
+    }
     return try HDF5Library.locked { () throws(Diagnostic) in
-      guard H5Fis_hdf5(path) > 0 else {
-        throw isOpenForWriting(path) ? busy(path) : Diagnostic(path, "not an HDF5 file")
-      }
-      let id = chdf5_open(path)
+      let id = chdf5_open_in_memory(contents.bytes.baseAddress, contents.bytes.count)
       guard id >= 0 else {
         throw unusable(
           path,
@@ -50,6 +44,17 @@ public final class HDF5File: @unchecked Sendable {
       }
       return HDF5File(path: path, id: id)
     }
+  }
+
+  /// At the start, or after a block of another program's of 512, 1024, ... bytes.
+  private static func hasSignature(_ contents: UnsafeRawBufferPointer) -> Bool {
+    let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+    var start = 0
+    while start + signature.count <= contents.count {
+      if contents[start...].starts(with: signature) { return true }
+      start = max(512, 2 * start)
+    }
+    return false
   }
 
   /// A file that cannot be read: because a program is changing it, or for good.

@@ -68,6 +68,8 @@ struct FileTests {
     #expect(message(folder) { _ = try HDF5File.open(folder.file("none.h5")) } == "none.h5: no such file")
     try FileManager.default.createDirectory(atPath: folder.file("sub"), withIntermediateDirectories: false)
     #expect(message(folder) { _ = try HDF5File.open(folder.file("sub")) } == "sub: is a folder, not an HDF5 file")
+    #expect(mkfifo(folder.file("pipe"), 0o600) == 0)
+    #expect(message(folder) { _ = try HDF5File.open(folder.file("pipe")) } == "pipe: is not a regular file")
     for contents in [Data(), Data("hello\n".utf8), Data(repeating: 0, count: 5000)] {
       try contents.write(to: URL(fileURLWithPath: folder.file("text.h5")))
       #expect(message(folder) { _ = try HDF5File.open(folder.file("text.h5")) } == "text.h5: not an HDF5 file")

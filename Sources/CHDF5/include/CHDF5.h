@@ -38,8 +38,8 @@ hid_t chdf5_boolean_type(void);
 /// Opens the library if need be and keeps the calling thread's errors from being printed.
 herr_t chdf5_prepare(void);
 
-/// Opens `path` for reading, without file locks where HDF5 knows how (files are replaced, never changed in place).
-hid_t chdf5_open(const char *path);
+/// Opens a copy of a file's contents for reading.
+hid_t chdf5_open_in_memory(const void *bytes, size_t size);
 
 /// Creates a file that lives in memory only, in the format that the oldest readers understand, without times.
 hid_t chdf5_create_in_memory(void);
