@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Kernel tests, tests of threads and storage, and a short training with several threads under sanitizers.
+# usage: Scripts/sanitize.sh [thread] [address]      (default: both)
+# `address` also finds undefined behaviour in C. Each builds everything once, in .build-tsan and .build-asan, which takes
+# minutes. A finding ends the process that it is in, and this script with status 1.
+set -u
+cd "$(dirname "$0")/.."
+limit=${SPQAT_SANITIZE_SECONDS:-900}   # for the tests, and for the training, of one sanitizer
+tests='KernelsTests|TensorTests|StorageTests|PNGTests|SteadyStateTests'
+failed=0
+
+fail() { echo "sanitize: $*" >&2; failed=1; }
+
+# sanitizer, scratch path, further options of the build
+check() {
+  local sanitizer=$1 scratch=$2 work begun=$SECONDS
+  shift 2
+  work=$(mktemp -d)
+  options=(-c release --disable-testable-imports --sanitize "$sanitizer" --scratch-path "$scratch" "$@")
+  echo "sanitize: $sanitizer: building"
+  if ! swift build "${options[@]}" --build-tests >"$work/build" 2>&1; then
+    grep -E 'error|warning' "$work/build" | tail -n 20 >&2
+    fail "$sanitizer: the build failed"
+    rm -rf "$work"
+    return
+  fi
+  echo "sanitize: $sanitizer: built in $((SECONDS - begun)) s; tests"
+  if timeout "$limit" swift test "${options[@]}" --skip-build --filter "$tests" >"$work/tests" 2>&1; then
+    grep -E 'Test run with' "$work/tests" | sed "s/^[^T]*/sanitize: $sanitizer: /"
+  else
+    fail "$sanitizer: the tests failed"
+  fi
+  if timeout "$limit" "$scratch/release/spqat" sweep configs/table2.json --profile smoke --set bits=[2] --threads 3 \
+    --results "$work/results" >"$work/sweep" 2>&1; then
+    grep -E 'trained' "$work/sweep" | sed "s/^/sanitize: $sanitizer: /"
+  else
+    fail "$sanitizer: the training failed"
+  fi
+  grep -hE 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:|✘' -A 12 "$work/tests" \
+    "$work/sweep" | head -n 100 >&2 && fail "$sanitizer: see above"
+  rm -rf "$work"
+  echo "sanitize: $sanitizer: $((SECONDS - begun)) s"
+}
+
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:strict_string_checks=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
+# A crash report of Swift's own would only hide the sanitizer's.
+export SWIFT_BACKTRACE=enable=no
+[ $# -gt 0 ] || set -- thread address
+for sanitizer in "$@"; do
+  case $sanitizer in
+    thread) check thread .build-tsan ;;
+    address) check address .build-asan -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined ;;
+    *) echo "sanitize: no sanitizer '$sanitizer'; there are thread and address" >&2; exit 2 ;;
+  esac
+done
+exit $failed
