@@ -76,9 +76,10 @@ public struct StepBenchmark: Sendable {
     network.initializeWeights(seed: 1)
     network.initializeWeightQuantizers()
     var random = CounterRandom(seed: 2, stream: 0)
-    let images = network.images.values!
-    for index in 0..<images.count { images.pointer[index] = random.normal() }
-    for index in 0..<batch { network.loss.labels[index] = Int32(random.bounded(10)) }
+    network.withInput { memory in
+      for index in memory.images.indices { memory.images[index] = random.normal() }
+      for index in memory.labels.indices { memory.labels[index] = Int32(random.bounded(10)) }
+    }
     if method == .freeze {
       for (index, layer) in network.convolutions.enumerated() {
         layer.freezing?.freezeRandomly(share: frozenShare, seed: UInt64(index))
@@ -90,8 +91,7 @@ public struct StepBenchmark: Sendable {
     var parts: [[Double]] = StepPart.allCases.map { _ in [] }
     var layerTimes: [[Double]] = network.convolutions.map { _ in [] }
     for step in 0..<(warmUp + steps) {
-      context.resetSeconds()
-      for layer in network.convolutions { layer.resetSeconds() }
+      learner.resetSeconds()
       let start = ComputeContext.now()
       _ = learner.computeGradients(images: batch)
       learner.applyGradients()

@@ -200,6 +200,10 @@ public struct BackwardPass {
 public protocol Layer: AnyObject {
   var name: String { get }
   var parameters: [Parameter] { get }
+  /// Everything that the next step depends on, and what follows from it, by name.
+  var state: [LayerState] { get }
+  /// To be called after the values of `state` were written from outside.
+  func didRestoreState()
   func forward(_ pass: ForwardPass)
   /// Called in reverse order of the layers, once: takes and gives back memory for gradients.
   func planBackward(_ planner: GradientPlanner)

@@ -46,6 +46,23 @@ public final class Network {
     planner.allocate()
   }
 
+  // MARK: Input
+
+  /// Lends the memory of the next pass's images and labels to `body`, which fills it from the front: the only way in.
+  public func withInput<Result>(_ body: (BatchMemory) throws -> Result) rethrows -> Result {
+    try body(BatchMemory(images: images.values!.elements, labels: loss.labels.elements))
+  }
+
+  // MARK: State
+
+  /// All layers' state, from the input to the output.
+  public var state: [LayerState] { layers.flatMap(\.state) }
+
+  /// To be called after the values of `state` were written from outside.
+  public func didRestoreState() {
+    for layer in layers { layer.didRestoreState() }
+  }
+
   // MARK: Passes
 
   public func forward(

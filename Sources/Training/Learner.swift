@@ -1,9 +1,10 @@
+public import Datasets
 public import Kernels
 public import Layers
 public import Models
 public import Quantization
 
-/// A network and what changes it: one training step at a time, on images that the caller has put into the network.
+/// A network and what changes it: one training step at a time, on the batch that was loaded last.
 public final class Learner {
   public let network: Network
   public let optimizer: Optimizer
@@ -32,6 +33,24 @@ public final class Learner {
         quantizers: spec.quantizers),
       freezing: spec.freezing.map { FreezingPolicy(spec: $0, recipe: spec.quantization!.recipe) },
       schedule: spec.learningRateSchedule)
+  }
+
+  /// Puts a batch into the network; its time counts as waiting for data.
+  /// - Returns: the batch's images, to be passed on to what is done with it.
+  public func load(_ batches: any BatchSource, epoch: Int, batch: Int) throws -> Int {
+    var images = 0
+    try network.context.measure(.data) {
+      images = try network.withInput { memory in
+        try batches.fill(memory, epoch: epoch, batch: batch, on: network.context.pool)
+      }
+    }
+    return images
+  }
+
+  /// Sets the seconds of the context and of all layers back.
+  public func resetSeconds() {
+    network.context.resetSeconds()
+    for layer in network.convolutions { layer.resetSeconds() }
   }
 
   /// Whether a batch has to pass before the first step to set the quantizers (recipe `lts`; `spqat` sets them in it).

@@ -40,7 +40,9 @@
       let network = learner.network
       network.initializeWeights(seed: 1)
       network.initializeWeightQuantizers()
-      network.images.values!.copy(from: Buffer(normals(network.images.count, seed: 2)))
+      network.withInput { memory in
+        _ = memory.images.update(from: normals(memory.images.count, seed: 2))
+      }
       if method == .spqatFreeze || method == .ltsFreeze {
         for layer in network.convolutions { layer.freezing?.freezeRandomly(share: 0.5, seed: 3) }
       }

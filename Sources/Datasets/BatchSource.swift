@@ -1,0 +1,77 @@
+public import Tensor
+
+/// Where training and evaluation get their images from.
+///
+/// A batch is a function of its epoch and number: whatever was asked for before, on however many threads, the same images
+/// come in the same form, so a run resumes at any step by asking for its batch. Everything that the caller waits for
+/// (decoding, reading, a prefetched batch that is late) happens inside `fill`, so its duration is the time lost to data.
+public protocol BatchSource: AnyObject {
+  /// Images in one epoch; fewer than the set has where a last partial batch is dropped.
+  var imageCount: Int { get }
+  /// Batches in one epoch.
+  var batchCount: Int { get }
+
+  /// Writes batch `batch` of epoch `epoch` (both counted from 0) to the front of `memory`.
+  /// - Returns: its images: as many as fit, but for the last batch of an epoch.
+  /// - Throws: where images cannot be read, an error that names the file.
+  /// - Precondition: `batch` is below `batchCount`, and `memory` has room for it.
+  func fill(_ memory: BatchMemory, epoch: Int, batch: Int, on pool: ThreadPool) throws -> Int
+}
+
+/// Batches of a split that is in memory.
+public final class InMemoryBatches: BatchSource {
+  public let imageCount: Int
+  public let batchCount: Int
+  private let makePlan: (_ epoch: Int) -> BatchPlan
+  private var plan: (epoch: Int, batches: BatchPlan)?
+
+  /// Shuffled anew in every epoch, and augmented.
+  public static func training(
+    _ split: ImageSplit, batchSize: Int, seed: UInt64, dropLast: Bool, normalization: Normalization,
+    augmentation: Augmentation
+  ) -> InMemoryBatches {
+    let batches = BatchPlan.batchCount(images: split.count, batchSize: batchSize, dropLast: dropLast)
+    return InMemoryBatches(imageCount: min(split.count, batches * batchSize), batchCount: batches) { epoch in
+      .training(
+        split, batchSize: batchSize, seed: seed, epoch: epoch, dropLast: dropLast, normalization: normalization,
+        augmentation: augmentation)
+    }
+  }
+
+  /// All images in their own order, unchanged but for the normalisation; every epoch is the same.
+  public static func evaluation(
+    _ split: ImageSplit, batchSize: Int, normalization: Normalization
+  ) -> InMemoryBatches {
+    let plan = BatchPlan.evaluation(split, batchSize: batchSize, normalization: normalization)
+    return InMemoryBatches(imageCount: split.count, batchCount: plan.batchCount) { _ in plan }
+  }
+
+  private init(imageCount: Int, batchCount: Int, makePlan: @escaping (Int) -> BatchPlan) {
+    self.imageCount = imageCount
+    self.batchCount = batchCount
+    self.makePlan = makePlan
+  }
+
+  public func fill(_ memory: BatchMemory, epoch: Int, batch: Int, on pool: ThreadPool) -> Int {
+    let plan = plan(of: epoch)
+    let positions = plan.positions(ofBatch: batch)
+    precondition(
+      positions.count <= memory.capacity && plan.imageStride == memory.elementsPerImage, "the memory fits the images")
+    let parts = min(positions.count, 4 * pool.threads)
+    pool.run(parts) { part, _ in
+      let range = positions.count * part / parts..<positions.count * (part + 1) / parts
+      let target = memory[range]
+      plan.fill(
+        positions: positions.lowerBound + range.lowerBound..<positions.lowerBound + range.upperBound,
+        into: target.images.baseAddress!, labels: target.labels.baseAddress!)
+    }
+    return positions.count
+  }
+
+  private func plan(of epoch: Int) -> BatchPlan {
+    if let plan, plan.epoch == epoch { return plan.batches }
+    let batches = makePlan(epoch)
+    plan = (epoch, batches)
+    return batches
+  }
+}

@@ -1,0 +1,32 @@
+import Datasets
+import Layers
+
+/// Accuracy and loss over a test split.
+public struct Evaluation: Sendable, Equatable {
+  /// Mean cross-entropy (nats).
+  public var loss: Double
+  /// Shares of images in [0, 1].
+  public var topOne: Double
+  public var topFive: Double
+  public var images: Int
+}
+
+extension Learner {
+  /// Loss and accuracy over the batches of one epoch, with running statistics; changes nothing.
+  func evaluate(_ batches: any BatchSource) throws -> Evaluation {
+    var loss = 0.0
+    var topOne = 0
+    var topFive = 0
+    for batch in 0..<batches.batchCount {
+      let images = try load(batches, epoch: 0, batch: batch)
+      let result = evaluate(images: images)
+      loss += result.loss * Double(images)
+      topOne += result.topOne
+      topFive += result.topFive
+    }
+    let count = Double(batches.imageCount)
+    return Evaluation(
+      loss: loss / count, topOne: Double(topOne) / count, topFive: Double(topFive) / count,
+      images: batches.imageCount)
+  }
+}

@@ -1,0 +1,23 @@
+import Layers
+import Models
+import Quantization
+import Records
+import Tensor
+
+/// The quantizers' scales and ranges at the ends of epochs.
+final class QuantizerSeries: TrainingObserver {
+  var sums = NoSums()
+
+  func didFinishEpoch(_ records: inout EpochRecords, _ learner: Learner) {
+    for (index, layer) in learner.network.convolutions.enumerated() {
+      if let quantizer = layer.weightQuantizer {
+        records.layers[index].upperWeight = Double((quantizer.upper ?? quantizer.scale)!.scalar)
+        records.layers[index].lowerWeight = quantizer.lower.map { Double($0.scalar) }
+      }
+      if let quantizer = layer.activationQuantizer {
+        records.layers[index].upperActivation = Double((quantizer.upper ?? quantizer.scale)!.scalar)
+        records.layers[index].lowerActivation = quantizer.lower.map { Double($0.scalar) }
+      }
+    }
+  }
+}
