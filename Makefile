@@ -37,7 +37,7 @@ sweep-bits: data
 test: setup
 	@Scripts/test-python.sh
 	swift test -c release --disable-testable-imports
-	swift test -Xcc -O2 --filter TrainingTests.ReplayTests
+	swift test -Xcc -O2 --filter VerificationTests.ReplayTests
 
 # Random kills of sweeps and their workers, for SPQAT_SOAK_SECONDS (600 by default).
 soak: setup

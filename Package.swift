@@ -50,6 +50,9 @@ let package = Package(
     module("Storage", ["CHDF5", "Diagnostics", "Files", "Tables"]),
     module("Datasets", ["CGzip", "CPNG", "Host", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
     module("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
+    module(
+      "Verification",
+      ["Training", "Models", "Layers", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),
     module("Records", ["Diagnostics", "Storage", "Tables"]),
     module(
       "Configuration",
@@ -65,7 +68,8 @@ let package = Package(
     .executableTarget(
       name: "spqat",
       dependencies: [
-        "Benchmarking", "Diagnostics", "Configuration", "Runs", "Reporting", "Records", "Training", "Models", "Layers",
+        "Benchmarking", "Diagnostics", "Configuration", "Runs", "Reporting", "Records", "Verification", "Training",
+        "Models", "Layers",
         "Quantization",
         "Kernels", "Datasets",
         "Storage", "Tables", "Host", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -86,6 +90,7 @@ let package = Package(
     tests("Storage", ["CHDF5", "Diagnostics", "Tables"], exclude: ["read_tables.py", "write_foreign.py"]),
     tests("Datasets", ["CPNG", "Tensor"], exclude: ["make_pngs.py"]),
     tests("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
+    tests("Verification", ["Training", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),
     tests("Records", ["Storage", "Tables"]),
     .target(
       name: "ConfigurationSupport", dependencies: ["Configuration", "Datasets", "TestSupport"],
@@ -106,6 +111,6 @@ if Context.environment["SPQAT_FUZZ"] != nil {
   package.products.append(.executable(name: "fuzz", targets: ["fuzz"]))
   package.targets.append(
     .executableTarget(
-      name: "fuzz", dependencies: ["Configuration", "Datasets", "Records", "Training"], path: "Tests/Fuzz/Sources",
+      name: "fuzz", dependencies: ["Configuration", "Datasets", "Records", "Verification"], path: "Tests/Fuzz/Sources",
       swiftSettings: strict))
 }

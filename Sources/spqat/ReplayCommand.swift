@@ -1,7 +1,7 @@
 public import ArgumentParser
 import Foundation
 public import Kernels
-import Training
+import Verification
 
 struct ReplayCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -20,7 +20,7 @@ struct ReplayCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    let report: TraceReplay.Report
+    let report: ReplayReport
     do {
       let replay = try TraceReplay(
         trace: Trace(path: trace),
@@ -40,7 +40,7 @@ struct ReplayCommand: ParsableCommand {
         positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
       struct Verdict: Encodable {
         var agrees: Bool
-        var report: TraceReplay.Report
+        var report: ReplayReport
       }
       print(String(decoding: try encoder.encode(Verdict(agrees: report.agrees, report: report)), as: UTF8.self))
     } else {
@@ -50,27 +50,28 @@ struct ReplayCommand: ParsableCommand {
   }
 
   private func printStepHeader() {
-    print("step         loss    reference   deviation  (float32)    allowed      frozen   reference  quantizers")
+    print(
+      "step         loss    reference   deviation  (float32)    allowed      frozen   reference  quantizers    allowed")
   }
 
-  private func printStep(_ step: TraceReplay.Step) {
+  private func printStep(_ step: ReplayReport.Step) {
     print(
       String(
-        format: "%4d %12.7f %12.7f   %9.2e  %9.2e  %9.2e  %10d  %10d   %9.2e  %@", step.step, step.loss,
+        format: "%4d %12.7f %12.7f   %9.2e  %9.2e  %9.2e  %10d  %10d   %9.2e  %9.2e  %@", step.step, step.loss,
         step.referenceLoss, step.lossDeviation, step.float32Deviation, step.lossTolerance, step.frozen,
-        step.referenceFrozen, step.quantizerDeviation, step.agrees ? "agrees" : "DIFFERS"))
+        step.referenceFrozen, step.quantizerDeviation, step.quantizerTolerance,
+        step.agrees ? "agrees" : "DIFFERS"))
   }
 
-  private func line(_ comparison: TraceReplay.Comparison) -> String {
-    let verdict = comparison.tolerance.map {
-      String(format: "allowed %.1e  %@", $0, comparison.agrees ? "agrees" : "DIFFERS")
-    }
+  private func line(_ comparison: ReplayReport.Comparison) -> String {
+    let bound = comparison.tolerance.map { String(format: "allowed %.1e  ", $0) } ?? "not judged  "
+    let verdict = comparison.agrees ? (comparison.tolerance == nil ? "" : "agrees") : "DIFFERS"
     return "  "
       + comparison.name.padding(toLength: max(34, comparison.name.count), withPad: " ", startingAt: 0)
-      + String(format: " %9.2e  ", comparison.deviation) + (verdict ?? "")
+      + String(format: " %9.2e  ", comparison.deviation) + bound + verdict
   }
 
-  private func printRest(_ report: TraceReplay.Report) {
+  private func printRest(_ report: ReplayReport) {
     print("\nQuantizer values after initialization")
     printQuantizers(report.quantizerStart)
     print(line(report.quantizerStartDeviation))
@@ -78,20 +79,25 @@ struct ReplayCommand: ParsableCommand {
     for comparison in report.firstGradients { print(line(comparison)) }
     print("\nQuantizer values after the last step")
     printQuantizers(report.finalQuantizers)
+    print(line(report.quantizerChange))
     print("\nAt the end")
     print(line(report.finalMasks))
-    for comparison in report.finalWeights.prefix(8) { print(line(comparison)) }
-    if report.finalWeights.count > 8 {
-      print("  (\(report.finalWeights.count - 8) tensors with smaller relative errors)")
+    for comparison in report.finalTensors.prefix(8) { print(line(comparison)) }
+    if report.finalTensors.count > 8 {
+      print("  (\(report.finalTensors.count - 8) tensors with smaller relative errors)")
     }
     print(line(report.evaluationLogits))
-    print("  level moves of frozen weights: \(report.levelMovesOfFrozenWeights)")
+    if let moves = report.levelMoves {
+      print(line(moves))
+    } else {
+      print("  level moves of frozen weights: \(report.levelMovesOfFrozenWeights), not in the trace")
+    }
     print(
       "\n\(report.trace): \(report.agrees ? "agrees" : "DOES NOT AGREE") (\(report.instructionSet), \(report.threads) threads)"
     )
   }
 
-  private func printQuantizers(_ values: [TraceReplay.QuantizerValue]) {
+  private func printQuantizers(_ values: [ReplayReport.QuantizerValue]) {
     for value in values {
       print(
         "  " + value.layer.padding(toLength: 22, withPad: " ", startingAt: 0)

@@ -2,7 +2,7 @@ import Configuration
 import Datasets
 import Foundation
 import Records
-import Training
+import Verification
 
 extension Reader {
   /// Everything that reads bytes which somebody else may have written. `make fuzz` runs each.

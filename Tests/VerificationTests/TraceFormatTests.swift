@@ -3,7 +3,7 @@ import Kernels
 import Storage
 import TestSupport
 import Testing
-import Training
+import Verification
 
 /// Files that `replay` has to refuse, each in one line that names the file and what is wrong in it.
 struct TraceFormatTests {
