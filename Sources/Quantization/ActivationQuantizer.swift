@@ -49,7 +49,8 @@ public final class ActivationQuantizer {
   public func initialize(minimum: Double, standardDeviation: Double) {
     let start = Float(3 * standardDeviation / Self.halfNormalDeviation)
     scale?.scalar = start
-    upper?.scalar = start
+    // Inputs without spread say nothing about a range: it starts with width 1, since a width of 0 makes everything NaN.
+    upper?.scalar = start <= Float(minimum) ? Float(minimum) + 1 : start
     lower?.scalar = Float(minimum)
     isInitialized = true
   }

@@ -52,8 +52,10 @@ public final class WeightQuantizer {
     for value in weights.elements { squares += (Double(value) - mean) * (Double(value) - mean) }
     let start = Float(3 * (squares / (count - 1)).squareRoot())
     scale?.scalar = start
-    upper?.scalar = start
-    lower?.scalar = -start
+    // Equal weights say nothing about a range: it starts with width 1, since a width of 0 makes everything NaN.
+    let end = start == 0 ? 0.5 : start
+    upper?.scalar = end
+    lower?.scalar = -end
   }
 
   /// 2^(b−1) in `spqat`, 2^b − 1 in `lts`.

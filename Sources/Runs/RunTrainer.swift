@@ -164,7 +164,10 @@ public final class RunTrainer {
       throw error
     }
     unlink(checkpoint)
-    if case .diverged(let step) = result { return .diverged(step: step) }
+    if case .diverged(let step) = result {
+      if let reason = session.divergence { observe(.warning("\(run.id) \(run.label): \(reason)")) }
+      return .diverged(step: step)
+    }
     return .finished
   }
 }

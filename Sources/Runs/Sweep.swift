@@ -153,7 +153,7 @@ public struct Sweep {
         finished.insert(id)
         summary.trained.append(id)
       case .diverged(let step):
-        fail(run, "diverged at step \(step): the loss is not a number; try a lower learning rate or a longer start")
+        fail(run, "diverged at step \(step); try a lower learning rate or a longer start")
       case .outOfSpace(let reason):
         fail(run, reason)
         summary.outOfSpace = reason

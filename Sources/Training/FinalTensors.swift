@@ -27,6 +27,10 @@ extension Network {
         throw TrainingError(
           "tensor '\(part.fullName)' of the network to start from has shape \(tensor.shape); expected \(part.shape)")
       }
+      guard values.allSatisfy(\.isFinite) else {
+        throw TrainingError(
+          "tensor '\(part.fullName)' of the network to start from holds numbers that are not finite")
+      }
       part.restore(values, into: buffer)
     }
     didRestoreState()

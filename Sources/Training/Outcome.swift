@@ -28,7 +28,7 @@ extension TrainingSession {
       outcome.finalTopFive = last.testTopFive
       outcome.finalTestLoss = last.testLoss
     }
-    if let best = epochs.max(by: { ($0.testTopOne ?? 0) < ($1.testTopOne ?? 0) }) {
+    if !isDiverged, let best = epochs.max(by: { ($0.testTopOne ?? 0) < ($1.testTopOne ?? 0) }) {
       outcome.bestTopOne = best.testTopOne
       outcome.bestEpoch = best.epoch
     }

@@ -38,6 +38,7 @@ struct TrainingLoop {
       let result = learner.computeGradients(images: images)
       guard result.loss.isFinite else { return .diverged("the loss of step \(learner.step) is not finite") }
       learner.applyGradients()
+      if let fault = learner.network.emptyRange { return .diverged("step \(learner.step): \(fault)") }
 
       let step = TrainingStep(
         number: learner.step, epoch: epoch, images: images, loss: result.loss, topOne: result.topOne,

@@ -134,9 +134,12 @@ public final class TrainingSession {
   /// Evaluates and files the epoch's records, unless a number is not finite.
   /// - Returns: which number is not, in one line; nil where all are.
   private func finishEpoch(_ step: TrainingStep) throws -> String? {
+    let place = "epoch \(step.epoch + 1) (step \(step.number))"
+    if let fault = network.nonFinitePart { return "\(place): \(fault)" }
     let start = ComputeContext.now()
     let evaluation = try evaluate()
     seconds.add(evaluation: ComputeContext.now() - start)
+    guard evaluation.loss.isFinite else { return "\(place): the test loss is not finite" }
     var record = EpochRecord(epoch: step.epoch + 1, step: step.number)
     record.testLoss = evaluation.loss
     record.testTopOne = evaluation.topOne

@@ -1,0 +1,32 @@
+import Layers
+import Models
+import Quantization
+import Tensor
+
+extension Network {
+  /// The first part of the state with a number that is NaN or infinite, in one line; nil: there is none.
+  var nonFinitePart: String? {
+    for part in state where part.role == .parameter || part.role == .quantizer || part.role == .statistic {
+      guard case .floats(let buffer) = part.values else { continue }
+      let count = buffer.elements.count { !$0.isFinite }
+      if count > 0 { return "\(part.fullName) holds \(count) numbers of \(buffer.count) that are not finite" }
+    }
+    return nil
+  }
+
+  /// The first learned range whose ends have met or crossed (h ≤ l), or are no numbers; nil: there is none.
+  var emptyRange: String? {
+    for layer in convolutions {
+      let ranges = [
+        ("weight", layer.weightQuantizer?.upper, layer.weightQuantizer?.lower),
+        ("activation", layer.activationQuantizer?.upper, layer.activationQuantizer?.lower),
+      ]
+      for case (let kind, let upper?, let lower?) in ranges where !(upper.scalar > lower.scalar) {
+        let ends = "upper end \(upper.scalar), lower end \(lower.scalar)"
+        let isFinite = upper.scalar.isFinite && lower.scalar.isFinite
+        return "the \(kind) range of \(layer.name) is \(isFinite ? "empty" : "not finite"): \(ends)"
+      }
+    }
+    return nil
+  }
+}
