@@ -76,7 +76,7 @@ public struct DatasetManifest: Codable, Equatable, Sendable {
       "\(key): found \(value), allowed: \(allowed)"
     }
     if name.isEmpty || name.contains("\0") { return found("name", "\"\(name)\"", "a text without NUL") }
-    if classes.count < 2 { return found("classes", "\(classes.count) of them", "two or more") }
+    if classes.isEmpty { return found("classes", "none", "one or more") }
     if let name = classes.first(where: { $0.isEmpty || $0.hasPrefix(".") || $0.contains("/") || $0.contains("\0") }) {
       return found("classes", "\"\(name)\"", "names of folders that are not hidden")
     }

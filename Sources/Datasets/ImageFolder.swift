@@ -46,11 +46,6 @@ struct ImageFolder {
       throw DatasetError(
         path: folder.path, reason: "no class folders in it", remedy: "arrange the images as {train,test}/CLASS/*.png")
     }
-    guard names.count >= 2 else {
-      throw DatasetError(
-        path: folder.path, reason: "one class folder in it, \(names[0]), and there is nothing to tell apart",
-        remedy: "arrange the images of two classes or more as {train,test}/CLASS/*.png")
-    }
     var seen: [String: String] = [:]
     for name in names {
       if let other = seen.updateValue(name, forKey: name.precomposedStringWithCanonicalMapping) {

@@ -46,7 +46,7 @@ public struct ModelSpec: Hashable, Codable, Sendable {
 
   /// Why no network can be made for such images and classes, with what is allowed; nil where one can.
   public static func problem(classes: Int, height: Int, width: Int) -> String? {
-    if classes < 2 { return "found \(classes) classes, allowed: 2 or more" }
+    if classes < 2 { return "found \(classes == 1 ? "one class" : "\(classes) classes"), allowed: 2 or more" }
     if height < 4 || width < 4 { return "found images of \(width)x\(height), allowed: sides of 4 pixels or more" }
     // Each of the two strides of 2 halves a side, rounding up.
     let (rows, columns) = ((height + 3) / 4, (width + 3) / 4)

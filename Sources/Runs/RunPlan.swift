@@ -206,7 +206,9 @@ private struct ResolvedTraining {
     if let problem = ModelSpec.problem(
       classes: manifest.classes.count, height: manifest.height, width: manifest.width)
     {
-      throw fail(.dataset, "\(manifest.name): \(problem); scale, crop or sort the images otherwise")
+      throw SettingError(
+        path: SettingPath([ExperimentKey.dataset.rawValue]),
+        problem: "\(manifest.name): \(problem); scale, crop or sort the images otherwise")
     }
     self.settings = settings
     stepsPerEpoch = BatchPlan.batchCount(

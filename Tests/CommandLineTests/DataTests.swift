@@ -37,7 +37,7 @@ struct DataTests {
   @Test(
     "is refused in one line by every command, before anything is trained",
     arguments: [
-      (["only"], 8, 8, "train: one class folder in it, only, and there is nothing to tell apart"),
+      (["only"], 8, 8, ": dataset: tree: found one class, allowed: 2 or more"),
       (["a", "b"], 16, 8, "found images of 16x8, whose last feature maps would be 4x2; allowed: "),
       (["a", "b"], 3, 8, "found images of 3x8, allowed: sides of 4 pixels or more"),
       (["a", "b"], 1, 1, "found images of 1x1, allowed: sides of 4 pixels or more"),

@@ -47,7 +47,8 @@ struct StreamsTests {
   @Test("commands that print nothing do not mind a closed output")
   func nothingPrinted() throws {
     let output = try Workplace().run(["validate", "missing.json"], through: "exec >&-")
-    #expect(output.errorLines == ["spqat: missing.json: no such file"])
+    #expect(output.errorLines.count == 1)
+    #expect(output.standardError.hasPrefix("spqat: missing.json: no such file"))
   }
 
   @Test(
