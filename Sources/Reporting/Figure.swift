@@ -37,7 +37,7 @@ struct Figure {
   }
 
   /// As many columns of a legend as fit the width of a figure, two at most.
-  static func legendColumns(_ titles: [String]) -> Int { titles.contains { $0.count > 36 } ? 1 : 2 }
+  static func legendColumns(_ titles: [String]) -> Int { titles.contains { $0.count > 27 } ? 1 : 2 }
 
   /// A string for gnuplot.
   static func quoted(_ text: String) -> String { "'" + text.replacingOccurrences(of: "'", with: "''") + "'" }

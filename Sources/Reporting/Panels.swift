@@ -32,8 +32,7 @@ struct Panels {
       "upper = (format eq 'png') ? 0.93 : 0.97",
       "if (format eq 'png') { set multiplot title \(Figure.quoted(title)) } else { set multiplot }",
       "set lmargin at screen 0.12", "set rmargin at screen 0.97",
-      "set key at screen 0.5, screen \(legend) center top horizontal maxcols \(legendColumns) "
-        + "maxrows \(max(1, legendRows))",
+      "set key at screen 0.5, screen \(legend) center top horizontal maxcols \(legendColumns)",
     ]
       + panels.map { command in
         switch command {

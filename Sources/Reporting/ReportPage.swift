@@ -8,7 +8,7 @@ extension Report {
     let table = ResultTable(runs: collection.runs, caption: collection.caption, problems: collection.problems)
     let comparison = Comparison(runs: collection.runs)
     var body = "<h1>\(html(collection.name))</h1>\n<p class=\"lead\">\(html(table.caption)).</p>\n"
-    body += "<h2>Results</h2>\n" + sortable(table.readable) + list(table.notes)
+    body += "<h2>Results</h2>\n" + sortable(table.narrow) + list(table.notes)
     body += "<h2>Compared with full QAT</h2>\n" + sortable(comparison.table) + list(comparison.remarks)
     body += "<h2>Figures</h2>\n"
     body += omissions.map { "<p class=\"note\">\(html($0))</p>\n" }.joined()

@@ -36,13 +36,15 @@ public struct ResultTable: Sendable {
     readable.markdown() + "\n" + notes.map { "- \(Self.escapedForMarkdown($0))\n" }.joined()
   }
 
-  /// The notes stand below the table within its float, so that they stay with it. Columns without a single published value
-  /// are left out: pages are narrow.
-  public func latex() -> String {
+  /// The notes stand below the table within its float, so that they stay with it.
+  public func latex() -> String { Table(title: caption, columns: narrow.columns).latex(notes: notes) }
+
+  /// The readable table without published values where there is none: pages are narrow.
+  var narrow: Table {
     let nothing = Table.Column.Values.strings(
       [String](repeating: PublishedClaims.notAvailable, count: readable.rowCount))
-    let columns = readable.columns.filter { $0.name != "published" || $0.values != nothing }
-    return Table(title: caption, columns: columns).latex(notes: notes)
+    return Table(
+      title: readable.title, columns: readable.columns.filter { $0.name != "published" || $0.values != nothing })
   }
 
   /// Writes `PREFIX.h5` (`/table`, `/runs`, and caption and notes as attributes of the root), `PREFIX.md`, `PREFIX.csv` and

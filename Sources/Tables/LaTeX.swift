@@ -11,7 +11,7 @@ extension Table {
     let below =
       notes.isEmpty
       ? ""
-      : "\n  \\medskip\n  \\begin{minipage}{\\textwidth}\n    \\footnotesize\\sloppy\n"
+      : "\n  \\medskip\n  \\begin{minipage}{\\textwidth}\n    \\footnotesize\\raggedright\n"
         + notes.map { "    \(Self.escapedForLaTeX($0))\\par\n" }.joined() + "  \\end{minipage}\n"
     return "% needs \\usepackage{booktabs,graphicx}\n\\begin{table}\n  \\centering\n" + caption
       + "  \\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%\n"
@@ -56,6 +56,8 @@ extension Table {
       case "≥": result += "$\\ge$"
       case "λ": result += "$\\lambda$"
       case "Δ": result += "$\\Delta$"
+      // Two of them would make a dash of an option.
+      case "-" where result.hasSuffix("-"): result += "{}-"
       case "–": result += "--"
       case "—": result += "---"
       case "…": result += "\\dots{}"

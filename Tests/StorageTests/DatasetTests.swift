@@ -140,7 +140,6 @@ struct DatasetTests {
       _ = try $0.createGroup("a")
     }
     #expect(try root.names() == ["a", "b", "z"])
-    #expect(try root.groupNames() == ["a", "b"])
     #expect(try root.datasetNames() == ["z"])
     #expect(try root.contains("b/c") && !root.contains("b/d") && !root.contains("z/y") && !root.contains("q/c"))
     #expect(try root.group("a").names() == [])
