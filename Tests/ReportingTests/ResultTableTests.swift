@@ -112,9 +112,10 @@ struct ResultTableTests {
   @Test("times are not measured where one run shared the machine or ran on another")
   func sharedMachine() throws {
     var runs = SyntheticRuns.table2(seeds: [1, 2])
-    let shared = try #require(runs.firstIndex { $0.kind == .fullQAT && $0.bits == 3 && $0.provenance.seed == 2 })
+    let shared = try #require(
+      runs.firstIndex { $0.kind == .fullQAT && $0.bits?.weights == 3 && $0.provenance.seed == 2 })
     runs[shared].provenance.isExclusive = false
-    let moved = try #require(runs.firstIndex { $0.kind == .freeze && $0.bits == 2 })
+    let moved = try #require(runs.firstIndex { $0.kind == .freeze && $0.bits?.weights == 2 })
     runs[moved].provenance.threads = 8
     let table = ResultTable(runs: runs, caption: "T")
     let times = try texts(table.readable, "training")
