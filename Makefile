@@ -6,7 +6,7 @@ SWEEP_FLAGS ?=
 SPQAT := .build/release/spqat
 
 .PHONY: all setup build data reproduce-table2 sweep-threshold sweep-freeze-start sweep-bits test test-debug check \
-  bench bench-peer soak fuzz faults test-slurm test-browser clean
+  bench bench-peer soak fuzz faults sanitize test-slurm test-browser clean
 
 all: build
 
@@ -39,7 +39,7 @@ test: setup
 	swift test -c release --disable-testable-imports
 	swift test -Xcc -O2 --filter VerificationTests.ReplayTests
 
-# Random kills of sweeps and their workers, for SPQAT_SOAK_SECONDS (600 by default).
+# Random kills of sweeps and their workers, for SPQAT_SOAK_SECONDS (600 by default) or SPQAT_SOAK_KILLS; says how many.
 soak: setup
 	SPQAT_SOAK_SECONDS=$${SPQAT_SOAK_SECONDS:-600} swift test -c release --disable-testable-imports --filter SoakTests
 
@@ -52,6 +52,10 @@ faults: build
 	@mkdir -p .build/faults
 	@cc -O2 -Wall -Wextra -Werror -shared -fPIC -o .build/faults/inject.so Tests/Faults/inject.c -ldl
 	@python3 Tests/Faults/faults.py $(SPQAT) .build/faults/inject.so datasets/sample --seconds $${SPQAT_FAULT_SECONDS:-300}
+
+# Thread sanitizer, then address and undefined-behaviour sanitizers: each builds everything once more.
+sanitize: setup
+	@Scripts/sanitize.sh
 
 # On a real Slurm, installed and started on this machine where that is allowed; skipped elsewhere.
 test-slurm: build
