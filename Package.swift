@@ -49,26 +49,31 @@ let package = Package(
     module("Tables", []),
     module("Storage", ["CHDF5", "Diagnostics", "Files", "Tables"]),
     module("Datasets", ["CGzip", "CPNG", "Host", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
+    module("Recipes", ["Training", "Models", "Quantization", "Datasets"]),
     module("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
     module(
       "Verification",
-      ["Training", "Models", "Layers", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),
+      ["Recipes", "Training", "Models", "Layers", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),
     module("Records", ["Diagnostics", "Storage", "Tables"]),
     module(
       "Configuration",
-      ["Training", "Models", "Quantization", "Datasets", .product(name: "Crypto", package: "swift-crypto")]),
+      ["Recipes", "Training", "Models", "Quantization", "Datasets", .product(name: "Crypto", package: "swift-crypto")]),
     module(
       "Runs",
       [
-        "Configuration", "Training", "Models", "Quantization", "Kernels", "Datasets", "Diagnostics", "Records",
+        "Configuration", "Recipes", "Training", "Models", "Quantization", "Kernels", "Datasets", "Diagnostics",
+        "Records",
         "Storage", "Host",
       ]),
     module("Reporting", ["Diagnostics", "Files", "Host", "Records", "Storage", "Tables"]),
-    module("Benchmarking", ["Training", "Layers", "Models", "Quantization", "Kernels", "Storage", "Tables", "Tensor"]),
+    module(
+      "Benchmarking",
+      ["Recipes", "Training", "Layers", "Models", "Quantization", "Kernels", "Storage", "Tables", "Tensor"]),
     .executableTarget(
       name: "spqat",
       dependencies: [
-        "Benchmarking", "Diagnostics", "Configuration", "Runs", "Reporting", "Records", "Verification", "Training",
+        "Benchmarking", "Diagnostics", "Configuration", "Recipes", "Runs", "Reporting", "Records", "Verification",
+        "Training",
         "Models", "Layers",
         "Quantization",
         "Kernels", "Datasets",
@@ -83,22 +88,25 @@ let package = Package(
     tests("Kernels", ["CKernels", "Tensor"]),
     tests("Quantization", ["Kernels", "Tensor"]),
     tests("Layers", ["Quantization", "Kernels", "Tensor"]),
-    tests("Models", ["Layers", "Quantization", "Kernels", "Tensor"]),
+    tests("Models", ["Recipes", "Layers", "Quantization", "Kernels", "Tensor"]),
     tests("Diagnostics"),
     tests("Files"),
     tests("Tables"),
     tests("Storage", ["CHDF5", "Diagnostics", "Tables"], exclude: ["read_tables.py", "write_foreign.py"]),
     tests("Datasets", ["CPNG", "Tensor"], exclude: ["make_pngs.py"]),
-    tests("Training", ["Models", "Layers", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
+    tests("Recipes", ["Quantization", "Datasets", "Tensor"]),
+    tests(
+      "Training",
+      ["Recipes", "Models", "Layers", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
     tests("Verification", ["Training", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),
     tests("Records", ["Storage", "Tables"]),
     .target(
       name: "ConfigurationSupport", dependencies: ["Configuration", "Datasets", "TestSupport"],
       path: "Tests/ConfigurationSupport", swiftSettings: strict),
-    tests("Configuration", ["ConfigurationSupport", "Training", "Quantization"]),
+    tests("Configuration", ["ConfigurationSupport", "Recipes", "Training", "Models", "Quantization"]),
     tests(
       "Runs",
-      ["ConfigurationSupport", "Configuration", "Training", "Quantization", "Datasets", "Records", "Host"]),
+      ["ConfigurationSupport", "Configuration", "Recipes", "Training", "Quantization", "Datasets", "Records", "Host"]),
     tests("Reporting", ["Diagnostics", "Records", "Storage", "Tables"]),
     .testTarget(
       name: "CommandLineTests", dependencies: ["spqat", "Datasets", "Host", "TestSupport", "Records", "Storage"],

@@ -2,6 +2,7 @@ public import Kernels
 import Layers
 public import Models
 public import Quantization
+public import Recipes
 import Tensor
 import Training
 
@@ -52,23 +53,16 @@ public struct StepBenchmark: Sendable {
     let context = ComputeContext(threads: threads, instructionSet: instructionSet)
     let quantization =
       method == .fullPrecision
-      ? nil : QuantizationSpec(recipe: recipe, weightBits: bits, activationBits: bits, rangeGradient: rangeGradient)
+      ? nil : recipe.quantization(weightBits: bits, activationBits: bits, rangeGradient: rangeGradient)
     // A warm-up longer than the benchmark: the random masks stay as they are, the distances are kept up.
     let freezing =
       method == .freeze
       ? FreezingSpec(schedule: .linear, startStep: 1 << 30, totalSteps: 1 << 31, distanceEMA: 0.99) : nil
-    let weights = ParameterGroupSpec(optimizer: .sgd(momentum: 0.9, weightDecay: 1e-4), learningRate: 1e-3)
+    let weights = ParameterGroupSpec(optimizer: recipe.optimizers.weights, learningRate: 1e-3)
     let spec = TrainingSpec(
-      model: ModelSpec(
-        architecture: architecture, shortcut: recipe == .spqat ? .pad : .convolution,
-        batchNormBeforeLinear: recipe == .spqat, initialization: .kaimingFanIn, classes: 10, inputHeight: imageSide,
-        inputWidth: imageSide),
+      model: recipe.model(architecture, classes: 10, height: imageSide, width: imageSide),
       quantization: quantization, freezing: freezing, weights: weights,
-      batchNorm: recipe == .lts
-        ? weights : ParameterGroupSpec(optimizer: .sgd(momentum: 0, weightDecay: 0), learningRate: 1e-3),
-      quantizers: recipe == .lts
-        ? ParameterGroupSpec(optimizer: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8), learningRate: 1e-4)
-        : ParameterGroupSpec(optimizer: .sgd(momentum: 0, weightDecay: 0), learningRate: 1e-3),
+      batchNorm: recipe.batchNormGroup(besides: weights), quantizers: recipe.quantizerGroup(learningRate: 1e-4),
       learningRateSchedule: .constant, batchSize: batch, dropLastPartialBatch: true, totalSteps: 1 << 30,
       augment: false, seed: 1)
     let learner = Learner(spec: spec, context: context)

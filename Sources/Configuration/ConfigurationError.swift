@@ -47,6 +47,11 @@ func editDistance(_ a: String, _ b: String) -> Int {
   return previous[target.count]
 }
 
+/// "a", "b" or "c"
+func quotedAlternatives(_ names: [String]) -> String {
+  names.count < 2 ? quotedList(names) : quotedList(names.dropLast()) + " or " + quotedList(names.suffix(1))
+}
+
 /// "a", "b", "c"
 package func quotedList(_ names: some Sequence<String>) -> String {
   names.map { "\"\($0)\"" }.joined(separator: ", ")

@@ -74,7 +74,7 @@ public struct Experiment: Sendable {
 
   /// Whether `file` is a JSON Schema: `configs/*.json` matches the experiments' own.
   public static func isSchema(_ file: String) throws(ConfigurationError) -> Bool {
-    guard case .string(let schema)? = try Source(file: file, checksKeys: false).base[ExperimentKey.schema.rawValue]
+    guard case .string(let schema)? = try Source(file: file, checksKeys: false).base["$schema"]
     else {
       return false
     }
@@ -90,20 +90,13 @@ private struct Source {
   var profileNames: [String] { profilePatches.map(\.key) }
 
   /// Sweeps may not vary what names the experiment or chooses its data.
-  private static let notAxes: [ExperimentKey] = [.schema, .name, .title, .dataset, .seeds, .axes, .profiles, .slurm]
+  private static let notAxes = ["$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm"]
   private static let maximumPoints = 10_000
 
   /// - Parameter checksKeys: false reads any JSON object.
   init(file: String, checksKeys: Bool = true) throws(ConfigurationError) {
     self.file = file
-    let contents: Data
-    do {
-      contents = try Data(contentsOf: URL(fileURLWithPath: file))
-    } catch {
-      let reason = FileManager.default.fileExists(atPath: file) ? "cannot be read" : "no such file"
-      throw ConfigurationError(
-        file: file, problem: "\(reason); give the path of an experiment such as configs/table2.json")
-    }
+    let contents = try Self.read(file)
     do {
       base = try JSONParser.parse(Array(contents))
     } catch {
@@ -114,16 +107,18 @@ private struct Source {
       return
     }
     do throws(SettingError) {
-      let root = try ObjectReader<ExperimentKey>(base, at: SettingPath())
-      switch root.raw(.profiles) {
+      try ConfigurationKeys.check(base, isShallow: true)
+      let root = ObjectReader(base)
+      switch root.json("profiles") {
       case nil: profilePatches = []
       case .object(let members)?: profilePatches = members
-      case let value?: throw root.fail(.profiles, "found \(value.found), expected an object of overrides by name")
+      case let value?: throw root.fail("profiles", "found \(value.found), expected an object of overrides by name")
       }
       for member in profilePatches {
-        let patch = try ObjectReader<ExperimentKey>(
-          member.value, at: SettingPath([ExperimentKey.profiles.rawValue, member.key]))
-        for key in [ExperimentKey.schema, .name, .profiles] {
+        let path = SettingPath(["profiles", member.key])
+        try ConfigurationKeys.check(member.value, at: path, isShallow: true)
+        let patch = ObjectReader(member.value, at: path)
+        for key in ["$schema", "name", "profiles"] {
           try patch.refuse(key, because: "cannot be set by a profile; remove it")
         }
       }
@@ -132,11 +127,32 @@ private struct Source {
     }
   }
 
+  private static func read(_ file: String) throws(ConfigurationError) -> Data {
+    let example = "give the path of an experiment such as configs/table2.json"
+    var status = stat()
+    guard stat(file, &status) == 0 else {
+      throw ConfigurationError(
+        file: file, problem: "\(errno == ENOENT ? "no such file" : "cannot be read"); \(example)")
+    }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR: throw ConfigurationError(file: file, problem: "is a folder; \(example)")
+    default:
+      // Every worker of a sweep reads the experiment again.
+      throw ConfigurationError(
+        file: file, problem: "is a pipe or a device, which gives its contents once; write the experiment to a file")
+    }
+    guard let contents = try? Data(contentsOf: URL(fileURLWithPath: file)) else {
+      throw ConfigurationError(file: file, problem: "cannot be read; \(example)")
+    }
+    return contents
+  }
+
   func experiment(profile: String?, overrides: [Experiment.Override]) throws(ConfigurationError) -> Experiment {
     let patch = profilePatches.first { $0.key == profile }?.value ?? .object([])
     var axisPaths: [SettingPath] = []
     do throws(SettingError) {
-      var tree = base.merging(.object([JSONValue.Member(ExperimentKey.profiles.rawValue, .null)])).merging(patch)
+      var tree = base.merging(.object([JSONValue.Member("profiles", .null)])).merging(patch)
       let axes = try decodeAxes(tree, overriddenBy: overrides)
       axisPaths = axes.flatMap { $0.map(\.path) }
       for override in overrides {
@@ -147,12 +163,14 @@ private struct Source {
         }
         tree = tree.merging(override.path.wrapping(override.value))
       }
-      let root = try ObjectReader<ExperimentKey>(tree, at: SettingPath())
-      let name = try name(root)
+      try ConfigurationKeys.check(tree)
+      let root = ObjectReader(tree)
+      let name = try root.value("name", .experimentName)
+      guard let name else { throw root.fail("name", "missing; it names the folder of results") }
       return Experiment(
-        file: file, name: name, title: try root.string(.title) ?? name, profile: profile,
-        profiles: profileNames, dataset: try root.string(.dataset) ?? "default",
-        slurm: try SlurmSettings(root.section(.slurm, SlurmKey.self)),
+        file: file, name: name, title: try root.value("title", .title) ?? name, profile: profile,
+        profiles: profileNames, dataset: try root.value("dataset", .string) ?? "default",
+        slurm: try SlurmSettings(root.section("slurm")),
         points: try points(tree, axes: axes, seeds: try seeds(root)))
     } catch {
       let origin =
@@ -165,30 +183,21 @@ private struct Source {
     }
   }
 
-  private func name(_ root: ObjectReader<ExperimentKey>) throws(SettingError) -> String {
-    guard let name = try root.string(.name) else { throw root.fail(.name, "missing; it names the folder of results") }
-    let isSafe = name.utf8.allSatisfy { byte in
-      Character(Unicode.Scalar(byte)).isLetter || Character(Unicode.Scalar(byte)).isNumber || "-_.".utf8.contains(byte)
-    }
-    guard isSafe, let first = name.first, first.isLetter || first.isNumber, name.utf8.count <= 64 else {
-      throw root.fail(
-        .name,
-        "found \(JSONValue.quoted(name)), expected 1 to 64 letters, digits, \"-\", \"_\" or \".\": it names a folder")
-    }
-    return name
-  }
-
-  private func seeds(_ root: ObjectReader<ExperimentKey>) throws(SettingError) -> [UInt64] {
-    guard let values = try root.list(.seeds) else { return [1] }
+  private func seeds(_ root: ObjectReader) throws(SettingError) -> [UInt64] {
+    guard let json = root.json("seeds") else { return [1] }
+    guard case .array(let values) = json else { throw root.fail("seeds", "found \(json.found), expected a list") }
     var seeds: [UInt64] = []
     for value in values {
-      guard let seed = value.integer, seed >= 0 else {
-        throw root.fail(.seeds, "found \(value.found), expected whole numbers of at least 0")
+      let seed: UInt64
+      do {
+        seed = try SettingCodec<UInt64>.seed.decode(value)
+      } catch {
+        throw root.fail("seeds", error.text)
       }
-      guard !seeds.contains(UInt64(seed)) else { throw root.fail(.seeds, "\(seed) appears twice; keep one") }
-      seeds.append(UInt64(seed))
+      guard !seeds.contains(seed) else { throw root.fail("seeds", "\(seed) appears twice; keep one") }
+      seeds.append(seed)
     }
-    if seeds.isEmpty { throw root.fail(.seeds, "found an empty list, expected at least one seed") }
+    if seeds.isEmpty { throw root.fail("seeds", "found an empty list, expected at least one seed") }
     return seeds
   }
 
@@ -196,9 +205,8 @@ private struct Source {
   private func decodeAxes(
     _ tree: JSONValue, overriddenBy overrides: [Experiment.Override]
   ) throws(SettingError) -> [[(path: SettingPath, values: [JSONValue])]] {
-    let key = ExperimentKey.axes.rawValue
-    let path = SettingPath([key])
-    let value = overrides.last { $0.path == path }?.value ?? tree[key]
+    let path = SettingPath(["axes"])
+    let value = overrides.last { $0.path == path }?.value ?? tree["axes"]
     guard let value, value != .null else { return [] }
     guard case .array(let groups) = value else {
       throw SettingError(path: path, problem: "found \(value.found), expected a list of objects")
@@ -215,9 +223,10 @@ private struct Source {
       for member in members {
         let target = SettingPath(dotted: member.key)
         let here = path.appending(member.key)
-        let allowed = ExperimentKey.allCases.filter { !Self.notAxes.contains($0) }.map(\.rawValue)
+        let allowed = ConfigurationKeys.names(in: "").filter { !Self.notAxes.contains($0) }
         guard allowed.contains(target.components[0]) else {
-          throw unknownName(target.components[0], what: "axis", at: here, allowed: allowed)
+          throw SettingError(
+            path: here, problem: unknownName(target.components[0], what: "axis", allowed: allowed))
         }
         guard seen.insert(target).inserted else {
           throw SettingError(path: here, problem: "is varied twice; keep one")
@@ -253,18 +262,19 @@ private struct Source {
         }
       }
     }
-    let methodVaries = axes.joined().contains { $0.path.components == [ExperimentKey.method.rawValue] }
+    let methodVaries = axes.joined().contains { $0.path.components == ["method"] }
     var points: [Experiment.Point] = []
     var seen: Set<RunSettings> = []
     for combination in combinations {
       let merged = combination.reduce(tree) { $0.merging($1.path.wrapping($1.value)) }
-      let root = try ObjectReader<ExperimentKey>(merged, at: SettingPath())
+      try ConfigurationKeys.check(merged)
+      let root = ObjectReader(merged)
       for seed in seeds {
         let settings = try RunSettings(root, seed: seed, ignoresFreezing: methodVaries)
         // A grid over method and freezing meets the baseline once for every freezing setting: keep one, unlabelled.
         guard seen.insert(settings).inserted else { continue }
         let shown = combination.filter { value in
-          settings.method != .fullQAT || value.path.components[0] != ExperimentKey.freezing.rawValue
+          settings.method != .fullQAT || value.path.components[0] != "freezing"
         }
         points.append(Experiment.Point(settings: settings, axisValues: shown))
       }

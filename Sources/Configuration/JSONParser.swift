@@ -64,7 +64,7 @@ package struct JSONParser {
     case UInt8(ascii: "{"): return try nested { parser throws(JSONSyntaxError) in try parser.object() }
     case UInt8(ascii: "["): return try nested { parser throws(JSONSyntaxError) in try parser.array() }
     case UInt8(ascii: "\""): return .string(try string())
-    case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number(try number())
+    case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try number()
     default:
       for (word, value) in [("true", JSONValue.bool(true)), ("false", .bool(false)), ("null", .null)]
       where bytes[position...].starts(with: word.utf8) {
@@ -125,7 +125,7 @@ package struct JSONParser {
     return position > start
   }
 
-  private mutating func number() throws(JSONSyntaxError) -> Double {
+  private mutating func number() throws(JSONSyntaxError) -> JSONValue {
     let start = position
     _ = take("-")
     let leadingZero = peek == UInt8(ascii: "0")
@@ -139,7 +139,8 @@ package struct JSONParser {
     let text = String(decoding: bytes[start..<position], as: UTF8.self)
     guard valid, let value = Double(text) else { throw error("\(text) is not a JSON number", at: start) }
     guard value.isFinite else { throw error("\(text) is too large a number", at: start) }
-    return value
+    if let integer = Int(text) { return .integer(integer) }
+    return .number(value)
   }
 
   private mutating func string() throws(JSONSyntaxError) -> String {

@@ -2,6 +2,9 @@
 public enum JSONValue: Hashable, Sendable {
   case null
   case bool(Bool)
+  /// A number written without fraction and exponent, as far as it fits.
+  case integer(Int)
+  /// Any other number; a whole one of 2^53 and more may stand for another one that was written.
   case number(Double)
   case string(String)
   case array([JSONValue])
@@ -21,10 +24,39 @@ public enum JSONValue: Hashable, Sendable {
     switch self {
     case .null: "null"
     case .bool: "a boolean"
-    case .number: "a number"
+    case .integer, .number: "a number"
     case .string: "a string"
     case .array: "a list"
     case .object: "an object"
+    }
+  }
+
+  /// 2^53: from here on a floating-point number may not be the whole number that was written.
+  static let firstInexact = 9_007_199_254_740_992.0
+
+  /// As a whole number, where it is one for certain.
+  package var integer: Int? {
+    switch self {
+    case .integer(let integer): integer
+    case .number(let number) where abs(number) < Self.firstInexact: Int(exactly: number)
+    default: nil
+    }
+  }
+
+  /// As a floating-point number.
+  package var double: Double? {
+    switch self {
+    case .integer(let integer): Double(integer)
+    case .number(let number): number
+    default: nil
+    }
+  }
+
+  /// The value as messages quote it: short ones in full, long ones by kind.
+  var found: String {
+    switch self {
+    case .array, .object: kind
+    default: text
     }
   }
 
@@ -62,6 +94,7 @@ public enum JSONValue: Hashable, Sendable {
     switch self {
     case .null: "null"
     case .bool(let value): value ? "true" : "false"
+    case .integer(let value): String(value)
     case .number(let value): Self.text(of: value)
     case .string(let value): Self.quoted(value)
     case .array(let values): "[" + values.map(\.text).joined(separator: ", ") + "]"

@@ -1,13 +1,10 @@
 import Crypto
 import Foundation
-import Models
-import Quantization
 public import Training
 
 /// The canonical form of everything that changes a run's outcome, and the id derived from it.
 ///
-/// Threads, paths, labels and profile names are not part of it. Fields that exist since the first version are always
-/// written; a field added later is written with `add(_:_:unless:)`, so that its default leaves old ids as they are.
+/// Threads, paths, labels and profile names are not part of it.
 public struct RunIdentity: Hashable, Sendable {
   /// Raised when training changes so that old results would come out differently; runs of another version are stale.
   public static let algorithmVersion = 3
@@ -27,16 +24,16 @@ public struct RunIdentity: Hashable, Sendable {
     spec: TrainingSpec, dataHash: String, mean: [Double], standardDeviation: [Double], subset: Int?, parent: String?,
     algorithmVersion: Int = RunIdentity.algorithmVersion
   ) {
-    var form = CanonicalForm()
-    form.add("algorithm", algorithmVersion)
-    form.add("data", dataHash)
-    form.add("data.mean", mean)
-    form.add("data.standardDeviation", standardDeviation)
-    form.add("data.subset", subset, unless: nil)
-    form.add("parent", parent, unless: nil)
-    form.add(spec)
-    canonicalForm = form.text
-    id = SHA256.hash(data: Data(form.text.utf8)).prefix(6).map { byte in
+    let inputs = RunInputs(
+      spec: spec, dataHash: dataHash, mean: mean, standardDeviation: standardDeviation, subset: subset, parent: parent)
+    var values = ["algorithm": JSONValue.integer(algorithmVersion)]
+    for setting in RunInputs.settings {
+      guard let value = setting.write(inputs) else { continue }
+      precondition(values.updateValue(value, forKey: setting.key) == nil, "a key is written once")
+    }
+    let lines = values.sorted { $0.key < $1.key }.map { "  \(JSONValue.quoted($0.key)): \($0.value.canonicalText)" }
+    canonicalForm = "{\n" + lines.joined(separator: ",\n") + "\n}\n"
+    id = SHA256.hash(data: Data(canonicalForm.utf8)).prefix(6).map { byte in
       let digits = String(byte, radix: 16)
       return byte < 16 ? "0" + digits : digits
     }.joined()
@@ -51,97 +48,40 @@ public struct RunIdentity: Hashable, Sendable {
   }
 }
 
-/// A value that has one spelling in the canonical form.
-private protocol CanonicalValue: Equatable {
-  var canonicalText: String { get }
+/// What a run's outcome depends on beside the algorithm.
+struct RunInputs: Sendable {
+  var spec: TrainingSpec
+  var dataHash: String
+  var mean: [Double]
+  var standardDeviation: [Double]
+  var subset: Int?
+  var parent: String?
+
+  static let settings: [Setting<RunInputs>] = {
+    let numbers = SettingCodec<[Double]>.list(of: .any, "a list of numbers")
+    var settings: [Setting<RunInputs>] = [
+      Setting("data", \.dataHash, .string),
+      Setting("data.mean", \.mean, numbers),
+      Setting("data.standardDeviation", \.standardDeviation, numbers),
+      Setting("data.subset", \.subset, SettingCodec<Int>.integer(in: 1...Int.max).optional, unless: .some(nil)),
+      Setting("parent", \.parent, SettingCodec<String>.string.optional, unless: .some(nil)),
+    ]
+    settings += TrainingSpec.settings.map { $0.within("", \.spec) }
+    return settings
+  }()
+
+  /// To be filled in.
+  static let blank = RunInputs(spec: .blank, dataHash: "", mean: [], standardDeviation: [])
 }
-extension Int: CanonicalValue { fileprivate var canonicalText: String { description } }
-extension UInt64: CanonicalValue { fileprivate var canonicalText: String { description } }
-extension Bool: CanonicalValue { fileprivate var canonicalText: String { description } }
-// The shortest decimal that reads back as the same number: Swift documents it, and it depends on no locale.
-extension Double: CanonicalValue { fileprivate var canonicalText: String { description } }
-extension String: CanonicalValue { fileprivate var canonicalText: String { JSONValue.quoted(self) } }
-extension Array: CanonicalValue where Element: CanonicalValue {
-  fileprivate var canonicalText: String { "[" + map(\.canonicalText).joined(separator: ", ") + "]" }
-}
-extension Optional: CanonicalValue where Wrapped: CanonicalValue {
-  fileprivate var canonicalText: String { self?.canonicalText ?? "null" }
-}
 
-private struct CanonicalForm {
-  private var lines: [String: String] = [:]
-
-  var text: String {
-    "{\n"
-      + lines.sorted { $0.key < $1.key }.map { "  \(JSONValue.quoted($0.key)): \($0.value)" }.joined(separator: ",\n")
-      + "\n}\n"
-  }
-
-  mutating func add(_ key: String, _ value: some CanonicalValue) {
-    precondition(lines.updateValue(value.canonicalText, forKey: key) == nil, "a key is written once")
-  }
-
-  mutating func add<Value: CanonicalValue>(_ key: String, _ value: Value, unless defaultValue: Value) {
-    if value != defaultValue { add(key, value) }
-  }
-
-  mutating func add(_ spec: TrainingSpec) {
-    add("model.architecture", spec.model.architecture.rawValue)
-    add("model.shortcut", spec.model.shortcut.rawValue)
-    add("model.batchNormBeforeLinear", spec.model.batchNormBeforeLinear)
-    add("model.initialization", spec.model.initialization.rawValue)
-    add("model.classes", spec.model.classes)
-    add("model.inputHeight", spec.model.inputHeight)
-    add("model.inputWidth", spec.model.inputWidth)
-    if let quantization = spec.quantization {
-      add("quantization.recipe", quantization.recipe.rawValue)
-      add("quantization.weightBits", quantization.weightBits)
-      add("quantization.activationBits", quantization.activationBits)
-      add("quantization.rangeGradient", quantization.rangeGradient.rawValue)
-      // Full precision has no quantizers, so their rule changes nothing there.
-      add("optimizer.quantizers", spec.quantizers)
-    }
-    if let freezing = spec.freezing {
-      switch freezing.schedule {
-      case .fixed(let threshold): add("freezing.threshold", threshold)
-      case .linear: add("freezing.threshold", "linear")
-      case .sine: add("freezing.threshold", "sine")
-      }
-      add("freezing.startStep", freezing.startStep)
-      add("freezing.totalSteps", freezing.totalSteps)
-      add("freezing.distanceEMA", freezing.distanceEMA)
-    }
-    add("optimizer.weights", spec.weights)
-    add("optimizer.batchNorm", spec.batchNorm)
-    switch spec.learningRateSchedule {
-    case .constant: add("learningRate.schedule", "constant")
-    case .step(let milestones, let factor):
-      add("learningRate.schedule", "step")
-      add("learningRate.milestones", milestones)
-      add("learningRate.factor", factor)
-    case .cosine(let totalSteps):
-      add("learningRate.schedule", "cosine")
-      add("learningRate.totalSteps", totalSteps)
-    }
-    add("batchSize", spec.batchSize)
-    add("dropLastPartialBatch", spec.dropLastPartialBatch)
-    add("totalSteps", spec.totalSteps)
-    add("augment", spec.augment, unless: true)
-    add("seed", spec.seed)
-  }
-
-  private mutating func add(_ key: String, _ group: ParameterGroupSpec) {
-    add("\(key).learningRate", group.learningRate)
-    switch group.optimizer {
-    case .sgd(let momentum, let weightDecay):
-      add("\(key).rule", "sgd")
-      add("\(key).momentum", momentum)
-      add("\(key).weightDecay", weightDecay)
-    case .adam(let beta1, let beta2, let epsilon):
-      add("\(key).rule", "adam")
-      add("\(key).beta1", beta1)
-      add("\(key).beta2", beta2)
-      add("\(key).epsilon", epsilon)
+extension JSONValue {
+  /// The one spelling in the canonical form. Floating-point numbers are the shortest decimal that reads back as the same
+  /// number, with ".0" where they are whole: Swift documents it, and it depends on no locale.
+  fileprivate var canonicalText: String {
+    switch self {
+    case .number(let number): number.description
+    case .array(let elements): "[" + elements.map(\.canonicalText).joined(separator: ", ") + "]"
+    default: text
     }
   }
 }

@@ -1,5 +1,6 @@
 public import Models
 public import Quantization
+public import Recipes
 public import Training
 
 /// What is done with a quantized network's weights once they settle.
@@ -22,11 +23,14 @@ public enum MethodName: String, CaseIterable, Sendable {
 }
 
 /// `FreezingSpec` before its durations are resolved to steps.
+@dynamicMemberLookup
 public struct FreezingSettings: Hashable, Sendable {
-  public var schedule: ThresholdSchedule
+  /// Complete but for its steps.
+  public var spec: FreezingSpec
   /// E_w: how long nothing freezes.
   public var start: TrainingDuration
-  public var distanceEMA: Double
+
+  public subscript<Value>(dynamicMember path: KeyPath<FreezingSpec, Value>) -> Value { spec[keyPath: path] }
 }
 
 /// `LearningRateSchedule` before its durations are resolved to steps.
@@ -36,15 +40,16 @@ public enum LearningRateSettings: Hashable, Sendable {
   case cosine
 }
 
-/// How one network is trained: what full precision and quantized training have in common.
+/// How one network is trained, before its durations are resolved to steps: what full precision and quantized training have
+/// in common.
+@dynamicMemberLookup
 public struct TrainingSettings: Hashable, Sendable {
+  /// Complete but for what data, durations, quantization and seed decide.
+  public var spec: TrainingSpec
   public var duration: TrainingDuration
-  public var batchSize: Int
-  public var dropLastPartialBatch: Bool
-  public var weights: ParameterGroupSpec
-  public var batchNorm: ParameterGroupSpec
-  public var quantizers: ParameterGroupSpec
   public var learningRate: LearningRateSettings
+
+  public subscript<Value>(dynamicMember path: KeyPath<TrainingSpec, Value>) -> Value { spec[keyPath: path] }
 }
 
 /// The full-precision network that the quantized ones start from: one for all seeds.
@@ -63,7 +68,6 @@ public struct RunSettings: Hashable, Sendable {
   public var rangeGradient: RangeGradient
   public var training: TrainingSettings
   public var pretraining: PretrainingSettings
-  public var augment: Bool
   /// Images of the fixed training subset; nil: all.
   public var subset: Int?
   public var seed: UInt64

@@ -5,13 +5,14 @@ public enum TrainingDuration: Hashable, Sendable, CustomStringConvertible {
   /// Of the run's whole duration, so that a shorter profile keeps the schedule's shape.
   case percent(Double)
 
+  /// How durations are written.
+  static let units =
+    "write a number with a unit: \"80ep\" (epochs), \"20%\" (of the run) or \"500it\" (steps)"
+
   /// "80ep", "20%" or "500it".
-  init(_ value: JSONValue, at path: SettingPath) throws(SettingError) {
-    func refusal(_ reason: String) -> SettingError {
-      SettingError(
-        path: path,
-        problem: "found \(value.found), \(reason); write a number with a unit: \"80ep\" (epochs), \"20%\" (of the run) "
-          + "or \"500it\" (steps)")
+  init(_ value: JSONValue) throws(SettingProblem) {
+    func refusal(_ reason: String) -> SettingProblem {
+      SettingProblem(text: "found \(value.found), \(reason); \(Self.units)")
     }
     guard case .string(let text) = value else { throw refusal("expected a duration") }
     let unit = text.drop { $0.isNumber || $0 == "." || $0 == "-" || $0 == "+" }

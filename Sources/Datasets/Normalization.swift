@@ -1,5 +1,5 @@
 /// Per-channel normalisation of pixels: (byte / 255 - mean) / standard deviation.
-public struct Normalization: Equatable, Sendable {
+public struct Normalization: Hashable, Sendable {
   /// Mean of each channel (red, green, blue), in [0, 1].
   public let mean: [Double]
   /// Standard deviation of each channel, in [0, 1].
@@ -28,13 +28,7 @@ public struct Normalization: Equatable, Sendable {
     return published[name] ?? Normalization(manifest)
   }
 
-  /// What the authors' code uses with recipe `spqat`.
-  public static let publishedForSpqat: [DatasetImporter.Name: Normalization] = [.cifar10: spqatCIFAR10]
-  /// What the authors' code uses with recipe `lts`.
-  public static let publishedForLTS: [DatasetImporter.Name: Normalization] = [
-    .cifar10: ltsCIFAR10, .cifar100: ltsCIFAR100,
-  ]
-
+  // The constants of the authors' two generations of code.
   public static let spqatCIFAR10 = Normalization(
     mean: [0.4914, 0.4822, 0.4465], standardDeviation: [0.2023, 0.1994, 0.2010])
   public static let ltsCIFAR10 = Normalization(

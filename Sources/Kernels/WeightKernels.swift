@@ -29,6 +29,12 @@ public struct WeightGrid: Sendable, Equatable {
     max(abs(multiplier * Int(lowest) + addend), abs(multiplier * Int(highest) + addend))
   }
 
+  /// Whether every level is a signed byte, as the integer kernels take it.
+  public var levelsFitByte: Bool {
+    let ends = [multiplier * Int(lowest) + addend, multiplier * Int(highest) + addend]
+    return ends.allSatisfy { Int8(exactly: $0) != nil }
+  }
+
   var c: sq_weight_quantizer {
     sq_weight_quantizer(
       offset: offset, inverse_step: inverseStep, lowest: lowest, highest: highest, multiplier: Int32(multiplier),
@@ -53,13 +59,13 @@ public struct FreezingStep: Sendable, Equatable {
   /// u: the distance between two levels, in units of D.
   public var spacing: Float
   /// λ·u; nil: nothing freezes in this pass.
-  public var threshold: Float?
+  public var thresholdDistance: Float?
 
-  public init(rule: Rule, distanceEMA: Float, spacing: Float, threshold: Float?) {
+  public init(rule: Rule, distanceEMA: Float, spacing: Float, thresholdDistance: Float?) {
     self.rule = rule
     self.distanceEMA = distanceEMA
     self.spacing = spacing
-    self.threshold = threshold
+    self.thresholdDistance = thresholdDistance
   }
 }
 
@@ -83,7 +89,8 @@ extension ComputeContext {
     precondition(frozen.count == weights.count)
     let rule = sq_freezing_step(
       ema: step.distanceEMA, reset_distance: step.spacing, distance_scale: step.spacing,
-      freeze_threshold: step.threshold ?? -1, mode: step.rule.rawValue)
+      // No distance is below 0.
+      freeze_threshold: step.thresholdDistance ?? -1, mode: step.rule.rawValue)
     var moves: Int64 = 0
     let count = withUnsafePointer(to: grid.c) { grid in
       withUnsafePointer(to: rule) {

@@ -25,11 +25,11 @@ public final class Activation {
   private let capacity: Int
 
   public final class QuantizedCopy {
-    public let quantizer: ActivationQuantizer
+    public let quantizer: any ActivationQuantizer
     public let levels: Buffer<UInt8>
     package var gradient: GradientSlot?
 
-    init(quantizer: ActivationQuantizer, count: Int) {
+    init(quantizer: any ActivationQuantizer, count: Int) {
       self.quantizer = quantizer
       levels = Buffer(count: count)
     }
@@ -52,7 +52,7 @@ public final class Activation {
   }
 
   /// Registers a use through a quantized copy.
-  public func requireCopy(_ quantizer: ActivationQuantizer) -> QuantizedCopy {
+  public func requireCopy(_ quantizer: any ActivationQuantizer) -> QuantizedCopy {
     let copy = QuantizedCopy(quantizer: quantizer, count: capacity)
     copies.append(copy)
     return copy

@@ -11,7 +11,7 @@ public final class Convolution: Layer {
   public let output: Activation
   public let weight: Parameter
   public let bias: Parameter?
-  public let weightQuantizer: WeightQuantizer?
+  public let weightQuantizer: (any WeightQuantizer)?
   /// nil where the weights never freeze.
   public let freezing: FreezingState?
   /// False for the layer that sees the images and whose input is not quantized.
@@ -40,11 +40,11 @@ public final class Convolution: Layer {
 
   /// How a convolution is quantized; nil parts stay float.
   public struct Quantizers {
-    public var weight: WeightQuantizer?
-    public var activation: ActivationQuantizer?
+    public var weight: (any WeightQuantizer)?
+    public var activation: (any ActivationQuantizer)?
     public var freezes: Bool
 
-    public init(weight: WeightQuantizer?, activation: ActivationQuantizer?, freezes: Bool) {
+    public init(weight: (any WeightQuantizer)?, activation: (any ActivationQuantizer)?, freezes: Bool) {
       self.weight = weight
       self.activation = activation
       self.freezes = freezes
@@ -79,9 +79,8 @@ public final class Convolution: Layer {
     needsInputGradient = !isFirst || copy != nil
     operation = ConvolutionOperator(shape: shape, context: context)
     effectiveWeight = weightQuantizer == nil ? nil : Buffer(count: shape.weightCount)
-    let fitsInteger = weightQuantizer.map { $0.grid.maximumLevel <= ($0.recipe == .spqat ? 128 : 127) } ?? false
     let usesIntegers =
-      fitsInteger && copy != nil
+      weightQuantizer?.grid.levelsFitByte ?? false && copy != nil
       && operation.supportsIntegers(
         maximumInput: copy!.quantizer.maximumLevel, maximumWeight: weightQuantizer!.grid.maximumLevel)
     levels = usesIntegers ? Buffer(count: shape.weightCount) : nil
@@ -93,7 +92,7 @@ public final class Convolution: Layer {
     [weight, bias].compactMap { $0 } + (weightQuantizer?.parameters ?? []) + (copy?.quantizer.parameters ?? [])
   }
 
-  public var activationQuantizer: ActivationQuantizer? { copy?.quantizer }
+  public var activationQuantizer: (any ActivationQuantizer)? { copy?.quantizer }
 
   /// The weights that the forward pass used.
   public var quantizedWeight: Buffer<Float> { effectiveWeight ?? weight.value }
@@ -114,9 +113,8 @@ public final class Convolution: Layer {
       pass.context.measure(.normalizationAndQuantization) {
         let grid = weightQuantizer.grid
         if let freezing, let (policy, forward) = pass.freezing {
-          freezing.advance(
-            grid, step: policy.step(forward: forward, spacing: weightQuantizer.spacing), weights: weight.value,
-            on: pass.context)
+          policy.advance(
+            freezing, forward: forward, quantizer: weightQuantizer, weights: weight.value, on: pass.context)
         }
         pass.context.quantize(grid, weights: weight.value, values: effectiveWeight, levels: levels)
       }
@@ -193,11 +191,11 @@ public final class Convolution: Layer {
     if let weightQuantizer {
       context.measure(.normalizationAndQuantization) {
         var gradientTimesQuantized = 0.0
-        if weightQuantizer.isRescaled, let scale = weightQuantizer.scale, scale.scalar != 0 {
+        if let scale = weightQuantizer.outputScale, scale != 0 {
           for index in 0..<shape.weightCount {
             gradientTimesQuantized += Double(weight.gradient.pointer[index]) * Double(quantizedWeight.pointer[index])
           }
-          gradientTimesQuantized /= Double(scale.scalar)
+          gradientTimesQuantized /= Double(scale)
         }
         let sums = context.straightThrough(
           weightQuantizer.grid, weights: weight.value, valueGradient: weight.gradient,

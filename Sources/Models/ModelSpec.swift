@@ -1,7 +1,7 @@
 /// Which network, before anything is allocated.
-public struct ModelSpec: Hashable, Codable, Sendable {
+public struct ModelSpec: Hashable, Sendable {
   /// Networks for small images; ResNet-(6n+2) has n basic blocks in each of three stages.
-  public enum Architecture: String, Codable, Sendable, CaseIterable {
+  public enum Architecture: String, Sendable, CaseIterable {
     case resnet8
     case resnet20
     case resnet32
@@ -20,15 +20,15 @@ public struct ModelSpec: Hashable, Codable, Sendable {
   }
 
   /// What joins two stages of a ResNet whose shapes differ.
-  public enum Shortcut: String, Codable, Sendable, CaseIterable {
-    /// Every second pixel, zero channels in equal numbers on both sides; no parameters (recipe `spqat`).
+  public enum Shortcut: String, Sendable, CaseIterable {
+    /// Every second pixel, zero channels in equal numbers on both sides; no parameters.
     case pad
-    /// 1×1 convolution and batch norm (recipe `lts`).
+    /// 1×1 convolution and batch norm.
     case convolution
   }
 
   /// Standard deviation of the initial weights: Kaiming normal over the inputs or the outputs of a layer.
-  public enum Initialization: String, Codable, Sendable, CaseIterable {
+  public enum Initialization: String, Sendable, CaseIterable {
     case kaimingFanIn
     case kaimingFanOut
   }
@@ -37,7 +37,7 @@ public struct ModelSpec: Hashable, Codable, Sendable {
   /// Channels of the first stage; each later stage has twice those of the one before.
   public var width: Int
   public var shortcut: Shortcut
-  /// Batch norm over the pooled features, before the linear layer (recipe `spqat`).
+  /// Batch norm over the pooled features, before the linear layer.
   public var batchNormBeforeLinear: Bool
   public var initialization: Initialization
   public var classes: Int

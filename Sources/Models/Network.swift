@@ -160,23 +160,14 @@ struct NetworkBuilder {
     layers = [ImageInput(output: images)]
   }
 
-  enum Place {
-    case first, middle, last
-  }
+  typealias Place = QuantizationScheme.Place
 
   private func quantizers(_ name: String, _ place: Place) -> Convolution.Quantizers {
     guard let quantization else { return .init(weight: nil, activation: nil, freezes: false) }
-    let isSpqat = quantization.recipe == .spqat
-    // `spqat` keeps 8 bits in the first and last layers, and the images as they are; `lts` quantizes all alike.
-    let weightBits = isSpqat && place != .middle ? 8 : quantization.weightBits
-    let activationBits = isSpqat && place == .last ? 8 : quantization.activationBits
     return .init(
-      weight: WeightQuantizer(
-        recipe: quantization.recipe, bits: weightBits, rangeGradient: quantization.rangeGradient,
-        isRescaled: isSpqat && place == .last, layer: name),
-      activation: isSpqat && place == .first
-        ? nil : ActivationQuantizer(recipe: quantization.recipe, bits: activationBits, layer: name),
-      freezes: !(isSpqat && place == .last))
+      weight: quantization.weightQuantizer(at: place, layer: name),
+      activation: quantization.activationQuantizer(at: place, layer: name),
+      freezes: quantization.scheme[place].freezes)
   }
 
   mutating func convolution(

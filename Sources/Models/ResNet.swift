@@ -1,4 +1,5 @@
 import Layers
+import Quantization
 
 extension NetworkBuilder {
   /// A ResNet for small images (He et al. 2016, section 4.2): a 3×3 convolution, three stages of basic blocks with w, 2w

@@ -1,61 +1,99 @@
-/// The two published generations of the method (see README, "The method").
-public enum Recipe: String, Codable, Sendable, CaseIterable {
-  /// First generation (SpQAT): fixed weight scale, learned activation scale.
-  case spqat
-  /// Second generation (LTS, arXiv 2211.08544): learned weight and activation ranges.
-  case lts
-}
-
-/// What the gradient of a learned weight range sums over (recipe `lts` only).
-public enum RangeGradient: String, Codable, Sendable, CaseIterable {
+/// What the gradient of a learned weight range sums over.
+public enum RangeGradient: String, Sendable, CaseIterable {
   /// Every weight, frozen ones too: the published code, which needs the whole weight gradient.
   case dense
   /// Unfrozen weights alone: what a real saving needs.
   case unfrozen
 }
 
+/// Which quantizers a network has, by place, and how they start and freeze: what a recipe says about quantization.
+public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
+  /// Where a convolution or linear layer sits in its network.
+  public enum Place: Sendable {
+    case first, middle, last
+  }
+
+  /// How the layers of one place are quantized.
+  public struct Layer: Hashable, Sendable {
+    public var weights: WeightRule
+    /// nil: the input stays as it is.
+    public var activations: ActivationRule?
+    /// nil: as many as the run has.
+    public var weightBits: Int?
+    /// nil: as many as the run has.
+    public var activationBits: Int?
+    public var freezes: Bool
+
+    public init(
+      weights: WeightRule, activations: ActivationRule?, weightBits: Int? = nil, activationBits: Int? = nil,
+      freezes: Bool = true
+    ) {
+      self.weights = weights
+      self.activations = activations
+      self.weightBits = weightBits
+      self.activationBits = activationBits
+      self.freezes = freezes
+    }
+  }
+
+  /// As configurations and run files name it.
+  public let name: String
+  public let first: Layer
+  public let middle: Layer
+  public let last: Layer
+  /// How training forwards are counted, and what the first of them do.
+  public let clock: FreezingClock
+  /// Whether a batch has to pass before the first step to set the activation quantizers; otherwise the first step does.
+  public let startsInSeparatePass: Bool
+
+  public var description: String { name }
+
+  public init(
+    name: String, first: Layer, middle: Layer, last: Layer, clock: FreezingClock, startsInSeparatePass: Bool
+  ) {
+    self.name = name
+    self.first = first
+    self.middle = middle
+    self.last = last
+    self.clock = clock
+    self.startsInSeparatePass = startsInSeparatePass
+  }
+
+  public subscript(place: Place) -> Layer {
+    switch place {
+    case .first: first
+    case .middle: middle
+    case .last: last
+    }
+  }
+}
+
 /// How a network is quantized. Bit widths 2...8.
-public struct QuantizationSpec: Hashable, Codable, Sendable {
-  public var recipe: Recipe
+public struct QuantizationSpec: Hashable, Sendable {
+  public var scheme: QuantizationScheme
   public var weightBits: Int
   public var activationBits: Int
-  /// `spqat` always computes `unfrozen`, having no such term; it must then be `.unfrozen`.
+  /// Read by rules that learn a range.
   public var rangeGradient: RangeGradient
 
-  public init(recipe: Recipe, weightBits: Int, activationBits: Int, rangeGradient: RangeGradient) {
+  public init(scheme: QuantizationScheme, weightBits: Int, activationBits: Int, rangeGradient: RangeGradient) {
     precondition((2...8).contains(weightBits) && (2...8).contains(activationBits), "bit widths are 2...8")
-    self.recipe = recipe
+    self.scheme = scheme
     self.weightBits = weightBits
     self.activationBits = activationBits
     self.rangeGradient = rangeGradient
   }
-}
 
-/// The freezing threshold λ over training, as a fraction of a level's spacing u.
-public enum ThresholdSchedule: Hashable, Codable, Sendable {
-  /// A constant λ ≥ 0.
-  case fixed(Double)
-  /// λ = (t − T_w) / (T − T_w)
-  case linear
-  /// λ = sin(π/2 · (t − T_w) / (T − T_w))
-  case sine
-}
+  /// The quantizer of a layer's weights.
+  public func weightQuantizer(at place: QuantizationScheme.Place, layer: String) -> any WeightQuantizer {
+    let rules = scheme[place]
+    return rules.weights.quantizer(
+      bits: rules.weightBits ?? weightBits, rangeGradient: rangeGradient, layer: layer)
+  }
 
-/// When and how weights freeze. All durations are resolved to training steps.
-public struct FreezingSpec: Hashable, Codable, Sendable {
-  public var schedule: ThresholdSchedule
-  /// T_w: freezing can happen from step T_w + 1 on.
-  public var startStep: Int
-  /// T: the step at which the linear and sine schedules reach 1.
-  public var totalSteps: Int
-  /// m, the momentum of the moving average of the distance, 0 ≤ m < 1.
-  public var distanceEMA: Double
-
-  public init(schedule: ThresholdSchedule, startStep: Int, totalSteps: Int, distanceEMA: Double) {
-    precondition(startStep >= 0 && totalSteps > 0 && (0..<1).contains(distanceEMA))
-    self.schedule = schedule
-    self.startStep = startStep
-    self.totalSteps = totalSteps
-    self.distanceEMA = distanceEMA
+  /// The quantizer of a layer's input, nil where it stays as it is.
+  public func activationQuantizer(at place: QuantizationScheme.Place, layer: String) -> (any ActivationQuantizer)? {
+    let rules = scheme[place]
+    return rules.activations?.quantizer(bits: rules.activationBits ?? activationBits, layer: layer)
   }
 }

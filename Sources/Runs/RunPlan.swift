@@ -1,7 +1,8 @@
 public import Configuration
 public import Datasets
 import Models
-public import Quantization
+import Quantization
+public import Recipes
 public import Records
 public import Training
 
@@ -110,7 +111,7 @@ extension PlannedRun {
   fileprivate init(pretrainingOf point: Experiment.Point, data manifest: DatasetManifest) throws(SettingError) {
     let settings = point.settings
     let resolved = try ResolvedTraining(
-      settings.pretraining.training, settings: settings, data: manifest, section: [ExperimentKey.pretraining.rawValue])
+      settings.pretraining.training, settings: settings, data: manifest, section: ["pretraining"])
     self.init(
       spec: resolved.spec(
         settings, data: manifest, quantization: nil, freezing: nil, seed: settings.pretraining.seed),
@@ -130,17 +131,14 @@ extension PlannedRun {
       let start = method.start.steps(stepsPerEpoch: resolved.stepsPerEpoch, of: resolved.totalSteps)
       guard start < resolved.totalSteps else {
         throw SettingError(
-          path: SettingPath([ExperimentKey.freezing.rawValue, FreezingKey.start.rawValue]),
+          path: SettingPath(["freezing", "start"]),
           problem: "\(method.start) is step \(start), not before the run's end at step \(resolved.totalSteps): nothing "
             + "would ever freeze")
       }
-      freezing = FreezingSpec(
-        schedule: method.schedule, startStep: start, totalSteps: resolved.totalSteps, distanceEMA: method.distanceEMA)
-      switch method.schedule {
-      case .fixed(let threshold): words.append("threshold=\(JSONValue.text(of: threshold))")
-      case .linear: words.append("threshold=linear")
-      case .sine: words.append("threshold=sine")
-      }
+      var spec = method.spec
+      (spec.startStep, spec.totalSteps) = (start, resolved.totalSteps)
+      freezing = spec
+      words.append("threshold=\(SettingCodec<ThresholdSchedule>.label(spec.schedule))")
     }
     let named = ["bits", "bits.weights", "bits.activations", "method", "freezing.threshold"]
     for axis in point.axisValues where !named.contains(axis.path.description) {
@@ -151,8 +149,8 @@ extension PlannedRun {
     self.init(
       spec: resolved.spec(
         settings, data: manifest,
-        quantization: QuantizationSpec(
-          recipe: settings.recipe, weightBits: settings.weightBits, activationBits: settings.activationBits,
+        quantization: settings.recipe.quantization(
+          weightBits: settings.weightBits, activationBits: settings.activationBits,
           rangeGradient: settings.rangeGradient),
         freezing: freezing, seed: settings.seed),
       settings: settings, data: manifest, kind: settings.method == .fullQAT ? .fullQAT : .freeze,
@@ -164,9 +162,7 @@ extension PlannedRun {
     spec: TrainingSpec, settings: RunSettings, data manifest: DatasetManifest, kind: RunKind, label: String,
     parent: String?, axisValues: [Experiment.AxisValue], stepsPerEpoch: Int
   ) {
-    let normalization = Normalization.choose(
-      for: manifest,
-      published: settings.recipe == .spqat ? Normalization.publishedForSpqat : Normalization.publishedForLTS)
+    let normalization = settings.recipe.normalization(for: manifest)
     // The whole data set is the same data as no subset at all.
     let subset = settings.subset == manifest.trainCount ? nil : settings.subset
     self.init(
@@ -194,20 +190,20 @@ private struct ResolvedTraining {
   init(
     _ settings: TrainingSettings, settings run: RunSettings, data manifest: DatasetManifest, section: [String]
   ) throws(SettingError) {
-    func fail(_ key: ExperimentKey, _ problem: String) -> SettingError {
-      SettingError(path: SettingPath(section + [key.rawValue]), problem: problem)
+    func fail(_ key: String, _ problem: String) -> SettingError {
+      SettingError(path: SettingPath(section + [key]), problem: problem)
     }
     let images = run.subset ?? manifest.trainCount
     guard images <= manifest.trainCount else {
       throw SettingError(
-        path: SettingPath([ExperimentKey.subset.rawValue]),
+        path: SettingPath(["subset"]),
         problem: "found \(images), but the data set \(manifest.name) has \(manifest.trainCount) training images")
     }
     if let problem = ModelSpec.problem(
       classes: manifest.classes.count, height: manifest.height, width: manifest.width)
     {
       throw SettingError(
-        path: SettingPath([ExperimentKey.dataset.rawValue]),
+        path: SettingPath(["dataset"]),
         problem: "\(manifest.name): \(problem); scale, crop or sort the images otherwise")
     }
     self.settings = settings
@@ -215,13 +211,13 @@ private struct ResolvedTraining {
       images: images, batchSize: settings.batchSize, dropLast: settings.dropLastPartialBatch)
     guard stepsPerEpoch > 0 else {
       throw fail(
-        .batchSize,
+        "batchSize",
         "\(settings.batchSize) is more than the \(images) training images and partial batches are dropped, so an epoch "
           + "has no step; use a smaller batch, or set dropLastPartialBatch to false")
     }
     totalSteps = settings.duration.steps(stepsPerEpoch: stepsPerEpoch, of: 0)
-    guard totalSteps > 0 else { throw fail(.duration, "\(settings.duration) is less than a step") }
-    guard totalSteps <= Int(Int32.max) else { throw fail(.duration, "\(settings.duration) is too long") }
+    guard totalSteps > 0 else { throw fail("duration", "\(settings.duration) is less than a step") }
+    guard totalSteps <= Int(Int32.max) else { throw fail("duration", "\(settings.duration) is too long") }
     switch settings.learningRate {
     case .constant: schedule = .constant
     case .cosine: schedule = .cosine(totalSteps: totalSteps)
@@ -229,13 +225,13 @@ private struct ResolvedTraining {
       var milestones: [Int] = []
       for duration in durations { milestones.append(duration.steps(stepsPerEpoch: stepsPerEpoch, of: totalSteps)) }
       for (earlier, later) in zip(milestones, milestones.dropFirst()) where later < earlier {
-        throw fail(.learningRate, "milestones are not in order: step \(later) after step \(earlier)")
+        throw fail("learningRate", "milestones are not in order: step \(later) after step \(earlier)")
       }
       for (duration, milestone) in zip(durations, milestones) where milestone >= totalSteps {
         // A share of a run of very few steps may round up to all of it; a fixed one is a mistake.
         if case .percent = duration { continue }
         throw fail(
-          .learningRate,
+          "learningRate",
           "the milestone \(duration) is not before the run's end at step \(totalSteps); remove it, or write it in percent"
         )
       }
@@ -247,11 +243,11 @@ private struct ResolvedTraining {
     _ run: RunSettings, data manifest: DatasetManifest, quantization: QuantizationSpec?, freezing: FreezingSpec?,
     seed: UInt64
   ) -> TrainingSpec {
-    TrainingSpec(
-      model: run.recipe.model(
-        run.architecture, classes: manifest.classes.count, height: manifest.height, width: manifest.width),
-      quantization: quantization, freezing: freezing, weights: settings.weights, batchNorm: settings.batchNorm,
-      quantizers: settings.quantizers, learningRateSchedule: schedule, batchSize: settings.batchSize,
-      dropLastPartialBatch: settings.dropLastPartialBatch, totalSteps: totalSteps, augment: run.augment, seed: seed)
+    var spec = settings.spec
+    spec.model = run.recipe.model(
+      run.architecture, classes: manifest.classes.count, height: manifest.height, width: manifest.width)
+    (spec.quantization, spec.freezing) = (quantization, freezing)
+    (spec.learningRateSchedule, spec.totalSteps, spec.seed) = (schedule, totalSteps, seed)
+    return spec
   }
 }

@@ -3,6 +3,7 @@ import Datasets
 import Diagnostics
 import Foundation
 import Quantization
+import Recipes
 public import Records
 import Storage
 public import Training
@@ -145,7 +146,7 @@ public final class RunTrainer {
     provenance.isExclusive = isExclusive
     provenance.ended = timestamp()
     var record = RunRecord(
-      id: run.id, kind: run.kind, recipe: RecipeName(rawValue: run.recipe.rawValue),
+      id: run.id, kind: run.kind, recipe: RecipeName(rawValue: run.recipe.name),
       bits: run.spec.quantization.map { BitWidths(weights: $0.weightBits, activations: $0.activationBits) },
       label: run.label,
       axes: run.recordedAxes,

@@ -18,12 +18,12 @@ extension Network {
   var emptyRange: String? {
     for layer in convolutions {
       let ranges = [
-        ("weight", layer.weightQuantizer?.upper, layer.weightQuantizer?.lower),
-        ("activation", layer.activationQuantizer?.upper, layer.activationQuantizer?.lower),
+        ("weight", layer.weightQuantizer?.upperBound, layer.weightQuantizer?.lowerBound),
+        ("activation", layer.activationQuantizer?.upperBound, layer.activationQuantizer?.lowerBound),
       ]
-      for case (let kind, let upper?, let lower?) in ranges where !(upper.scalar > lower.scalar) {
-        let ends = "upper end \(upper.scalar), lower end \(lower.scalar)"
-        let isFinite = upper.scalar.isFinite && lower.scalar.isFinite
+      for case (let kind, let upper?, let lower?) in ranges where !(upper > lower) {
+        let ends = "upper end \(Float(upper)), lower end \(Float(lower))"
+        let isFinite = upper.isFinite && lower.isFinite
         return "the \(kind) range of \(layer.name) is \(isFinite ? "empty" : "not finite"): \(ends)"
       }
     }

@@ -31,7 +31,7 @@ public final class Learner {
       optimizer: Optimizer(
         parameters: network.trainedParameters, weights: spec.weights, batchNorm: spec.batchNorm,
         quantizers: spec.quantizers),
-      freezing: spec.freezing.map { FreezingPolicy(spec: $0, recipe: spec.quantization!.recipe) },
+      freezing: spec.freezing.map { FreezingPolicy(spec: $0, clock: spec.quantization!.scheme.clock) },
       schedule: spec.learningRateSchedule)
   }
 
@@ -53,9 +53,9 @@ public final class Learner {
     for layer in network.convolutions { layer.resetSeconds() }
   }
 
-  /// Whether a batch has to pass before the first step to set the quantizers (recipe `lts`; `spqat` sets them in it).
+  /// Whether a batch has to pass before the first step to set the quantizers; otherwise it sets them itself.
   public var needsQuantizerInitialization: Bool {
-    network.quantization?.recipe == .lts && !network.areActivationQuantizersInitialized
+    network.quantization?.scheme.startsInSeparatePass ?? false && !network.areActivationQuantizersInitialized
   }
 
   /// Passes the batch in training mode: sets the quantizers, moves batch norm's running statistics, freezes nothing.

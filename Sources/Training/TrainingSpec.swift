@@ -2,14 +2,14 @@ public import Models
 public import Quantization
 
 /// The rule of one parameter group.
-public enum OptimizerSpec: Hashable, Codable, Sendable {
+public enum OptimizerSpec: Hashable, Sendable {
   /// PyTorch's SGD: no dampening, no Nesterov; weight decay added to the gradient.
   case sgd(momentum: Double, weightDecay: Double)
   case adam(beta1: Double, beta2: Double, epsilon: Double)
 }
 
 /// A parameter group's rule and its learning rate before the schedule.
-public struct ParameterGroupSpec: Hashable, Codable, Sendable {
+public struct ParameterGroupSpec: Hashable, Sendable {
   public var optimizer: OptimizerSpec
   public var learningRate: Double
   public init(optimizer: OptimizerSpec, learningRate: Double) {
@@ -19,7 +19,7 @@ public struct ParameterGroupSpec: Hashable, Codable, Sendable {
 }
 
 /// The factor on every group's learning rate, by training step (1-based).
-public enum LearningRateSchedule: Hashable, Codable, Sendable {
+public enum LearningRateSchedule: Hashable, Sendable {
   case constant
   /// factor^k in steps after the k-th milestone (steps > milestone).
   case step(milestones: [Int], factor: Double)
@@ -28,7 +28,7 @@ public enum LearningRateSchedule: Hashable, Codable, Sendable {
 }
 
 /// Everything that changes a run's outcome but the data and the parent's weights: resolved, in steps.
-public struct TrainingSpec: Hashable, Codable, Sendable {
+public struct TrainingSpec: Hashable, Sendable {
   public var model: ModelSpec
   /// nil: full precision.
   public var quantization: QuantizationSpec?

@@ -1,6 +1,7 @@
 import Diagnostics
 public import Models
 public import Quantization
+import Recipes
 import Storage
 public import Training
 
@@ -15,7 +16,7 @@ public struct Trace {
   public let weights: ParameterGroupSpec
   public let batchNorm: ParameterGroupSpec
   public let quantizers: ParameterGroupSpec
-  /// Training steps; `lts` traces have one batch more, which initializes the quantizers.
+  /// Training steps; where quantizers start in a pass of their own, the trace has one batch more for it.
   public let steps: Int
   public let imagesPerBatch: Int
   /// Leading steps in which float32 variants of the reference stay close to it.
@@ -46,9 +47,9 @@ public struct Trace {
     self.path = path
     file = try HDF5File.open(path).root
     let attributes = try TraceAttributes(path: path, file: file)
-    let recipe = try attributes.choose("recipe", [("fixed-scale", Recipe.spqat), ("learned-range", Recipe.lts)])
+    let recipe = try attributes.choose("recipe", Recipe.all.map { ($0.trace.recipe, $0) })
     let shape = try Self.imageShape(attributes)
-    let steps = shape[0] - (recipe == .lts ? 1 : 0)
+    let steps = shape[0] - (recipe.scheme.startsInSeparatePass ? 1 : 0)
     guard steps >= 1 else {
       throw attributes.fail("batches/images has \(shape[0]) batches, which leaves no training step")
     }
@@ -57,8 +58,7 @@ public struct Trace {
     cleanSteps = try attributes.number("clean_steps", in: 0...steps)
     model = try Self.model(attributes, recipe: recipe, height: shape[3], width: shape[4])
     let bits = try attributes.number("bits", in: 2...8)
-    quantization = QuantizationSpec(
-      recipe: recipe, weightBits: bits, activationBits: bits, rangeGradient: recipe == .lts ? .dense : .unfrozen)
+    quantization = recipe.quantization(weightBits: bits, activationBits: bits)
     freezing = try Self.freezing(attributes)
     (weights, batchNorm, quantizers) = try Self.optimizers(attributes, recipe: recipe)
 
@@ -108,11 +108,9 @@ public struct Trace {
   ) throws -> ModelSpec {
     let channels = try attributes.number("width", in: 2...1024, default: 16)
     guard channels % 2 == 0 else { throw attributes.fail("attribute 'width' is \(channels); allowed: even numbers") }
-    return ModelSpec(
-      architecture: try attributes.choose("model", ModelSpec.Architecture.allCases.map { ($0.rawValue, $0) }),
-      shortcut: recipe == .spqat ? .pad : .convolution, batchNormBeforeLinear: recipe == .spqat,
-      initialization: .kaimingFanIn, classes: try attributes.number("num_classes", in: 2...1000), inputHeight: height,
-      inputWidth: width, width: channels)
+    return recipe.model(
+      try attributes.choose("model", ModelSpec.Architecture.allCases.map { ($0.rawValue, $0) }),
+      classes: try attributes.number("num_classes", in: 2...1000), height: height, width: width, channels: channels)
   }
 
   private static func freezing(_ attributes: TraceAttributes) throws -> FreezingSpec? {
@@ -125,7 +123,7 @@ public struct Trace {
     return FreezingSpec(
       schedule: try attributes.choose(
         "threshold_schedule",
-        [("fixed", ThresholdSchedule.fixed(threshold)), ("linear", .linear), ("sine", .sine)]),
+        [("fixed", ThresholdSchedule.fixed(threshold))] + ThresholdSchedule.named.map { ($0.description, $0) }),
       startStep: start, totalSteps: epochs * batchesPerEpoch,
       distanceEMA: try attributes.number("distance_ema", in: 0...1.0.nextDown))
   }
@@ -137,22 +135,14 @@ public struct Trace {
     let weightDecay = try attributes.number("weight_decay", in: 0.0...1)
     let modelRate = try attributes.number("lr_model", in: 0...1e3)
     let quantizerRate = try attributes.number("lr_quant", in: 0...1e3)
-    let plain = OptimizerSpec.sgd(momentum: 0, weightDecay: 0)
-    let adam = OptimizerSpec.adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8)
     let weights = ParameterGroupSpec(
       optimizer: .sgd(momentum: momentum, weightDecay: weightDecay), learningRate: modelRate)
-    return (
-      weights, recipe == .lts ? weights : ParameterGroupSpec(optimizer: plain, learningRate: modelRate),
-      ParameterGroupSpec(optimizer: recipe == .lts ? adam : plain, learningRate: quantizerRate)
-    )
+    return (weights, recipe.batchNormGroup(besides: weights), recipe.quantizerGroup(learningRate: quantizerRate))
   }
 
   /// The recipe fixes the columns; where the trace names them, they have to be those.
   private static func columns(_ attributes: TraceAttributes, recipe: Recipe) throws -> [String] {
-    let expected =
-      recipe == .spqat
-      ? ["weight_scale", "activation_scale"]
-      : ["upper_weight", "lower_weight", "upper_activation", "lower_activation"]
+    let expected = recipe.trace.columns
     guard try attributes.file.hasAttribute("quantizer_columns") else { return expected }
     let found = try attributes.file.stringAttribute("quantizer_columns").split(separator: ",").map(String.init)
     guard found == expected else {

@@ -25,7 +25,7 @@ public struct TraceReplay {
       optimizer: Optimizer(
         parameters: network.trainedParameters, weights: trace.weights, batchNorm: trace.batchNorm,
         quantizers: trace.quantizers),
-      freezing: trace.freezing.map { FreezingPolicy(spec: $0, recipe: trace.quantization.recipe) },
+      freezing: trace.freezing.map { FreezingPolicy(spec: $0, clock: trace.quantization.scheme.clock) },
       schedule: .constant)
     guard trace.layers == network.convolutions.map(\.name) else {
       throw Diagnostic(
@@ -109,13 +109,9 @@ public struct TraceReplay {
   /// `[layers][columns]`; nil where the layer has no such number.
   func quantizerValues() -> [Double?] {
     network.convolutions.flatMap { layer -> [Double?] in
-      let weight = layer.weightQuantizer!
-      let activation = layer.activationQuantizer
-      func value(_ parameter: Parameter?) -> Double? { parameter.map { Double($0.scalar) } }
-      switch trace.quantization.recipe {
-      case .spqat: return [value(weight.scale), value(activation?.scale)]
-      case .lts: return [value(weight.upper), value(weight.lower), value(activation?.upper), value(activation?.lower)]
-      }
+      let parameters = layer.weightQuantizer!.parameters + (layer.activationQuantizer?.parameters ?? [])
+      let values = parameters.map { Optional(Double($0.scalar)) }
+      return values + [Double?](repeating: nil, count: trace.quantizerColumns.count - values.count)
     }
   }
 }

@@ -4,6 +4,7 @@ import Foundation
 import Host
 import Kernels
 public import Quantization
+public import Recipes
 import Storage
 import Tables
 
@@ -56,7 +57,7 @@ extension BenchCommand {
     /// One process a setting, so that its peak of resident memory is its own.
     private func measureSteps() throws -> Table {
       var results: [StepReport] = []
-      for recipe in Recipe.allCases {
+      for recipe in Recipe.all {
         var settings: [(StepBenchmark.Method, Int, Double)] = [(.fullPrecision, 2, 0)]
         for bits in [2, 4] { settings.append((.fullQAT, bits, 0)) }
         for share in [0, 0.3, 0.6, 0.9] { settings.append((.freeze, 2, share)) }
@@ -73,7 +74,7 @@ extension BenchCommand {
       _ recipe: Recipe, _ method: StepBenchmark.Method, _ bits: Int, _ share: Double, _ batch: Int
     ) throws -> StepReport {
       let arguments = [
-        "bench", "step", "--recipe", recipe.rawValue, "--method", method.rawValue, "--bits", "\(bits)", "--frozen",
+        "bench", "step", "--recipe", recipe.name, "--method", method.rawValue, "--bits", "\(bits)", "--frozen",
         "\(share)", "--batch", "\(batch)", "--steps", "\(repetitions)", "--threads", "\(machine.threads)",
         "--instruction-set", machine.instructionSet.rawValue, "--json",
       ]
@@ -181,13 +182,13 @@ extension BenchCommand {
     static let configuration = CommandConfiguration(abstract: "Time the training step of ResNet-20 on random images.")
 
     @OptionGroup var machine: MachineOptions
-    @Option(help: "spqat or lts.") var recipe: Recipe = .spqat
+    @Option(help: "\(Recipe.names.joined(separator: " or ")).") var recipe = Recipe.all[0]
     @Option(help: "fullPrecision, fullQAT or freeze.") var method: StepBenchmark.Method = .fullQAT
     @Option(help: "Bits of weights and activations, 2 to 8.") var bits = 2
     @Option(help: "Images a step.") var batch = 128
     @Option(name: .customLong("frozen"), help: "Share of every layer frozen at random, for --method freeze.")
     var frozenShare = 0.6
-    @Option(name: .customLong("range-gradient"), help: "dense or unfrozen, for --recipe lts.")
+    @Option(name: .customLong("range-gradient"), help: "dense or unfrozen, for recipes that learn weight ranges.")
     var rangeGradient: RangeGradient = .unfrozen
     @Option(help: "Steps to time, after three to warm up.") var steps = 15
     @Flag(help: "Print one JSON object.") var json = false
@@ -206,7 +207,7 @@ extension BenchCommand {
         frozenShare: method == .freeze ? frozenShare : 0, rangeGradient: rangeGradient
       ).run(steps: steps, instructionSet: machine.instructionSet)
       let report = StepReport(
-        recipe: recipe.rawValue, method: method.rawValue, bits: method == .fullPrecision ? 32 : bits, batch: batch,
+        recipe: recipe.name, method: method.rawValue, bits: method == .fullPrecision ? 32 : bits, batch: batch,
         threads: machine.threads, instructionSet: machine.instructionSet.rawValue,
         frozenShare: method == .freeze ? frozenShare : 0, milliseconds: result.milliseconds.median,
         lowerQuartile: result.milliseconds.lowerQuartile, upperQuartile: result.milliseconds.upperQuartile,
@@ -303,7 +304,11 @@ extension Table {
   }
 }
 
-extension Recipe: ExpressibleByArgument {}
+extension Recipe: ExpressibleByArgument {
+  public init?(argument: String) { self.init(named: argument) }
+  public var defaultValueDescription: String { name }
+  public static var allValueStrings: [String] { names }
+}
 extension RangeGradient: ExpressibleByArgument {}
 extension StepBenchmark.Method: ExpressibleByArgument {}
 extension KernelBenchmark.Network: ExpressibleByArgument {}

@@ -1,6 +1,7 @@
 import Configuration
 import ConfigurationSupport
 import Foundation
+import TestSupport
 import Testing
 
 /// One mistake in an experiment file and the line it is answered with.
@@ -70,7 +71,7 @@ struct ErrorMessageTests {
       .freezing(
         #"{"treshold": 0.1}"#,
         "experiment.json: freezing.treshold: unknown key \"treshold\"; did you mean \"threshold\"? allowed: "
-          + "\"threshold\", \"start\", \"distanceEMA\""),
+          + "\"criterion\", \"threshold\", \"distanceEMA\", \"start\""),
       .freezing(
         #"{"threshold": "liner"}"#,
         "experiment.json: freezing.threshold: unknown schedule \"liner\"; did you mean \"linear\"? allowed: \"linear\", "
@@ -122,7 +123,7 @@ struct ErrorMessageTests {
       Mistake(adding: #""augment": 1"#, "experiment.json: augment: found 1, expected true or false"),
       Mistake(adding: #""seeds": []"#, "experiment.json: seeds: found an empty list, expected at least one seed"),
       Mistake(adding: #""seeds": [1, 1]"#, "experiment.json: seeds: 1 appears twice; keep one"),
-      Mistake(adding: #""seeds": [-1]"#, "experiment.json: seeds: found -1, expected whole numbers of at least 0"),
+      Mistake(adding: #""seeds": [-1]"#, "experiment.json: seeds: found -1, expected a whole number of at least 0"),
       Mistake(
         adding: #""duration": 80"#,
         "experiment.json: duration: found 80, expected a duration; write a number with a unit: \"80ep\" (epochs), "
@@ -181,8 +182,8 @@ struct ErrorMessageTests {
       ),
       Mistake(
         adding: #""learningRate": {"schedule": "cosine", "factor": 0.1}"#,
-        "experiment.json: learningRate.factor: has no effect with the schedule \"cosine\"; remove it, or set schedule to "
-          + "\"step\""),
+        "experiment.json: learningRate.factor: belongs to the schedule \"step\", not \"cosine\"; remove it, or set "
+          + "schedule to \"step\""),
       Mistake(
         adding: #""learningRate": {"schedule": "step", "milestones": ["500ep"], "factor": 0.1}"#,
         "experiment.json: learningRate.milestones: 500ep is not before the run's end (400ep); remove it"),
@@ -251,6 +252,61 @@ struct ErrorMessageTests {
     ])
   func origins(_ mistake: Mistake) throws {
     #expect(try complaint(mistake.text, profile: mistake.profile, set: mistake.set) == mistake.message)
+  }
+
+  @Test(
+    "names that no folder, and titles that no table can have",
+    arguments: [
+      ("ê", "expected 1 to 64 letters, digits, \"-\", \"_\" or \".\": it names a folder (ASCII letters alone)"),
+      ("é", "expected 1 to 64 letters, digits, \"-\", \"_\" or \".\": it names a folder (ASCII letters alone)"),
+      ("日本", "expected 1 to 64 letters, digits, \"-\", \"_\" or \".\": it names a folder (ASCII letters alone)"),
+      ("x.h5", "whose ending \".h5\" belongs to tables; leave it out"),
+      ("x.MD", "whose ending \".md\" belongs to tables; leave it out"),
+      ("x.csv", "whose ending \".csv\" belongs to tables; leave it out"),
+      ("x.tex", "whose ending \".tex\" belongs to tables; leave it out"),
+    ])
+  func experimentNames(name: String, problem: String) throws {
+    let text = Mistake.minimal.replacing("\"name\": \"x\"", with: "\"name\": \"\(name)\"")
+    #expect(try complaint(text) == "experiment.json: name: found \"\(name)\", \(problem)")
+  }
+
+  @Test("a NUL in the title is refused")
+  func title() throws {
+    let text = "{\"title\": \"a\\u0000b\", \(Mistake.minimal.dropFirst())"
+    #expect(
+      try complaint(text)
+        == "experiment.json: title: holds a NUL character (\\u0000), which no table can store; remove it")
+  }
+
+  @Test(
+    "whole numbers are exact or refused",
+    arguments: [
+      ("9007199254740993", true), ("123456789012345678", true), ("9223372036854775807", true),
+      ("9223372036854775808", false), ("9007199254740993.0", false), ("1e300", false),
+    ])
+  func wholeNumbers(literal: String, isExact: Bool) throws {
+    for member in ["\"seeds\": [\(literal)]", "\"subset\": \(literal)", "\"pretraining\": {\"seed\": \(literal)}"] {
+      let text = "{\(member), \(Mistake.minimal.dropFirst())"
+      if isExact {
+        let settings = try experiment(text).points[0].settings
+        let values =
+          ["\(settings.seed)", "\(settings.pretraining.seed)"] + [settings.subset].compactMap { $0?.description }
+        #expect(values.contains(literal))
+      } else {
+        let message = try #require(try complaint(text))
+        #expect(message.contains("which is not held exactly; expected a whole number of at least"), "\(message)")
+      }
+    }
+  }
+
+  @Test("a pipe is refused, since workers read the experiment again")
+  func pipe() throws {
+    let folder = try TemporaryFolder()
+    let file = folder.file("pipe.json")
+    #expect(mkfifo(file, 0o600) == 0)
+    let error = #expect(throws: ConfigurationError.self) { _ = try Experiment.load(file: file, profile: nil) }
+    #expect(
+      error?.problem == "is a pipe or a device, which gives its contents once; write the experiment to a file")
   }
 
   @Test("a missing file is named with a remedy")

@@ -32,18 +32,25 @@ struct SchemaTests {
     return properties
   }
 
-  @Test("have the same keys", arguments: ConfigurationKeys.bySection.keys.sorted())
+  @Test("have the same keys", arguments: ConfigurationKeys.sections)
   func keys(section: String) throws {
-    let decoded = try #require(ConfigurationKeys.bySection[section])
-    #expect(try properties(at: section).keys.sorted() == decoded.sorted())
+    #expect(try properties(at: section).keys.sorted() == ConfigurationKeys.names(in: section).sorted())
   }
 
-  @Test("allow the same values", arguments: ConfigurationKeys.choices.keys.sorted())
-  func choices(path: String) throws {
-    let split = path.split(separator: ".").map(String.init)
-    let section = split.dropLast().joined(separator: ".")
-    let property = try resolve(try properties(at: section)[split.last!])
-    #expect(property["enum"] as? [String] == ConfigurationKeys.choices[path])
+  @Test("allow the same values", arguments: ConfigurationKeys.outlines)
+  func values(outline: SettingOutline) throws {
+    guard let allowed = outline.schema else { return }
+    let split = outline.path.split(separator: ".").map(String.init)
+    var property = try resolve(try properties(at: split.dropLast().joined(separator: "."))[split.last!])
+    // A number or a name.
+    for alternative in property["anyOf"] as? [Object] ?? [] { property.merge(alternative) { first, _ in first } }
+    #expect(property["enum"] as? [String] ?? [] == allowed.choices)
+    let types = property["type"] as? [String] ?? [property["type"] as? String].compactMap { $0 }
+    #expect(types.filter { $0 != "null" } == [allowed.kind?.rawValue].compactMap { $0 })
+    #expect(property["minimum"] as? Double == allowed.minimum)
+    #expect(property["exclusiveMinimum"] as? Double == allowed.exclusiveMinimum)
+    #expect(property["maximum"] as? Double == allowed.maximum)
+    #expect(property["exclusiveMaximum"] as? Double == allowed.exclusiveMaximum)
   }
 
   @Test("refuse further keys everywhere")
@@ -68,7 +75,7 @@ struct SchemaTests {
     let pattern = try #require((items["propertyNames"] as? Object)?["pattern"] as? String)
     let expression = try NSRegularExpression(pattern: pattern)
     let notAxes = ["$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm"]
-    for key in try #require(ConfigurationKeys.bySection[""]) {
+    for key in ConfigurationKeys.names(in: "") {
       let matches = expression.firstMatch(in: key, range: NSRange(key.startIndex..., in: key)) != nil
       #expect(matches != notAxes.contains(key), "\(key)")
     }

@@ -220,7 +220,8 @@ struct BatchPlanTests {
       let chosen = Normalization.choose(for: dataset.manifest, published: published)
       return chosen == own ? Self.identity : chosen
     }
-    let (spqat, lts) = (Normalization.publishedForSpqat, Normalization.publishedForLTS)
+    let spqat: [DatasetImporter.Name: Normalization] = [.cifar10: .spqatCIFAR10]
+    let lts: [DatasetImporter.Name: Normalization] = [.cifar10: .ltsCIFAR10, .cifar100: .ltsCIFAR100]
     #expect(normalization(spqat, "cifar10") == .spqatCIFAR10)
     #expect(normalization(lts, "cifar10") == .ltsCIFAR10)
     #expect(normalization(lts, "cifar100") == .ltsCIFAR100)

@@ -5,23 +5,21 @@ import Tensor
 import Testing
 
 struct LayerStateTests {
-  private func convolution(recipe: Recipe?, freezes: Bool, hasBias: Bool) -> Convolution {
+  private func convolution(rules: Rules?, freezes: Bool, hasBias: Bool) -> Convolution {
     let shape = ConvolutionShape(
       batch: 1, inputHeight: 4, inputWidth: 4, inputChannels: 2, outputChannels: 3, kernel: hasBias ? 1 : 3,
       padding: hasBias ? 0 : 1)
     return Convolution(
       name: "layer", shape: shape, input: Activation(batch: 1, height: 4, width: 4, channels: 2), hasBias: hasBias,
       quantizers: .init(
-        weight: recipe.map {
-          WeightQuantizer(recipe: $0, bits: 2, rangeGradient: .unfrozen, isRescaled: false, layer: "layer")
-        },
-        activation: recipe.map { ActivationQuantizer(recipe: $0, bits: 2, layer: "layer") }, freezes: freezes),
+        weight: rules?.weights(bits: 2, rangeGradient: .unfrozen),
+        activation: rules?.activations(bits: 2), freezes: freezes),
       isFirst: false, context: ComputeContext(threads: 1))
   }
 
   @Test("names, roles and shapes are those of PyTorch's state, with the method's beside them")
   func names() {
-    let quantized = convolution(recipe: .lts, freezes: true, hasBias: false).state
+    let quantized = convolution(rules: .range, freezes: true, hasBias: false).state
     #expect(
       quantized.map(\.fullName) == [
         "layer.weight", "layer.uW", "layer.lW", "layer.uA", "layer.lA", "layer.level", "layer.frozen",
@@ -32,7 +30,7 @@ struct LayerStateTests {
         .parameter, .quantizer, .quantizer, .quantizer, .quantizer, .level, .mask, .freezing, .freezing, .freezing,
       ])
     #expect(quantized[0].shape == [3, 2, 3, 3] && quantized[6].shape == [3, 2, 3, 3] && quantized[1].shape == [])
-    let linear = convolution(recipe: nil, freezes: false, hasBias: true)
+    let linear = convolution(rules: nil, freezes: false, hasBias: true)
     #expect(linear.kind == .linear)
     #expect(linear.state.map(\.fullName) == ["layer.weight", "layer.bias"])
     #expect(linear.state.map(\.shape) == [[3, 2], [3]])
@@ -44,7 +42,7 @@ struct LayerStateTests {
 
   @Test("what is restored in PyTorch's layout is exported again, and counts follow the masks")
   func restore() {
-    let layer = convolution(recipe: .lts, freezes: true, hasBias: false)
+    let layer = convolution(rules: .range, freezes: true, hasBias: false)
     let values = (0..<54).map(Float.init)
     for part in layer.state {
       switch (part.role, part.values) {

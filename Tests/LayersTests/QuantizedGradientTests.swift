@@ -9,7 +9,7 @@ import Testing
 /// straight-through rule is the derivative of the quantizers with the rounding left out.
 struct QuantizedGradientTests {
   struct Case: Sendable, CustomTestStringConvertible {
-    var recipe: Recipe
+    var rules: Rules
     var weightBits: Int
     var activationBits: Int
     var isLast = false
@@ -17,7 +17,7 @@ struct QuantizedGradientTests {
     var sign: Float = 1
 
     var testDescription: String {
-      "\(recipe), weights of \(weightBits) bits, activations of \(activationBits), last \(isLast), sign \(sign)"
+      "\(rules), weights of \(weightBits) bits, activations of \(activationBits), last \(isLast), sign \(sign)"
     }
   }
 
@@ -37,13 +37,13 @@ struct QuantizedGradientTests {
   @Test(
     "convolution and linear layers: weights, input, scales and ranges",
     arguments: [
-      Case(recipe: .spqat, weightBits: 2, activationBits: 2), Case(recipe: .spqat, weightBits: 3, activationBits: 4),
-      Case(recipe: .spqat, weightBits: 8, activationBits: 8, isLast: true),
-      Case(recipe: .spqat, weightBits: 4, activationBits: 4, sign: -1),
-      Case(recipe: .spqat, weightBits: 8, activationBits: 8, isLast: true, sign: -1),
-      Case(recipe: .lts, weightBits: 2, activationBits: 2), Case(recipe: .lts, weightBits: 3, activationBits: 4),
-      Case(recipe: .lts, weightBits: 4, activationBits: 4, isLast: true),
-      Case(recipe: .lts, weightBits: 8, activationBits: 8),
+      Case(rules: .scale, weightBits: 2, activationBits: 2), Case(rules: .scale, weightBits: 3, activationBits: 4),
+      Case(rules: .scale, weightBits: 8, activationBits: 8, isLast: true),
+      Case(rules: .scale, weightBits: 4, activationBits: 4, sign: -1),
+      Case(rules: .scale, weightBits: 8, activationBits: 8, isLast: true, sign: -1),
+      Case(rules: .range, weightBits: 2, activationBits: 2), Case(rules: .range, weightBits: 3, activationBits: 4),
+      Case(rules: .range, weightBits: 4, activationBits: 4, isLast: true),
+      Case(rules: .range, weightBits: 8, activationBits: 8),
     ])
   func convolution(test: Case) {
     let shape =
@@ -51,21 +51,15 @@ struct QuantizedGradientTests {
       ? ConvolutionShape(batch: 4, inputHeight: 1, inputWidth: 1, inputChannels: 12, outputChannels: 7, kernel: 1)
       : ConvolutionShape(
         batch: 3, inputHeight: 5, inputWidth: 4, inputChannels: 4, outputChannels: 6, kernel: 3, stride: 2, padding: 1)
-    let activation = ActivationQuantizer(recipe: test.recipe, bits: test.activationBits, layer: "layer")
-    let weight = WeightQuantizer(
-      recipe: test.recipe, bits: test.weightBits, rangeGradient: .dense,
-      isRescaled: test.recipe == .spqat && test.isLast, layer: "layer")
-    activation.scale?.scalar = 1.7 * test.sign
-    activation.lower?.scalar = -0.4
-    activation.upper?.scalar = 1.9
-    activation.isInitialized = true
-    weight.scale?.scalar = 0.6 * test.sign
-    weight.lower?.scalar = -0.5
-    weight.upper?.scalar = 0.7
+    let activation = test.rules.activations(bits: test.activationBits)
+    let weight = test.rules.weights(
+      bits: test.weightBits, learnsOutputScale: test.rules == .scale && test.isLast)
+    activation.set(scale: 1.7 * test.sign, lower: -0.4, upper: 1.9)
+    weight.set(scale: 0.6 * test.sign, lower: -0.5, upper: 0.7)
     let x: [Float]
     let w: [Float]
-    switch test.recipe {
-    case .spqat:
+    switch test.rules {
+    case .scale:
       let levels = 1 << test.activationBits
       let width = Float(1.7 + 1e-6)
       // The grid ends one level below the scale.
@@ -75,7 +69,7 @@ struct QuantizedGradientTests {
       w = Self.onGrid(
         shape.weightCount, lower: -0.6 - 1e-6, upper: (0.6 + 1e-6) * Float(half - 1) / Float(half), steps: 2 * half - 1,
         seed: 2)
-    case .lts:
+    case .range:
       x = Self.onGrid(shape.inputCount, lower: -0.4, upper: 1.9, steps: (1 << test.activationBits) - 1, seed: 1)
       w = Self.onGrid(shape.weightCount, lower: -0.5, upper: 0.7, steps: (1 << test.weightBits) - 1, seed: 2)
     }
@@ -98,8 +92,8 @@ struct QuantizedGradientTests {
     for parameter in layer.parameters { graph.define(parameter.name, parameter.value.elements) }
     if layer.bias == nil { graph.define("layer.bias", [Float](repeating: 0, count: shape.outputChannels)) }
     let result: Int
-    switch test.recipe {
-    case .spqat:
+    switch test.rules {
+    case .scale:
       result = graph.node(parameters: ["input", "layer.weight", "layer.bias", "layer.sA", "layer.sW"]) { _, p in
         let weights = p[1].map {
           Reference.scaledWeight($0, scale: p[4][0], bits: test.weightBits) * (test.isLast ? p[4][0] : 1)
@@ -107,7 +101,7 @@ struct QuantizedGradientTests {
         return Self.convolution(
           shape, p[0].map { Reference.scaledActivation($0, scale: p[3][0], bits: test.activationBits) }, weights, p[2])
       }
-    case .lts:
+    case .range:
       result = graph.node(
         parameters: ["input", "layer.weight", "layer.bias", "layer.lA", "layer.uA", "layer.lW", "layer.uW"]
       ) { _, p in
@@ -138,8 +132,8 @@ struct QuantizedGradientTests {
   }
 
   @Test(
-    "an output used as floats and through two quantized copies", arguments: Recipe.allCases, [false, true])
-  func copies(recipe: Recipe, hasResidual: Bool) {
+    "an output used as floats and through two quantized copies", arguments: Rules.allCases, [false, true])
+  func copies(rules: Rules, hasResidual: Bool) {
     let (images, height, width, channels) = (3, 3, 4, 5)
     let count = images * height * width * channels
     let input = Activation.holding(
@@ -151,13 +145,10 @@ struct QuantizedGradientTests {
     let layer = BatchNormalization(name: "bn", batch: images, input: input, residual: residual, relu: true)
     layer.weight.value.copy(from: Buffer(normals(channels, seed: 3)))
     layer.bias.value.copy(from: Buffer(normals(channels, seed: 4)))
-    let quantizers = [2, 4].map { ActivationQuantizer(recipe: recipe, bits: $0, layer: "bits\($0)") }
+    let quantizers = [2, 4].map { rules.activations(bits: $0, layer: "bits\($0)") }
     for (quantizer, upper) in zip(quantizers, [Float(0.8), -1.5]) {
-      quantizer.scale?.scalar = upper
       // One range starts below the rectifier's zeros, the other one above.
-      quantizer.lower?.scalar = 0.25 * upper
-      quantizer.upper?.scalar = 1.3
-      quantizer.isInitialized = true
+      quantizer.set(scale: upper, lower: 0.25 * upper, upper: 1.3)
       _ = layer.output.requireCopy(quantizer)
     }
     let run = LayerRun(layer: layer, output: layer.output, images: images)
@@ -182,7 +173,7 @@ struct QuantizedGradientTests {
       _ = graph.node(inputs: [output], parameters: quantizer.parameters.map(\.name)) { inputs, p in
         tensor(
           inputs[0].values.map {
-            recipe == .spqat
+            rules == .scale
               ? Reference.scaledActivation($0, scale: p[0][0], bits: quantizer.bits)
               : Reference.rangedActivation($0, lower: p[1][0], upper: p[0][0])
           })
@@ -201,11 +192,11 @@ struct QuantizedGradientTests {
     for (copy, quantizer) in zip(layer.output.copies, quantizers) {
       for (index, value) in z.enumerated() {
         let scaled =
-          recipe == .spqat
-          ? Reference.scaledActivation(value, scale: Double(quantizer.scale!.scalar), bits: quantizer.bits)
+          rules == .scale
+          ? Reference.scaledActivation(value, scale: quantizer.upperBound, bits: quantizer.bits)
             * Double(1 << quantizer.bits)
           : Reference.rangedActivation(
-            value, lower: Double(quantizer.lower!.scalar), upper: Double(quantizer.upper!.scalar))
+            value, lower: quantizer.lowerBound!, upper: quantizer.upperBound)
             * Double((1 << quantizer.bits) - 1)
         #expect(abs(Double(copy.levels[index]) - scaled) <= 0.5 + 1e-4)
       }
@@ -217,9 +208,9 @@ struct QuantizedGradientTests {
     // l = −1, h = 2, two bits: positions −1, 0, 1.5, 3 and 4 of a grid from 0 to 3.
     let values: [Float] = [-2, -1, 0.5, 2, 3]
     let gradients: [Float] = [1, 2, 4, 8, 16]
-    let quantizer = ActivationQuantizer(recipe: .lts, bits: 2, layer: "layer")
-    quantizer.lower!.scalar = -1
-    quantizer.upper!.scalar = 2
+    let quantizer = LearnedRangeActivations(bits: 2, layer: "layer")
+    quantizer.lower.scalar = -1
+    quantizer.upper.scalar = 2
     quantizer.isInitialized = true
     let input = Activation.holding(values, images: 1, height: 1, width: 5, channels: 1)
     let copy = input.requireCopy(quantizer)
@@ -237,7 +228,7 @@ struct QuantizedGradientTests {
       #expect(abs(value - expected) <= 1e-6)
     }
     // ∂x̂/∂h = −(x − l)/9 and ∂x̂/∂l = (x − h)/9 at −1, 0.5 and 2.
-    #expect(abs(quantizer.upper!.gradient[0] + (4 * 1.5 + 8 * 3) / 9) <= 1e-5)
-    #expect(abs(quantizer.lower!.gradient[0] + (2 * 3 + 4 * 1.5) / 9) <= 1e-5)
+    #expect(abs(quantizer.upper.gradient[0] + (4 * 1.5 + 8 * 3) / 9) <= 1e-5)
+    #expect(abs(quantizer.lower.gradient[0] + (2 * 3 + 4 * 1.5) / 9) <= 1e-5)
   }
 }

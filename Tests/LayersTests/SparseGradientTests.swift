@@ -10,18 +10,17 @@ struct SparseGradientTests {
   enum Input: Sendable, CaseIterable {
     /// Quantization levels of 2 bits.
     case levels
-    /// Floats, as the first layer of `spqat` takes them.
+    /// Floats, as a first layer takes them.
     case floats
   }
 
-  /// A convolution of `recipe` after a forward and a backward pass, a share of its weights frozen at random.
+  /// A convolution after a forward and a backward pass, a share of its weights frozen at random.
   private func layer(
-    recipe: Recipe, rangeGradient: RangeGradient, shape: ConvolutionShape, input kind: Input, frozenShare: Double?,
+    rules: Rules, rangeGradient: RangeGradient, shape: ConvolutionShape, input kind: Input, frozenShare: Double?,
     sparseThreshold: Double
   ) -> Convolution {
-    let weight = WeightQuantizer(
-      recipe: recipe, bits: 2, rangeGradient: rangeGradient, isRescaled: false, layer: "layer")
-    let activation = kind == .levels ? ActivationQuantizer(recipe: recipe, bits: 2, layer: "layer") : nil
+    let weight = rules.weights(bits: 2, rangeGradient: rangeGradient)
+    let activation = kind == .levels ? rules.activations(bits: 2) : nil
     let input = Activation.holding(
       normals(shape.inputCount, seed: 1), images: shape.batch, height: shape.inputHeight, width: shape.inputWidth,
       channels: shape.inputChannels)
@@ -57,7 +56,7 @@ struct SparseGradientTests {
   func sparseEqualsDense(shape: Int, input: Input) {
     let shape = Self.shapes[shape]
     let dense = layer(
-      recipe: .spqat, rangeGradient: .unfrozen, shape: shape, input: input, frozenShare: nil, sparseThreshold: 0
+      rules: .scale, rangeGradient: .unfrozen, shape: shape, input: input, frozenShare: nil, sparseThreshold: 0
     ).weight.gradient.array
     let largest = dense.map(abs).max()!
     #expect(largest > 0)
@@ -65,7 +64,7 @@ struct SparseGradientTests {
       // 2: never sparse.
       for threshold in [0.0, 2] {
         let layer = layer(
-          recipe: .spqat, rangeGradient: .unfrozen, shape: shape, input: input, frozenShare: share,
+          rules: .scale, rangeGradient: .unfrozen, shape: shape, input: input, frozenShare: share,
           sparseThreshold: threshold)
         #expect(layer.usesSparseGradient == (threshold == 0))
         let frozen = layer.freezing!.frozen
@@ -88,7 +87,7 @@ struct SparseGradientTests {
     let shape = Self.shapes[0]
     for (share, isSparse) in [(0.4, false), (0.6, true)] {
       let layer = layer(
-        recipe: .spqat, rangeGradient: .unfrozen, shape: shape, input: .levels, frozenShare: share, sparseThreshold: 0.5
+        rules: .scale, rangeGradient: .unfrozen, shape: shape, input: .levels, frozenShare: share, sparseThreshold: 0.5
       )
       #expect(layer.usesSparseGradient == isSparse)
       layer.sparseThreshold = layer.freezing!.frozenShare
@@ -97,14 +96,14 @@ struct SparseGradientTests {
       #expect(!layer.usesSparseGradient)
     }
     let unfreezing = layer(
-      recipe: .spqat, rangeGradient: .unfrozen, shape: shape, input: .levels, frozenShare: nil, sparseThreshold: 0)
+      rules: .scale, rangeGradient: .unfrozen, shape: shape, input: .levels, frozenShare: nil, sparseThreshold: 0)
     #expect(!unfreezing.usesSparseGradient)
   }
 
   @Test("weights that freeze between two passes leave the sparse gradient")
   func changingMask() {
     let shape = Self.shapes[0]
-    let weight = WeightQuantizer(recipe: .spqat, bits: 2, rangeGradient: .unfrozen, isRescaled: false, layer: "layer")
+    let weight = FixedScaleWeights(bits: 2, learnsOutputScale: false, layer: "layer")
     let input = Activation.holding(
       normals(shape.inputCount, seed: 1), images: shape.batch, height: shape.inputHeight, width: shape.inputWidth,
       channels: shape.inputChannels)
@@ -120,7 +119,7 @@ struct SparseGradientTests {
     #expect(layer.weight.gradient.elements.count { $0 != 0 } > shape.weightCount * 9 / 10)
     // A fixed threshold of 2 spacings and no memory: everything inside the range freezes.
     let policy = FreezingPolicy(
-      spec: FreezingSpec(schedule: .fixed(2), startStep: 0, totalSteps: 10, distanceEMA: 0), recipe: .spqat)
+      spec: FreezingSpec(schedule: .fixed(2), startStep: 0, totalSteps: 10, distanceEMA: 0), clock: .fromZero)
     layer.forward(ForwardPass(context: context, images: shape.batch, purpose: .training, freezing: (policy, 1)))
     #expect(layer.freezing!.frozenShare > 0.9)
     layer.backward(BackwardPass(context: context, images: shape.batch))
@@ -133,13 +132,13 @@ struct SparseGradientTests {
   func rangeGradient(rangeGradient: RangeGradient) {
     let shape = Self.shapes[1]
     let whole = layer(
-      recipe: .lts, rangeGradient: .dense, shape: shape, input: .levels, frozenShare: nil, sparseThreshold: 0)
+      rules: .range, rangeGradient: .dense, shape: shape, input: .levels, frozenShare: nil, sparseThreshold: 0)
     let layer = layer(
-      recipe: .lts, rangeGradient: rangeGradient, shape: shape, input: .levels, frozenShare: 0.5, sparseThreshold: 0)
+      rules: .range, rangeGradient: rangeGradient, shape: shape, input: .levels, frozenShare: 0.5, sparseThreshold: 0)
     #expect(layer.usesSparseGradient == (rangeGradient == .unfrozen))
     let quantizer = layer.weightQuantizer!
-    let h = Double(quantizer.upper!.scalar)
-    let l = Double(quantizer.lower!.scalar)
+    let h = quantizer.upperBound
+    let l = quantizer.lowerBound!
     var upper = 0.0
     var lower = 0.0
     for index in 0..<shape.weightCount {
@@ -152,18 +151,18 @@ struct SparseGradientTests {
       upper += -2 * gradient * (w - l) / ((h - l) * (h - l))
       lower += 2 * gradient * (w - h) / ((h - l) * (h - l))
     }
-    #expect(abs(Double(quantizer.upper!.gradient[0]) - upper) <= 1e-4 * abs(upper))
-    #expect(abs(Double(quantizer.lower!.gradient[0]) - lower) <= 1e-4 * abs(lower))
+    #expect(abs(Double(quantizer.parameters[0].gradient[0]) - upper) <= 1e-4 * abs(upper))
+    #expect(abs(Double(quantizer.parameters[1].gradient[0]) - lower) <= 1e-4 * abs(lower))
   }
 
   @Test("the dense range gradient needs every weight's, whatever is frozen")
   func denseRangeGradientStaysDense() {
     for share in [0.5, 1] {
       let layer = layer(
-        recipe: .lts, rangeGradient: .dense, shape: Self.shapes[0], input: .levels, frozenShare: share,
+        rules: .range, rangeGradient: .dense, shape: Self.shapes[0], input: .levels, frozenShare: share,
         sparseThreshold: 0)
       #expect(!layer.usesSparseGradient)
-      #expect(layer.weightQuantizer!.upper!.gradient[0] != 0)
+      #expect(layer.weightQuantizer!.parameters[0].gradient[0] != 0)
       #expect(layer.weight.gradient.elements.contains { $0 != 0 } == (share < 1))
     }
   }

@@ -2,6 +2,7 @@ import Kernels
 import Layers
 import Models
 import Quantization
+import Recipes
 import Tensor
 import TestSupport
 import Testing
@@ -11,10 +12,7 @@ extension ModelSpec {
   static func resNet(
     _ recipe: Recipe, _ architecture: Architecture, classes: Int = 10, side: Int = 32, width: Int = 16
   ) -> ModelSpec {
-    ModelSpec(
-      architecture: architecture, shortcut: recipe == .spqat ? .pad : .convolution,
-      batchNormBeforeLinear: recipe == .spqat, initialization: recipe == .spqat ? .kaimingFanIn : .kaimingFanOut,
-      classes: classes, inputHeight: side, inputWidth: side, width: width)
+    recipe.model(architecture, classes: classes, height: side, width: side, channels: width)
   }
 }
 
@@ -96,7 +94,7 @@ struct NetworkGradientTests {
     return graph
   }
 
-  @Test("every parameter's gradient is the derivative of the loss", arguments: Recipe.allCases)
+  @Test("every parameter's gradient is the derivative of the loss", arguments: Recipe.all)
   func gradients(recipe: Recipe) {
     let spec = ModelSpec.resNet(recipe, .resnet8, classes: 7, side: 8, width: 4)
     var expected: [String: [Double]] = [:]
@@ -120,12 +118,11 @@ struct NetworkGradientTests {
     }
   }
 
-  @Test("a batch that is not full gives the gradients of a smaller network", arguments: Recipe.allCases)
+  @Test("a batch that is not full gives the gradients of a smaller network", arguments: Recipe.all)
   func partialBatch(recipe: Recipe) {
     let spec = ModelSpec.resNet(recipe, .resnet8, classes: 7, side: 8, width: 4)
     let context = ComputeContext(threads: 2)
-    let quantization = QuantizationSpec(
-      recipe: recipe, weightBits: 4, activationBits: 4, rangeGradient: recipe == .lts ? .dense : .unfrozen)
+    let quantization = recipe.quantization(weightBits: 4, activationBits: 4)
     let networks = [3, 5].map { Network(spec: spec, quantization: quantization, batch: $0, context: context) }
     networks[0].fill(seed: 3)
     for (target, source) in zip(networks[1].parameters, networks[0].parameters) {
@@ -166,7 +163,7 @@ struct NetworkTests {
     let context = ComputeContext(threads: 1)
     let spqat = Network(
       spec: .resNet(.spqat, .resnet20),
-      quantization: QuantizationSpec(recipe: .spqat, weightBits: 2, activationBits: 3, rangeGradient: .unfrozen),
+      quantization: Recipe.spqat.quantization(weightBits: 2, activationBits: 3),
       batch: 1, context: context)
     // 20 weight scales, of which one learns; 19 activation scales.
     #expect(spqat.parameters.filter { $0.group == .quantizers }.count == 39)
@@ -178,7 +175,7 @@ struct NetworkTests {
 
     let lts = Network(
       spec: .resNet(.lts, .resnet20),
-      quantization: QuantizationSpec(recipe: .lts, weightBits: 2, activationBits: 3, rangeGradient: .dense), batch: 1,
+      quantization: Recipe.lts.quantization(weightBits: 2, activationBits: 3), batch: 1,
       context: context)
     #expect(lts.trainedParameters.filter { $0.group == .quantizers }.count == 22 * 4)
     #expect(lts.freezableWeights == 267_696 + 16 * 32 + 32 * 64 + 640)
@@ -246,7 +243,7 @@ struct NetworkTests {
     let spec = ModelSpec.resNet(.lts, .resnet8, classes: 5, side: 8, width: 4)
     let network = Network(
       spec: spec,
-      quantization: QuantizationSpec(recipe: .lts, weightBits: 3, activationBits: 3, rangeGradient: .dense), batch: 4,
+      quantization: Recipe.lts.quantization(weightBits: 3, activationBits: 3), batch: 4,
       context: context)
     network.fill(seed: 1)
     network.initializeWeightQuantizers()

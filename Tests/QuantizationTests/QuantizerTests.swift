@@ -6,69 +6,71 @@ import TestSupport
 import Testing
 
 struct WeightQuantizerTests {
-  private func quantizer(_ recipe: Recipe, bits: Int, isRescaled: Bool = false) -> WeightQuantizer {
-    WeightQuantizer(recipe: recipe, bits: bits, rangeGradient: .dense, isRescaled: isRescaled, layer: "layer")
+  private func fixedScale(bits: Int, learnsOutputScale: Bool = false) -> FixedScaleWeights {
+    FixedScaleWeights(bits: bits, learnsOutputScale: learnsOutputScale, layer: "layer")
+  }
+
+  private func learnedRange(bits: Int, rangeGradient: RangeGradient = .dense) -> LearnedRangeWeights {
+    LearnedRangeWeights(bits: bits, rangeGradient: rangeGradient, layer: "layer")
   }
 
   @Test("the start is three standard deviations, n − 1 in the denominator")
   func initialization() {
     let weights = Buffer<Float>([1, 2, 3, 6])
     let start = 3 * (14.0 / 3).squareRoot()
-    let spqat = quantizer(.spqat, bits: 4)
-    spqat.initialize(weights: weights)
-    #expect(abs(Double(spqat.scale!.scalar) - start) <= 1e-6)
-    let lts = quantizer(.lts, bits: 4)
-    lts.initialize(weights: weights)
-    #expect(abs(Double(lts.upper!.scalar) - start) <= 1e-6)
-    #expect(lts.lower!.scalar == -lts.upper!.scalar)
+    let scaled = fixedScale(bits: 4)
+    scaled.initialize(weights: weights)
+    #expect(abs(Double(scaled.scale.scalar) - start) <= 1e-6)
+    let ranged = learnedRange(bits: 4)
+    ranged.initialize(weights: weights)
+    #expect(abs(Double(ranged.upper.scalar) - start) <= 1e-6)
+    #expect(ranged.lower.scalar == -ranged.upper.scalar)
   }
 
-  @Test("values and levels follow the published formulas", arguments: Recipe.allCases, 2...8)
-  func values(recipe: Recipe, bits: Int) {
+  @Test("values and levels follow the published formulas", arguments: WeightRule.allCases, 2...8)
+  func values(rule: WeightRule, bits: Int) {
     let weights = Buffer(normals(2000, seed: 1).map { 1.5 * $0 })
     let values = Buffer<Float>(count: weights.count)
     let levels = Buffer<Int8>(count: weights.count)
     let context = ComputeContext(threads: 1)
-    for isRescaled in recipe == .spqat ? [false, true] : [false] {
-      let quantizer = quantizer(recipe, bits: bits, isRescaled: isRescaled)
-      quantizer.scale?.scalar = -1.3
-      quantizer.lower?.scalar = -0.9
-      quantizer.upper?.scalar = 1.4
-      let fitsByte = quantizer.grid.maximumLevel <= 127 || recipe == .spqat
-      context.quantize(quantizer.grid, weights: weights, values: values, levels: fitsByte ? levels : nil)
-      var seen = Set<Float>()
-      for index in 0..<weights.count {
-        let w = Double(weights[index])
-        let scaled: Double
-        let expected: Double
-        switch recipe {
-        case .spqat:
-          let size = Double(1 << (bits - 1))
-          scaled = Reference.scaledWeight(w, scale: -1.3, bits: bits) * size
-          expected = scaled.rounded(.toNearestOrEven) / size * (isRescaled ? -1.3 : 1)
-        case .lts:
-          let steps = Double((1 << bits) - 1)
-          scaled = (Reference.rangedWeight(w, lower: -0.9, upper: 1.4) + 1) / 2 * steps
-          expected = 2 * scaled.rounded(.toNearestOrEven) / steps - 1
-        }
-        // Where single precision cannot tell the side of an edge, either is right.
-        if abs(scaled - scaled.rounded(.down) - 0.5) < 1e-4 { continue }
-        seen.insert(values[index])
-        #expect(abs(Double(values[index]) - expected) <= 1e-6)
-        if fitsByte {
-          #expect(abs(Float(levels[index]) * quantizer.grid.valueScale - values[index]) <= 1e-6)
-        }
+    let quantizer = rule.quantizer(bits: bits, rangeGradient: .dense, layer: "layer")
+    let start: [Float] = rule == .learnedRange ? [1.4, -0.9] : [-1.3]
+    for (parameter, value) in zip(quantizer.parameters, start) { parameter.scalar = value }
+    let fitsByte = rule != .learnedRange || bits < 8
+    #expect(quantizer.grid.levelsFitByte == fitsByte)
+    context.quantize(quantizer.grid, weights: weights, values: values, levels: fitsByte ? levels : nil)
+    var seen = Set<Float>()
+    for index in 0..<weights.count {
+      let w = Double(weights[index])
+      let scaled: Double
+      let expected: Double
+      switch rule {
+      case .fixedScale, .learnedOutputScale:
+        let size = Double(1 << (bits - 1))
+        scaled = Reference.scaledWeight(w, scale: -1.3, bits: bits) * size
+        expected = scaled.rounded(.toNearestOrEven) / size * (rule == .learnedOutputScale ? -1.3 : 1)
+      case .learnedRange:
+        let steps = Double((1 << bits) - 1)
+        scaled = (Reference.rangedWeight(w, lower: -0.9, upper: 1.4) + 1) / 2 * steps
+        expected = 2 * scaled.rounded(.toNearestOrEven) / steps - 1
       }
-      #expect(seen.count == 1 << bits || bits > 6)
-      #expect(seen.count <= 1 << bits)
+      // Where single precision cannot tell the side of an edge, either is right.
+      if abs(scaled - scaled.rounded(.down) - 0.5) < 1e-4 { continue }
+      seen.insert(values[index])
+      #expect(abs(Double(values[index]) - expected) <= 1e-6)
+      if fitsByte {
+        #expect(abs(Float(levels[index]) * quantizer.grid.valueScale - values[index]) <= 1e-6)
+      }
     }
+    #expect(seen.count == 1 << bits || bits > 6)
+    #expect(seen.count <= 1 << bits)
   }
 
   @Test("the distance between two levels is 2/2^b or 1/(2^b − 1)")
   func spacing() {
     for bits in 2...8 {
-      #expect(quantizer(.spqat, bits: bits).spacing == 2 / Float(1 << bits))
-      #expect(quantizer(.lts, bits: bits).spacing == 1 / Float((1 << bits) - 1))
+      #expect(fixedScale(bits: bits).spacing == 2 / Float(1 << bits))
+      #expect(learnedRange(bits: bits).spacing == 1 / Float((1 << bits) - 1))
     }
   }
 
@@ -76,18 +78,18 @@ struct WeightQuantizerTests {
   func endsAndTies() {
     let context = ComputeContext(threads: 1)
     // Positions on the grid are the weights themselves: l = 0, h = 3, two bits.
-    let lts = quantizer(.lts, bits: 2)
-    lts.lower!.scalar = 0
-    lts.upper!.scalar = 3
+    let ranged = learnedRange(bits: 2)
+    ranged.lower.scalar = 0
+    ranged.upper.scalar = 3
     let weights = Buffer<Float>([-0.25, 0, 0.5, 1.5, 2.5, 3, 3.25])
     let levels = Buffer<Int8>(count: 7)
     let values = Buffer<Float>(count: 7)
-    context.quantize(lts.grid, weights: weights, values: values, levels: levels)
+    context.quantize(ranged.grid, weights: weights, values: values, levels: levels)
     #expect(levels.array == [-3, -3, -3, 1, 1, 3, 3])
     let gradients = Buffer<Float>([1, 2, 4, 8, 16, 32, 64])
     let result = Buffer<Float>(count: 7)
     var sums = context.straightThrough(
-      lts.grid, weights: weights, valueGradient: gradients, scale: 1, frozen: nil, skipFrozen: false,
+      ranged.grid, weights: weights, valueGradient: gradients, scale: 1, frozen: nil, skipFrozen: false,
       weightGradient: result)
     #expect(result.array == [0, 2, 4, 8, 16, 32, 0])
     #expect(sums == RangeSums(gradient: 62, gradientTimesValue: 2 + 12 + 40 + 96))
@@ -117,32 +119,33 @@ struct WeightQuantizerTests {
     let weights = Buffer(normals(500, seed: 1))
     let gradients = Buffer(normals(500, seed: 2))
     let result = Buffer<Float>(count: 500)
-    let lts = quantizer(.lts, bits: bits)
-    lts.lower!.scalar = -0.9
-    lts.upper!.scalar = 1.4
+    let ranged = learnedRange(bits: bits)
+    ranged.lower.scalar = -0.9
+    ranged.upper.scalar = 1.4
     let sums = context.straightThrough(
-      lts.grid, weights: weights, valueGradient: gradients, scale: lts.gradientScale, frozen: nil, skipFrozen: false,
+      ranged.grid, weights: weights, valueGradient: gradients, scale: ranged.gradientScale, frozen: nil,
+      skipFrozen: false,
       weightGradient: result)
-    lts.setGradients(sums, gradientTimesQuantized: 0)
+    ranged.setGradients(sums, gradientTimesQuantized: 0)
     let graph = ReferenceGraph { zip($0[0].values, gradients.array).reduce(0) { $0 + $1.0 * Double($1.1) } }
     graph.define("w", weights.elements)
-    graph.define("l", [lts.lower!.scalar])
-    graph.define("h", [lts.upper!.scalar])
+    graph.define("l", [ranged.lower.scalar])
+    graph.define("h", [ranged.upper.scalar])
     _ = graph.node(parameters: ["w", "l", "h"]) { _, p in
       ReferenceTensor(
         images: 1, height: 1, width: 1, channels: 500,
         values: p[0].map { Reference.rangedWeight($0, lower: p[1][0], upper: p[2][0]) })
     }
     #expect(relativeError(result.elements, graph.gradient(of: "w")) <= 1e-5)
-    #expect(relativeError(lts.upper!.gradient.elements, graph.gradient(of: "h")) <= 1e-5)
-    #expect(relativeError(lts.lower!.gradient.elements, graph.gradient(of: "l")) <= 1e-5)
+    #expect(relativeError(ranged.upper.gradient.elements, graph.gradient(of: "h")) <= 1e-5)
+    #expect(relativeError(ranged.lower.gradient.elements, graph.gradient(of: "l")) <= 1e-5)
   }
 
   @Test("the last layer's scale: the rounded ŵ, and the scale within it", arguments: [Float(0.8), -0.8])
   func rescaled(scale: Float) {
     // ∂(s·ŵ)/∂s = ŵ − s·sign(s)·w/(|s| + 1e-6)² in range; ŵ rounded, which no finite difference sees.
-    let quantizer = quantizer(.spqat, bits: 3, isRescaled: true)
-    quantizer.scale!.scalar = scale
+    let quantizer = fixedScale(bits: 3, learnsOutputScale: true)
+    quantizer.scale.scalar = scale
     let weights = Buffer(normals(300, seed: 1))
     let gradients = Buffer(normals(300, seed: 2))
     let values = Buffer<Float>(count: 300)
@@ -166,58 +169,59 @@ struct WeightQuantizerTests {
       quantizer.grid, weights: weights, valueGradient: gradients, scale: quantizer.gradientScale, frozen: nil,
       skipFrozen: false, weightGradient: result)
     quantizer.setGradients(sums, gradientTimesQuantized: gradientTimesQuantized)
-    #expect(abs(Double(quantizer.scale!.gradient[0]) - expected) <= 1e-4 * abs(expected))
+    #expect(abs(Double(quantizer.scale.gradient[0]) - expected) <= 1e-4 * abs(expected))
   }
 
   @Test("training changes learned numbers alone")
   func trainedParameters() {
-    #expect(quantizer(.spqat, bits: 4).trainedParameters.isEmpty)
-    #expect(quantizer(.spqat, bits: 4).parameters.map(\.name) == ["layer.sW"])
-    #expect(quantizer(.spqat, bits: 8, isRescaled: true).trainedParameters.map(\.name) == ["layer.sW"])
-    #expect(quantizer(.lts, bits: 4).trainedParameters.map(\.name) == ["layer.uW", "layer.lW"])
-    #expect(quantizer(.lts, bits: 4).needsDenseGradient)
-    #expect(!quantizer(.spqat, bits: 4).needsDenseGradient)
+    #expect(fixedScale(bits: 4).trainedParameters.isEmpty)
+    #expect(fixedScale(bits: 4).parameters.map(\.name) == ["layer.sW"])
+    #expect(fixedScale(bits: 8, learnsOutputScale: true).trainedParameters.map(\.name) == ["layer.sW"])
+    #expect(learnedRange(bits: 4).trainedParameters.map(\.name) == ["layer.uW", "layer.lW"])
+    #expect(learnedRange(bits: 4).needsDenseGradient)
+    #expect(!learnedRange(bits: 4, rangeGradient: .unfrozen).needsDenseGradient)
+    #expect(!fixedScale(bits: 4).needsDenseGradient)
   }
 }
 
 struct ActivationQuantizerTests {
-  @Test("the start is 3·std / sqrt(1 − 2/π), and the minimum in `lts`")
+  @Test("the start is 3·std / sqrt(1 − 2/π), and the minimum of a range")
   func initialization() {
     let start = 3 * 0.7 / (1 - 2 / Double.pi).squareRoot()
-    let spqat = ActivationQuantizer(recipe: .spqat, bits: 4, layer: "layer")
-    #expect(!spqat.isInitialized)
-    spqat.initialize(minimum: -0.2, standardDeviation: 0.7)
-    #expect(spqat.isInitialized && abs(Double(spqat.scale!.scalar) - start) <= 1e-6)
-    let lts = ActivationQuantizer(recipe: .lts, bits: 4, layer: "layer")
-    lts.initialize(minimum: -0.2, standardDeviation: 0.7)
-    #expect(abs(Double(lts.upper!.scalar) - start) <= 1e-6)
-    #expect(lts.lower!.scalar == -0.2)
+    let scaled = LearnedScaleActivations(bits: 4, layer: "layer")
+    #expect(!scaled.isInitialized)
+    scaled.initialize(minimum: -0.2, standardDeviation: 0.7)
+    #expect(scaled.isInitialized && abs(Double(scaled.scale.scalar) - start) <= 1e-6)
+    let ranged = LearnedRangeActivations(bits: 4, layer: "layer")
+    ranged.initialize(minimum: -0.2, standardDeviation: 0.7)
+    #expect(abs(Double(ranged.upper.scalar) - start) <= 1e-6)
+    #expect(ranged.lower.scalar == -0.2)
   }
 
   @Test("gradients of the scale and the range follow their formulas")
   func gradients() {
     let sums = RangeSums(gradient: 3, gradientTimesValue: 5)
-    let spqat = ActivationQuantizer(recipe: .spqat, bits: 4, layer: "layer")
+    let scaled = LearnedScaleActivations(bits: 4, layer: "layer")
     for scale in [Float(2), -2] {
-      spqat.scale!.scalar = scale
-      spqat.setGradients(sums)
-      #expect(abs(spqat.scale!.gradient[0] + (scale > 0 ? 1 : -1) * 5 / 4) <= 1e-5)
+      scaled.scale.scalar = scale
+      scaled.setGradients(sums)
+      #expect(abs(scaled.scale.gradient[0] + (scale > 0 ? 1 : -1) * 5 / 4) <= 1e-5)
     }
-    let lts = ActivationQuantizer(recipe: .lts, bits: 4, layer: "layer")
-    lts.lower!.scalar = -1
-    lts.upper!.scalar = 3
-    lts.setGradients(sums)
+    let ranged = LearnedRangeActivations(bits: 4, layer: "layer")
+    ranged.lower.scalar = -1
+    ranged.upper.scalar = 3
+    ranged.setGradients(sums)
     // Σ −g(x − l)/16 and Σ g(x − h)/16
-    #expect(abs(lts.upper!.gradient[0] + 8 / 16) <= 1e-6)
-    #expect(abs(lts.lower!.gradient[0] - (5 - 9) / 16) <= 1e-6)
+    #expect(abs(ranged.upper.gradient[0] + 8 / 16) <= 1e-6)
+    #expect(abs(ranged.lower.gradient[0] - (5 - 9) / 16) <= 1e-6)
   }
 
   @Test("one level's value: 1/2^b or 1/(2^b − 1)")
   func step() {
     for bits in 2...8 {
-      #expect(ActivationQuantizer(recipe: .spqat, bits: bits, layer: "layer").step == 1 / Float(1 << bits))
-      #expect(ActivationQuantizer(recipe: .lts, bits: bits, layer: "layer").step == 1 / Float((1 << bits) - 1))
-      #expect(ActivationQuantizer(recipe: .lts, bits: bits, layer: "layer").maximumLevel == (1 << bits) - 1)
+      #expect(LearnedScaleActivations(bits: bits, layer: "layer").step == 1 / Float(1 << bits))
+      #expect(LearnedRangeActivations(bits: bits, layer: "layer").step == 1 / Float((1 << bits) - 1))
+      #expect(LearnedRangeActivations(bits: bits, layer: "layer").maximumLevel == (1 << bits) - 1)
     }
   }
 }

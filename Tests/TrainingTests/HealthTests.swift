@@ -79,7 +79,7 @@ struct HealthTests {
     #expect(try session.train { _ in .proceed } == .finished)
     for tensor in session.finalTensors() {
       guard case .float(let values) = tensor.elements else { continue }
-      #expect(values.allSatisfy(\.isFinite), "\(tensor.name)")
+      #expect(values.allSatisfy { $0.isFinite }, "\(tensor.name)")
     }
     for record in session.layerEpochs {
       #expect(record.upperWeight! > record.lowerWeight! && record.upperActivation! > record.lowerActivation!)
@@ -89,16 +89,16 @@ struct HealthTests {
 
   @Test("a range without width starts with one, others as they always did")
   func rangeStart() {
-    let activation = ActivationQuantizer(recipe: .lts, bits: 2, layer: "layer")
+    let activation = LearnedRangeActivations(bits: 2, layer: "layer")
     activation.initialize(minimum: 0.25, standardDeviation: 0)
-    #expect(activation.lower!.scalar == 0.25 && activation.upper!.scalar == 1.25)
+    #expect(activation.lower.scalar == 0.25 && activation.upper.scalar == 1.25)
     activation.initialize(minimum: -1, standardDeviation: 0.602810275989780)
-    #expect(activation.lower!.scalar == -1 && activation.upper!.scalar == 3)
+    #expect(activation.lower.scalar == -1 && activation.upper.scalar == 3)
     activation.initialize(minimum: .nan, standardDeviation: .nan)
-    #expect(activation.upper!.scalar.isNaN, "what is no number stays none")
-    let weight = WeightQuantizer(recipe: .lts, bits: 2, rangeGradient: .unfrozen, isRescaled: false, layer: "layer")
+    #expect(activation.upper.scalar.isNaN, "what is no number stays none")
+    let weight = LearnedRangeWeights(bits: 2, rangeGradient: .unfrozen, layer: "layer")
     weight.initialize(weights: Buffer([0.5, 0.5, 0.5]))
-    #expect(weight.lower!.scalar == -0.5 && weight.upper!.scalar == 0.5)
+    #expect(weight.lower.scalar == -0.5 && weight.upper.scalar == 0.5)
   }
 
   @Test("why a run diverged outlives a checkpoint")

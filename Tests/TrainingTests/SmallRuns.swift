@@ -2,6 +2,7 @@ import Datasets
 import Foundation
 import Models
 import Quantization
+import Recipes
 import Records
 import Tensor
 import TestSupport
@@ -42,27 +43,21 @@ enum SmallRuns {
   ) -> TrainingSpec {
     let recipe: Recipe = method == .ltsFreeze || method == .ltsFullQAT ? .lts : .spqat
     let weights = ParameterGroupSpec(optimizer: .sgd(momentum: 0.9, weightDecay: 1e-4), learningRate: learningRate)
-    let plain = OptimizerSpec.sgd(momentum: 0, weightDecay: 0)
     let freezes = method == .spqatFreeze || method == .ltsFreeze
     return TrainingSpec(
-      model: ModelSpec(
-        architecture: .resnet8, shortcut: recipe == .spqat ? .pad : .convolution,
-        batchNormBeforeLinear: recipe == .spqat, initialization: .kaimingFanIn, classes: 4, inputHeight: 8,
-        inputWidth: 8, width: 4),
+      model: recipe.model(.resnet8, classes: 4, height: 8, width: 8, channels: 4),
       quantization: method == .fullPrecision
         ? nil
-        : QuantizationSpec(
-          recipe: recipe, weightBits: weightBits, activationBits: weightBits,
-          rangeGradient: recipe == .spqat ? .unfrozen : rangeGradient),
+        : recipe.quantization(
+          weightBits: weightBits, activationBits: weightBits,
+          rangeGradient: recipe.rangeGradients.contains(rangeGradient) ? rangeGradient : nil),
       freezing: freezes
         ? freezing ?? FreezingSpec(schedule: .linear, startStep: 4, totalSteps: totalSteps, distanceEMA: 0.9) : nil,
       weights: weights,
-      batchNorm: recipe == .lts ? weights : ParameterGroupSpec(optimizer: plain, learningRate: learningRate),
-      quantizers: recipe == .lts
-        ? ParameterGroupSpec(optimizer: .adam(beta1: 0.9, beta2: 0.999, epsilon: 1e-8), learningRate: 1e-3)
-        : ParameterGroupSpec(optimizer: plain, learningRate: 0.01),
+      batchNorm: recipe.batchNormGroup(besides: weights),
+      quantizers: recipe.quantizerGroup(learningRate: recipe == .lts ? 1e-3 : 0.01),
       learningRateSchedule: .step(milestones: [10], factor: 0.1), batchSize: batchSize,
-      dropLastPartialBatch: recipe == .spqat, totalSteps: totalSteps, augment: true, seed: 7)
+      dropLastPartialBatch: recipe.training.dropLastPartialBatch, totalSteps: totalSteps, augment: true, seed: 7)
   }
 
   static func session(_ spec: TrainingSpec, threads: Int = 2) throws -> TrainingSession {

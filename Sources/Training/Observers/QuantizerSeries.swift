@@ -11,12 +11,12 @@ final class QuantizerSeries: TrainingObserver {
   func didFinishEpoch(_ records: inout EpochRecords, _ learner: Learner) {
     for (index, layer) in learner.network.convolutions.enumerated() {
       if let quantizer = layer.weightQuantizer {
-        records.layers[index].upperWeight = Double((quantizer.upper ?? quantizer.scale)!.scalar)
-        records.layers[index].lowerWeight = quantizer.lower.map { Double($0.scalar) }
+        records.layers[index].upperWeight = quantizer.upperBound
+        records.layers[index].lowerWeight = quantizer.lowerBound
       }
       if let quantizer = layer.activationQuantizer {
-        records.layers[index].upperActivation = Double((quantizer.upper ?? quantizer.scale)!.scalar)
-        records.layers[index].lowerActivation = quantizer.lower.map { Double($0.scalar) }
+        records.layers[index].upperActivation = quantizer.upperBound
+        records.layers[index].lowerActivation = quantizer.lowerBound
       }
     }
   }

@@ -1,0 +1,44 @@
+public import Kernels
+public import Tensor
+
+/// Which weights of a layer are frozen, and what decides over the others.
+public final class FreezingState {
+  /// D̄, in units of v.
+  public let distance: Buffer<Float>
+  public let previousIndex: Buffer<Int16>
+  /// One byte a weight, nonzero = frozen for good.
+  public let frozen: Buffer<UInt8>
+  public private(set) var frozenCount = 0
+  /// How often a frozen weight's level moved with its range (possible where ranges are learned), summed over forwards.
+  public private(set) var levelMoves = 0
+
+  public init(count: Int) {
+    distance = Buffer(count: count)
+    previousIndex = Buffer(count: count)
+    frozen = Buffer(count: count)
+  }
+
+  public var count: Int { frozen.count }
+  public var frozenShare: Double { Double(frozenCount) / Double(count) }
+
+  /// One training forward: levels and distances by `step`, and what its threshold distance freezes.
+  public func advance(_ grid: WeightGrid, step: FreezingStep, weights: Buffer<Float>, on context: ComputeContext) {
+    let result = context.updateFreezing(
+      grid, step: step, weights: weights, distance: distance, previousIndex: previousIndex, frozen: frozen)
+    frozenCount = result.frozen
+    levelMoves += result.levelMoves
+  }
+
+  /// Freezes a random share of the weights, to measure with.
+  public func freezeRandomly(share: Double, seed: UInt64) {
+    var random = CounterRandom(seed: seed, stream: 0)
+    for index in 0..<count { frozen[index] = random.uniformDouble() < share ? 1 : 0 }
+    restore(levelMoves: 0)
+  }
+
+  /// After the buffers were filled from a checkpoint.
+  public func restore(levelMoves: Int) {
+    frozenCount = frozen.elements.reduce(0) { $0 + ($1 == 0 ? 0 : 1) }
+    self.levelMoves = levelMoves
+  }
+}
