@@ -1,6 +1,5 @@
 public import Kernels
-import Layers
-public import Models
+public import Networks
 public import Quantization
 import Tensor
 import Training

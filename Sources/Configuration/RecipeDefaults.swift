@@ -1,4 +1,4 @@
-package import Models
+package import Networks
 import Quantization
 import Training
 

@@ -1,6 +1,6 @@
 import Crypto
 import Foundation
-import Models
+import Networks
 import Quantization
 public import Training
 

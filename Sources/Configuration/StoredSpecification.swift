@@ -1,5 +1,5 @@
 public import Datasets
-import Models
+import Networks
 import Quantization
 public import Training
 

@@ -1,6 +1,6 @@
 public import Configuration
 public import Datasets
-import Models
+import Networks
 public import Quantization
 public import Records
 public import Training

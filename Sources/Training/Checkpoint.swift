@@ -1,7 +1,6 @@
 import Foundation
 import Kernels
-import Layers
-import Models
+import Networks
 import Records
 import Storage
 import Tensor

@@ -1,7 +1,6 @@
 public import Datasets
 public import Kernels
-public import Layers
-public import Models
+public import Networks
 public import Quantization
 
 /// A network and what changes it: one training step at a time, on the batch that was loaded last.

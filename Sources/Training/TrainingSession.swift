@@ -1,7 +1,6 @@
 public import Datasets
 public import Kernels
-import Layers
-import Models
+import Networks
 import Quantization
 public import Records
 import Tensor

@@ -1,7 +1,6 @@
 import Diagnostics
 public import Kernels
-import Layers
-import Models
+import Networks
 import Quantization
 import Storage
 import Tensor

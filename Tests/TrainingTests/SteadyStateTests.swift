@@ -1,8 +1,7 @@
 #if canImport(Glibc)
   import Glibc
   import Kernels
-  import Layers
-  import Models
+  import Networks
   import Quantization
   import Tensor
   import Testing

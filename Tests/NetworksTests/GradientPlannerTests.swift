@@ -1,4 +1,4 @@
-import Layers
+import Networks
 import Tensor
 import Testing
 

@@ -1,5 +1,5 @@
 import Kernels
-import Layers
+import Networks
 import Tensor
 import TestSupport
 import Testing

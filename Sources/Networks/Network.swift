@@ -1,5 +1,4 @@
 public import Kernels
-public import Layers
 public import Quantization
 public import Tensor
 

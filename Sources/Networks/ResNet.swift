@@ -1,5 +1,3 @@
-import Layers
-
 extension NetworkBuilder {
   /// A ResNet for small images (He et al. 2016, section 4.2): a 3×3 convolution, three stages of basic blocks with w, 2w
   /// and 4w channels, average pooling, a linear layer. The two recipes differ in the shortcuts and in the batch norm
