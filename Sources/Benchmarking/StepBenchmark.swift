@@ -47,7 +47,10 @@ public struct StepBenchmark: Sendable {
     public var weightGradientByLayer: [(layer: String, milliseconds: Double)]
   }
 
-  public func run(steps: Int, warmUp: Int = 3, instructionSet: InstructionSet = .best) -> Result {
+  /// - Throws: `NetworkError` where the network does not take such images.
+  public func run(
+    steps: Int, warmUp: Int = 3, instructionSet: InstructionSet = .best
+  ) throws(NetworkError) -> Result {
     let context = ComputeContext(threads: threads, instructionSet: instructionSet)
     let quantization =
       method == .fullPrecision
@@ -70,7 +73,7 @@ public struct StepBenchmark: Sendable {
         : ParameterGroupSpec(optimizer: .sgd(momentum: 0, weightDecay: 0), learningRate: 1e-3),
       learningRateSchedule: .constant, batchSize: batch, dropLastPartialBatch: true, totalSteps: 1 << 30,
       augment: false, seed: 1)
-    let learner = Learner(spec: spec, context: context)
+    let learner = try Learner(spec: spec, context: context)
     let network = learner.network
     network.initializeWeights(seed: 1)
     network.initializeWeightQuantizers()

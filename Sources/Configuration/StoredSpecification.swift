@@ -89,16 +89,12 @@ private struct CanonicalReader {
 
 extension TrainingSpec {
   fileprivate init(_ reader: CanonicalReader) throws {
-    let isPossible =
-      ModelSpec.problem(
-        classes: try reader.integer("model.classes"), height: try reader.integer("model.inputHeight"),
-        width: try reader.integer("model.inputWidth")) == nil
-    guard isPossible else { throw CanonicalReader.Missing(key: "model.inputHeight") }
     let model = ModelSpec(
       architecture: try reader.choice("model.architecture"), shortcut: try reader.choice("model.shortcut"),
       batchNormBeforeLinear: try reader.bool("model.batchNormBeforeLinear"),
       initialization: try reader.choice("model.initialization"), classes: try reader.integer("model.classes"),
       inputHeight: try reader.integer("model.inputHeight"), inputWidth: try reader.integer("model.inputWidth"))
+    guard (try? model.graph()) != nil else { throw CanonicalReader.Missing(key: "model.inputHeight") }
     let totalSteps = try reader.integer("totalSteps")
 
     var quantization: QuantizationSpec?

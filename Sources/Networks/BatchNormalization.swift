@@ -5,8 +5,11 @@ public import Tensor
 /// both, as the layers behind it need, in one pass.
 ///
 /// y = γ·(x − μ)/sqrt(σ² + ε) + β with ε = 1e-5; running statistics move by 0.1, the running variance with n − 1
-/// (PyTorch's defaults).
-public final class BatchNormalization: Layer, GradientCollector {
+/// (Ioffe & Szegedy 2015, with PyTorch's defaults).
+///
+/// The way back takes two passes: the first gives g, the gradient of y, with Σ g and Σ g·x of each channel; the second,
+/// which needs those sums, gives the input's as a·g + b·x + d.
+public final class BatchNormalization: Layer {
   public let name: String
   public let input: Activation
   public let residual: Activation?
@@ -24,56 +27,68 @@ public final class BatchNormalization: Layer, GradientCollector {
   private let shift: Buffer<Float>
   private let mean: Buffer<Double>
   private let inverseDeviation: Buffer<Double>
-  private let factors: (a: Buffer<Float>, b: Buffer<Float>, d: Buffer<Float>)
-  private let inputSums: ChannelSums
-  private let inputHasSums: Bool
-  /// Whether the convolution behind collects the gradient, piece by piece as it computes it.
-  private var isCollectedInPieces = false
-  private var preGradient: GradientSlot?
-  private var inputGradient: GradientSlot?
+  private let backwardPasses: BackwardPasses
+  private let sums: ChannelSums
+  /// Whether the layer before has formed `sums`.
+  private let hasSums: Bool
 
-  public init(name: String, batch: Int, input: Activation, residual: Activation?, relu: Bool) {
-    precondition(
-      residual == nil
-        || (residual!.height == input.height && residual!.width == input.width && residual!.channels == input.channels),
-      "a residual has the shape of what it is added to")
+  /// How the two passes of the way back are run.
+  package struct BackwardPasses {
+    /// False: the convolution behind runs `firstPass`, piece by piece.
+    var runsFirst: Bool
+    /// The second pass with the memory of its factors, which `backward` sets; x is the first one's result.
+    var second: AffineGradient
+    /// Where the second pass writes; nil: the convolution before runs it.
+    var inputGradient: Buffer<Float>?
+
+    package init(runsFirst: Bool, second: AffineGradient, inputGradient: Buffer<Float>?) {
+      self.runsFirst = runsFirst
+      self.second = second
+      self.inputGradient = inputGradient
+    }
+  }
+
+  /// - Parameter sums: of the input, where the layer before forms them in training.
+  package init(
+    name: String, input: Activation, residual: Activation?, relu: Bool, output: Activation, sums: ChannelSums?,
+    backwardPasses: BackwardPasses, backend: any Backend
+  ) {
     self.name = name
     self.input = input
     self.residual = residual
     self.relu = relu
+    self.output = output
+    self.backwardPasses = backwardPasses
     let channels = input.channels
-    output = Activation(batch: batch, height: input.height, width: input.width, channels: channels)
     weight = Parameter(name: "\(name).weight", shape: [channels], group: .batchNorm)
     bias = Parameter(name: "\(name).bias", shape: [channels], group: .batchNorm)
-    for channel in 0..<channels { weight.value[channel] = 1 }
-    runningMean = Buffer(count: channels)
-    runningVariance = Buffer([Float](repeating: 1, count: channels))
-    scale = Buffer(count: channels)
-    shift = Buffer(count: channels)
-    mean = Buffer(count: channels)
-    inverseDeviation = Buffer(count: channels)
-    factors = (Buffer(count: channels), Buffer(count: channels), Buffer(count: channels))
-    inputHasSums = input.sums != nil
-    inputSums = input.sums ?? ChannelSums(channels: channels)
-    input.requireValues()
-    residual?.requireValues()
-    // With a residual, the backward pass reads the output instead of computing it again.
-    if residual != nil { output.requireValues() }
+    runningMean = backend.allocate(Float.self, count: channels)
+    runningVariance = backend.allocate(Float.self, count: channels)
+    for channel in 0..<channels {
+      weight.value[channel] = 1
+      runningVariance[channel] = 1
+    }
+    scale = backend.allocate(Float.self, count: channels)
+    shift = backend.allocate(Float.self, count: channels)
+    mean = backend.allocate(Double.self, count: channels)
+    inverseDeviation = backend.allocate(Double.self, count: channels)
+    hasSums = sums != nil
+    self.sums = sums ?? ChannelSums(channels: channels)
   }
 
   public var parameters: [Parameter] { [weight, bias] }
 
   public func forward(_ pass: ForwardPass) {
-    pass.context.measure(.normalizationAndQuantization) {
+    pass.backend.measure(.normalizationAndQuantization) {
       let channels = input.channels
       if pass.isTraining {
-        if !inputHasSums {
-          pass.context.channelStatistics(
-            input.values!, channels: channels, images: pass.images, rowsPerImage: input.rowsPerImage, sums: inputSums)
+        if !hasSums {
+          pass.backend.channelStatistics(
+            input.floats, channels: channels, images: pass.images, rowsPerImage: input.rowsPerImage, sums: sums)
         }
         let count = Double(pass.images * input.rowsPerImage)
         for channel in 0..<channels {
-          let (sum, squares) = inputSums[channel]
+          let (sum, squares) = sums[channel]
           let mean = sum / count
           let variance = max(0, squares / count - mean * mean)
           // NaN must reach the loss: max(0, NaN) is 0.
@@ -89,7 +104,7 @@ public final class BatchNormalization: Layer, GradientCollector {
         }
       }
       output.emit(
-        input: input.values!, scale: scale, shift: shift, residual: residual?.values, relu: relu, pass: pass)
+        input: input.floats, scale: scale, shift: shift, residual: residual?.floats, relu: relu, pass: pass)
     }
   }
 
@@ -101,41 +116,20 @@ public final class BatchNormalization: Layer, GradientCollector {
     shift[channel] = Float(Double(bias.value[channel]) - mean * Double(weight.value[channel]) * inverse)
   }
 
-  public func planBackward(_ planner: GradientPlanner) {
-    let pre = output.planCollection(planner)
-    preGradient = pre
-    if let convolution = output.lastContributor {
-      convolution.collector = self
-      isCollectedInPieces = true
-    }
-    residual?.addGradient(pre)
-    if input.takesDeferredGradient {
-      if residual != nil { planner.retain(pre) }
-      input.deferredGradient = DeferredGradient(slot: pre, values: input.values!, factors: factors)
-    } else if residual != nil {
-      let gradient = planner.acquire(count: input.count)
-      inputGradient = gradient
-      input.addGradient(gradient)
-    } else {
-      inputGradient = pre
-      input.addGradient(pre)
-    }
-  }
-
-  package var gradientCollection: NormalizationGradient {
-    output.gradientCollection(
-      input: input.values!, scale: scale, shift: shift, relu: relu, preGradient: preGradient!.buffer,
+  /// To be run over the batch before `backward`, unless that runs it.
+  var firstPass: NormalizationGradient {
+    output.gradient(
+      input: input.floats, scale: scale, shift: shift, relu: relu, result: backwardPasses.second.x,
       wantsChannelSums: true)
   }
 
   public func backward(_ pass: BackwardPass) {
-    pass.context.measure(.normalizationAndQuantization) {
-      let channels = input.channels
-      let pre = preGradient!.buffer
-      if !isCollectedInPieces { pass.context.normalizeBackward(gradientCollection, images: pass.images) }
-      output.finishCollecting()
+    pass.backend.measure(.normalizationAndQuantization) {
+      if backwardPasses.runsFirst { pass.backend.normalizeBackward(firstPass, images: pass.images) }
+      output.setQuantizerGradients()
+      let second = backwardPasses.second
       let count = Double(pass.images * input.rowsPerImage)
-      for channel in 0..<channels {
+      for channel in 0..<input.channels {
         let (sum, sumTimesInput) = output.gradientSums.channels[channel]
         let mean = mean[channel]
         let inverse = inverseDeviation[channel]
@@ -143,14 +137,13 @@ public final class BatchNormalization: Layer, GradientCollector {
         weight.gradient[channel] = Float(weightGradient)
         bias.gradient[channel] = Float(sum)
         let a = Double(weight.value[channel]) * inverse
-        factors.a[channel] = Float(a)
-        factors.b[channel] = Float(-a * inverse * weightGradient / count)
-        factors.d[channel] = Float(a * (inverse * mean * weightGradient - sum) / count)
+        second.a[channel] = Float(a)
+        second.b[channel] = Float(-a * inverse * weightGradient / count)
+        second.d[channel] = Float(a * (inverse * mean * weightGradient - sum) / count)
       }
-      guard let inputGradient else { return }
-      pass.context.channelAffine(
-        x: pre, y: input.values!, a: factors.a, b: factors.b, d: factors.d, output: inputGradient.buffer,
-        channels: channels, images: pass.images, rowsPerImage: input.rowsPerImage)
+      guard let inputGradient = backwardPasses.inputGradient else { return }
+      pass.backend.channelAffine(
+        second, output: inputGradient, channels: input.channels, images: pass.images, rowsPerImage: input.rowsPerImage)
     }
   }
 }

@@ -11,11 +11,6 @@ public final class Convolution: Layer {
   public let output: Activation
   public let weight: Parameter
   public let bias: Parameter?
-  public let weightQuantizer: WeightQuantizer?
-  /// nil where the weights never freeze.
-  public let freezing: FreezingState?
-  /// False for the layer that sees the images and whose input is not quantized.
-  public let needsInputGradient: Bool
   /// Whether this layer sees the images.
   public let isFirst: Bool
   /// Frozen share from which the sparse kernel computes the weight gradient.
@@ -26,185 +21,235 @@ public final class Convolution: Layer {
   public private(set) var inputGradientSeconds = 0.0
   public private(set) var weightGradientSeconds = 0.0
 
-  private let copy: Activation.QuantizedCopy?
-  private let operation: ConvolutionOperator
-  /// The quantized weights as the input gradient needs them.
-  private let effectiveWeight: Buffer<Float>?
-  private let levels: Buffer<Int8>?
-  /// Where integers cannot represent the layer: the input's quantized values as floats.
-  private let dequantized: Buffer<Float>?
+  private let arithmetic: Arithmetic
+  private let gradients: Gradients
+  private let operation: any ConvolutionOperation
+  /// Of the output's channels in training, for the batch norm behind.
+  private let sums: ChannelSums?
+  private let biasSums: ChannelSums
+  /// How many weights were frozen when the sparse gradient's index was built; −1: there is none.
   private var indexedCount = -1
-  private var inputGradient: GradientSlot?
-  /// The producer of the input, where it leaves the collection of the gradient to this layer.
-  var collector: (any GradientCollector)?
 
-  /// How a convolution is quantized; nil parts stay float.
-  public struct Quantizers {
-    public var weight: WeightQuantizer?
-    public var activation: ActivationQuantizer?
-    public var freezes: Bool
+  /// What the products are formed from.
+  package enum Arithmetic {
+    case floats
+    /// Quantized weights, a float input.
+    case quantizedWeights(QuantizedWeights)
+    /// Both quantized, their values multiplied as floats; `input` holds the copy's.
+    case quantizedValues(QuantizedWeights, Activation.QuantizedCopy, input: Buffer<Float>)
+    /// Both quantized, their levels multiplied as integers; `levels` holds the weights'.
+    case integers(QuantizedWeights, Activation.QuantizedCopy, levels: Buffer<Int8>)
 
-    public init(weight: WeightQuantizer?, activation: ActivationQuantizer?, freezes: Bool) {
-      self.weight = weight
-      self.activation = activation
-      self.freezes = freezes
+    /// Takes the memory that this kind of arithmetic needs.
+    /// - Parameter copy: the quantized input, where the layer reads it so.
+    package init(
+      _ kind: Plan.Convolution.Arithmetic, shape: ConvolutionShape, quantizers: LayerQuantizers,
+      copy: Activation.QuantizedCopy?, backend: any Backend
+    ) {
+      guard let quantizer = quantizers.weight else {
+        self = .floats
+        return
+      }
+      let weights = QuantizedWeights(
+        quantizer: quantizer, freezing: quantizers.freezes ? FreezingState(count: shape.weightCount) : nil,
+        values: backend.allocate(Float.self, count: shape.weightCount))
+      switch (kind, copy) {
+      case (.integers, let copy?):
+        self = .integers(weights, copy, levels: backend.allocate(Int8.self, count: shape.weightCount))
+      case (.quantizedValues, let copy?):
+        self = .quantizedValues(weights, copy, input: backend.allocate(Float.self, count: shape.inputCount))
+      default: self = .quantizedWeights(weights)
+      }
+    }
+
+    var weights: QuantizedWeights? {
+      switch self {
+      case .floats: nil
+      case .quantizedWeights(let weights), .quantizedValues(let weights, _, _), .integers(let weights, _, _): weights
+      }
+    }
+
+    var copy: Activation.QuantizedCopy? {
+      switch self {
+      case .floats, .quantizedWeights: nil
+      case .quantizedValues(_, let copy, _), .integers(_, let copy, _): copy
+      }
     }
   }
 
-  public init(
-    name: String, shape: ConvolutionShape, input: Activation, hasBias: Bool, quantizers: Quantizers,
-    isFirst: Bool, context: ComputeContext
+  package struct QuantizedWeights {
+    let quantizer: WeightQuantizer
+    /// nil where the weights never freeze.
+    let freezing: FreezingState?
+    /// ŵ
+    let values: Buffer<Float>
+
+    package init(quantizer: WeightQuantizer, freezing: FreezingState?, values: Buffer<Float>) {
+      self.quantizer = quantizer
+      self.freezing = freezing
+      self.values = values
+    }
+  }
+
+  package struct Gradients {
+    var output: OutputGradient
+    /// nil where nobody needs it: at the images.
+    var input: Buffer<Float>?
+    /// The batch norm before, where its first backward pass runs on the pieces of the input gradient.
+    var firstPassOf: BatchNormalization?
+
+    package init(output: OutputGradient, input: Buffer<Float>?, firstPassOf: BatchNormalization?) {
+      self.output = output
+      self.input = input
+      self.firstPassOf = firstPassOf
+    }
+  }
+
+  /// - Parameter sums: receives the sums of the output's channels in training.
+  package init(
+    name: String, shape: ConvolutionShape, input: Activation, output: Activation, hasBias: Bool, isFirst: Bool,
+    arithmetic: Arithmetic, gradients: Gradients, sums: ChannelSums?, backend: any Backend
   ) {
-    precondition(input.height == shape.inputHeight && input.width == shape.inputWidth)
-    precondition(input.channels == shape.inputChannels)
     self.name = name
     self.shape = shape
     self.input = input
-    output = Activation(
-      batch: shape.batch, height: shape.outputHeight, width: shape.outputWidth, channels: shape.outputChannels)
-    output.requireValues()
-    output.takesDeferredGradient = !hasBias
-    output.sums = ChannelSums(channels: shape.outputChannels)
+    self.output = output
+    self.isFirst = isFirst
+    self.arithmetic = arithmetic
+    self.gradients = gradients
+    self.sums = sums
     weight = Parameter(
       name: "\(name).weight",
       shape: [shape.outputChannels, shape.kernelHeight, shape.kernelWidth, shape.inputChannels / shape.groups],
       group: .weights)
+    weight.frozen = arithmetic.weights?.freezing?.frozen
     bias = hasBias ? Parameter(name: "\(name).bias", shape: [shape.outputChannels], group: .weights) : nil
-    weightQuantizer = quantizers.weight
-    freezing = quantizers.freezes ? FreezingState(count: shape.weightCount) : nil
-    weight.frozen = freezing?.frozen
-    copy = quantizers.activation.map(input.requireCopy)
-    if copy == nil { input.requireValues() }
-    self.isFirst = isFirst
-    needsInputGradient = !isFirst || copy != nil
-    operation = ConvolutionOperator(shape: shape, context: context)
-    effectiveWeight = weightQuantizer == nil ? nil : Buffer(count: shape.weightCount)
-    let fitsInteger = weightQuantizer.map { $0.grid.maximumLevel <= ($0.recipe == .spqat ? 128 : 127) } ?? false
-    let usesIntegers =
-      fitsInteger && copy != nil
-      && operation.supportsIntegers(
-        maximumInput: copy!.quantizer.maximumLevel, maximumWeight: weightQuantizer!.grid.maximumLevel)
-    levels = usesIntegers ? Buffer(count: shape.weightCount) : nil
-    dequantized = copy != nil && !usesIntegers ? Buffer(count: shape.inputCount) : nil
+    biasSums = ChannelSums(channels: hasBias ? shape.outputChannels : 0)
+    operation = backend.makeConvolution(shape)
     sparseThreshold = SparseThresholds.builtIn(for: shape)
   }
 
   public var parameters: [Parameter] {
-    [weight, bias].compactMap { $0 } + (weightQuantizer?.parameters ?? []) + (copy?.quantizer.parameters ?? [])
+    [weight, bias].compactMap { $0 } + (weightQuantizer?.parameters ?? []) + (activationQuantizer?.parameters ?? [])
   }
 
-  public var activationQuantizer: ActivationQuantizer? { copy?.quantizer }
-
+  public var weightQuantizer: WeightQuantizer? { arithmetic.weights?.quantizer }
+  public var activationQuantizer: ActivationQuantizer? { arithmetic.copy?.quantizer }
+  /// nil where the weights never freeze.
+  public var freezing: FreezingState? { arithmetic.weights?.freezing }
+  /// False for the layer that sees the images and whose input is not quantized.
+  public var needsInputGradient: Bool { gradients.input != nil }
   /// The weights that the forward pass used.
-  public var quantizedWeight: Buffer<Float> { effectiveWeight ?? weight.value }
+  public var quantizedWeight: Buffer<Float> { arithmetic.weights?.values ?? weight.value }
 
   /// The levels of the weights as they are now: integers, as floats since 8 bits of a learned range exceed a byte.
   public func currentLevels() -> Buffer<Float> {
     guard let weightQuantizer else { preconditionFailure("\(name) is not quantized") }
     let grid = weightQuantizer.grid
     return Buffer(
-      weight.value.elements.map { weight in
+      weight.value.array.map { weight in
         let position = min(max((weight - grid.offset) * grid.inverseStep, grid.lowest), grid.highest)
         return Float(grid.multiplier) * position.rounded(.toNearestOrEven) + Float(grid.addend)
       })
   }
 
+  // MARK: Forward
+
   public func forward(_ pass: ForwardPass) {
-    if let weightQuantizer, let effectiveWeight {
-      pass.context.measure(.normalizationAndQuantization) {
-        let grid = weightQuantizer.grid
-        if let freezing, let (policy, forward) = pass.freezing {
-          freezing.advance(
-            grid, step: policy.step(forward: forward, spacing: weightQuantizer.spacing), weights: weight.value,
-            on: pass.context)
-        }
-        pass.context.quantize(grid, weights: weight.value, values: effectiveWeight, levels: levels)
-      }
-    }
-    forwardSeconds += pass.context.measure(.forward) {
-      if let levels, let copy, let weightQuantizer {
+    if let weights = arithmetic.weights { quantize(weights, pass) }
+    forwardSeconds += pass.backend.measure(.forward) {
+      let sums = pass.isTraining ? sums : nil
+      if case .integers(let weights, let copy, let levels) = arithmetic {
         let maximumInput = copy.quantizer.maximumLevel
-        let grid = weightQuantizer.grid
+        let grid = weights.quantizer.grid
         operation.pack(levels: levels, maximumInput: maximumInput, maximumWeight: grid.maximumLevel)
         operation.forward(
           levels: copy.levels, maximumInput: maximumInput, maximumWeight: grid.maximumLevel,
-          scale: copy.quantizer.step * grid.valueScale, bias: bias?.value, output: output.values!,
-          images: pass.images, sums: pass.isTraining ? output.sums : nil)
+          scale: copy.quantizer.step * grid.valueScale, bias: bias?.value, output: output.floats, images: pass.images,
+          sums: sums)
       } else {
         operation.pack(weights: quantizedWeight)
         operation.forward(
-          input: floatInput(images: pass.images), bias: bias?.value, output: output.values!, images: pass.images,
-          sums: pass.isTraining ? output.sums : nil)
+          input: floatInput(pass), bias: bias?.value, output: output.floats, images: pass.images, sums: sums)
       }
     }
   }
 
-  private func floatInput(images: Int) -> Buffer<Float> {
-    guard let copy else { return input.values! }
-    guard let dequantized else { preconditionFailure("integer layers have no float input") }
-    let step = copy.quantizer.step
-    for index in 0..<(images * input.elementsPerImage) {
-      dequantized.pointer[index] = Float(copy.levels.pointer[index]) * step
+  private func quantize(_ weights: QuantizedWeights, _ pass: ForwardPass) {
+    pass.backend.measure(.normalizationAndQuantization) {
+      let grid = weights.quantizer.grid
+      if let freezing = weights.freezing, let (policy, forward) = pass.freezing {
+        freezing.advance(
+          grid, step: policy.step(forward: forward, spacing: weights.quantizer.spacing), weights: weight.value,
+          on: pass.backend)
+      }
+      var levels: Buffer<Int8>?
+      if case .integers(_, _, let buffer) = arithmetic { levels = buffer }
+      pass.backend.quantize(grid, weights: weight.value, values: weights.values, levels: levels)
     }
-    return dequantized
   }
 
-  public func planBackward(_ planner: GradientPlanner) {
-    precondition(
-      output.gradients.count == 1 || output.deferredGradient != nil,
-      "a convolution's output is used once, by batch norm or the loss")
-    if needsInputGradient {
-      let slot = planner.acquire(count: shape.inputCount)
-      inputGradient = slot
-      input.addGradient(slot, of: copy, from: self)
-    }
-    output.gradients.forEach(planner.release)
-    output.deferredGradient?.release(to: planner)
+  private func floatInput(_ pass: ForwardPass) -> Buffer<Float> {
+    guard case .quantizedValues(_, let copy, let values) = arithmetic else { return input.floats }
+    pass.backend.dequantize(
+      copy.levels, step: copy.quantizer.step, values: values, images: pass.images,
+      elementsPerImage: input.elementsPerImage)
+    return values
   }
+
+  // MARK: Backward
 
   public func backward(_ pass: BackwardPass) {
-    let context = pass.context
+    computeGradients(pass)
+    if let bias { sumBiasGradient(bias, pass) }
+    if let weights = arithmetic.weights { passThroughQuantizer(weights, pass) }
+  }
+
+  private func computeGradients(_ pass: BackwardPass) {
+    let backend = pass.backend
     let sparse = usesSparseGradient
     if sparse, let freezing, indexedCount != freezing.frozenCount {
-      context.measure(.weightGradient) { operation.index(frozen: freezing.frozen) }
+      backend.measure(.weightGradient) { operation.index(frozen: freezing.frozen) }
       indexedCount = freezing.frozenCount
     }
-    let outputGradient = output.deferredGradient?.value ?? .buffer(output.gradients[0].buffer)
+    let firstPass = gradients.firstPassOf?.firstPass
+    firstPass?.sums.reset(slices: operation.backwardSlices(images: pass.images))
+    let copy = arithmetic.copy
     let seconds = operation.backward(
-      outputGradient: outputGradient, weights: quantizedWeight, inputGradient: inputGradient?.buffer,
-      collection: collector?.gradientCollection,
-      input: copy.map { .levels($0.levels) } ?? .floats(input.values!), weightGradient: weight.gradient,
-      scale: copy?.quantizer.step ?? 1, images: pass.images, sparse: sparse)
-    context.add(seconds.normalization, to: .normalizationAndQuantization)
-    context.add(seconds.inputGradient, to: .inputGradient)
-    context.add(seconds.weightGradient, to: .weightGradient)
+      outputGradient: gradients.output, weights: quantizedWeight, inputGradient: gradients.input,
+      input: copy.map { .levels($0.levels) } ?? .floats(input.floats), weightGradient: weight.gradient,
+      scale: copy?.quantizer.step ?? 1, images: pass.images, sparse: sparse
+    ) { images, slice in
+      if let firstPass { backend.normalizeBackward(firstPass, images: images, slice: slice) }
+    }
+    backend.add(seconds.normalization, to: .normalizationAndQuantization)
+    backend.add(seconds.inputGradient, to: .inputGradient)
+    backend.add(seconds.weightGradient, to: .weightGradient)
     inputGradientSeconds += seconds.inputGradient
     weightGradientSeconds += seconds.weightGradient
-    if let bias {
-      guard case .buffer(let gradient) = outputGradient else {
-        preconditionFailure("a layer with a bias has no batch norm behind it")
-      }
-      let sums = output.sums!
-      context.channelStatistics(
-        gradient, channels: shape.outputChannels, images: pass.images, rowsPerImage: output.rowsPerImage,
-        sums: sums)
-      for channel in 0..<shape.outputChannels { bias.gradient[channel] = Float(sums[channel].0) }
+  }
+
+  private func sumBiasGradient(_ bias: Parameter, _ pass: BackwardPass) {
+    guard case .buffer(let gradient) = gradients.output else {
+      preconditionFailure("a layer with a bias has no batch norm behind it")
     }
-    if let weightQuantizer {
-      context.measure(.normalizationAndQuantization) {
-        var gradientTimesQuantized = 0.0
-        if weightQuantizer.isRescaled, let scale = weightQuantizer.scale, scale.scalar != 0 {
-          for index in 0..<shape.weightCount {
-            gradientTimesQuantized += Double(weight.gradient.pointer[index]) * Double(quantizedWeight.pointer[index])
-          }
-          gradientTimesQuantized /= Double(scale.scalar)
-        }
-        let sums = context.straightThrough(
-          weightQuantizer.grid, weights: weight.value, valueGradient: weight.gradient,
-          scale: weightQuantizer.gradientScale, frozen: freezing?.frozen,
-          skipFrozen: !weightQuantizer.needsDenseGradient, weightGradient: weight.gradient)
-        weightQuantizer.setGradients(sums, gradientTimesQuantized: gradientTimesQuantized)
+    pass.backend.channelStatistics(
+      gradient, channels: shape.outputChannels, images: pass.images, rowsPerImage: output.rowsPerImage, sums: biasSums)
+    for channel in 0..<shape.outputChannels { bias.gradient[channel] = Float(biasSums[channel].0) }
+  }
+
+  /// From the gradient of ŵ to that of w and of the quantizer's numbers.
+  private func passThroughQuantizer(_ weights: QuantizedWeights, _ pass: BackwardPass) {
+    pass.backend.measure(.normalizationAndQuantization) {
+      let quantizer = weights.quantizer
+      var gradientTimesQuantized = 0.0
+      if quantizer.isRescaled, let scale = quantizer.scale, scale.scalar != 0 {
+        gradientTimesQuantized = pass.backend.dotProduct(weight.gradient, weights.values) / Double(scale.scalar)
       }
+      let sums = pass.backend.straightThrough(
+        quantizer.grid, weights: weight.value, valueGradient: weight.gradient, scale: quantizer.gradientScale,
+        frozen: weights.freezing?.frozen, skipFrozen: !quantizer.needsDenseGradient, weightGradient: weight.gradient)
+      quantizer.setGradients(sums, gradientTimesQuantized: gradientTimesQuantized)
     }
   }
 

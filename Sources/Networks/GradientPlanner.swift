@@ -1,64 +1,37 @@
-public import Tensor
+/// Plans the memory of all gradients by walking the backward pass once: a region given back by one step serves the next.
+package struct GradientPlanner {
+  /// Floats of each region.
+  package private(set) var counts: [Int] = []
+  /// How many still need what is in a region; 0: free.
+  private var users: [Int] = []
 
-/// A place for the gradient of an activation, given memory when all places are known.
-public final class GradientSlot {
-  fileprivate let region: GradientPlanner.Region
-  fileprivate init(region: GradientPlanner.Region) { self.region = region }
+  package init() {}
 
-  public var buffer: Buffer<Float> {
-    guard let buffer = region.buffer else { preconditionFailure("gradients are used before planning has ended") }
-    return buffer
-  }
-}
-
-/// Plans the memory of all gradients by walking the backward pass once: memory given back by one layer serves the next.
-public final class GradientPlanner {
-  fileprivate final class Region {
-    var count: Int
-    var buffer: Buffer<Float>?
-    /// How many still need what is in the region; 0: free.
-    var users = 1
-    init(count: Int) { self.count = count }
-  }
-
-  private var regions: [Region] = []
-  private var free: [Region] = []
-
-  public init() {}
-
-  public func acquire(count: Int) -> GradientSlot {
-    // The smallest region that is large enough, else the largest one, grown.
-    free.sort { $0.count < $1.count }
-    if let index = free.firstIndex(where: { $0.count >= count }) ?? free.indices.last {
-      let region = free.remove(at: index)
-      region.count = max(region.count, count)
-      region.users = 1
-      return GradientSlot(region: region)
+  /// A region of at least `count` floats with one user: the smallest free one that is large enough, else the largest one,
+  /// grown.
+  package mutating func acquire(count: Int) -> Int {
+    let free = users.indices.filter { users[$0] == 0 }.sorted { counts[$0] < counts[$1] }
+    if let region = free.first(where: { counts[$0] >= count }) ?? free.last {
+      counts[region] = max(counts[region], count)
+      users[region] = 1
+      return region
     }
-    let region = Region(count: count)
-    regions.append(region)
-    return GradientSlot(region: region)
+    counts.append(count)
+    users.append(1)
+    return counts.count - 1
   }
 
-  /// One more user of the slot; each of them releases it.
-  public func retain(_ slot: GradientSlot) {
-    precondition(slot.region.users > 0, "a gradient is retained after its release")
-    slot.region.users += 1
+  /// One more user of the region; each of them releases it.
+  package mutating func retain(_ region: Int) {
+    precondition(users[region] > 0, "a gradient is retained after its release")
+    users[region] += 1
   }
 
-  public func release(_ slot: GradientSlot) {
-    precondition(slot.region.users > 0, "a gradient was released twice")
-    slot.region.users -= 1
-    if slot.region.users == 0 { free.append(slot.region) }
+  package mutating func release(_ region: Int) {
+    precondition(users[region] > 0, "a gradient was released twice")
+    users[region] -= 1
   }
 
-  /// Whether the slot has one user, who may then write over it.
-  public func isExclusive(_ slot: GradientSlot) -> Bool { slot.region.users == 1 }
-
-  public func allocate() {
-    for region in regions { region.buffer = Buffer(count: region.count) }
-  }
-
-  /// Floats in all regions.
-  public var total: Int { regions.reduce(0) { $0 + $1.count } }
+  /// Whether the region has one user, who may then write over it.
+  package func isExclusive(_ region: Int) -> Bool { users[region] == 1 }
 }

@@ -71,7 +71,7 @@ public final class FreezingState {
   public var count: Int { frozen.count }
   public var frozenShare: Double { Double(frozenCount) / Double(count) }
 
-  public func advance(_ grid: WeightGrid, step: FreezingStep, weights: Buffer<Float>, on context: ComputeContext) {
+  public func advance(_ grid: WeightGrid, step: FreezingStep, weights: Buffer<Float>, on context: any Backend) {
     let result = context.updateFreezing(
       grid, step: step, weights: weights, distance: distance, previousIndex: previousIndex, frozen: frozen)
     frozenCount = result.frozen
@@ -87,7 +87,7 @@ public final class FreezingState {
 
   /// After the buffers were filled from a checkpoint.
   public func restore(levelMoves: Int) {
-    frozenCount = frozen.elements.reduce(0) { $0 + ($1 == 0 ? 0 : 1) }
+    frozenCount = frozen.reduce(0) { $0 + ($1 == 0 ? 0 : 1) }
     self.levelMoves = levelMoves
   }
 }

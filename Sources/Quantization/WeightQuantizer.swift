@@ -46,10 +46,10 @@ public final class WeightQuantizer {
   public func initialize(weights: Buffer<Float>) {
     let count = Double(weights.count)
     var mean = 0.0
-    for value in weights.elements { mean += Double(value) }
+    for value in weights { mean += Double(value) }
     mean /= count
     var squares = 0.0
-    for value in weights.elements { squares += (Double(value) - mean) * (Double(value) - mean) }
+    for value in weights { squares += (Double(value) - mean) * (Double(value) - mean) }
     let start = Float(3 * (squares / (count - 1)).squareRoot())
     scale?.scalar = start
     // Equal weights say nothing about a range: it starts with width 1, since a width of 0 makes everything NaN.

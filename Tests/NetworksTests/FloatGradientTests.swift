@@ -48,19 +48,17 @@ struct FloatGradientTests {
     let x = normals(shape.inputCount, seed: 1)
     let input = Activation.holding(
       x, images: geometry.images, height: geometry.height, width: geometry.width, channels: geometry.inputs)
-    let context = ComputeContext(threads: 2)
-    let layer = Convolution(
-      name: "conv", shape: shape, input: input, hasBias: hasBias,
-      quantizers: .init(weight: nil, activation: nil, freezes: false), isFirst: false, context: context)
+    let backend = CPUBackend(threads: 2)
+    let layer = Convolution("conv", shape: shape, input: input, hasBias: hasBias, backend: backend)
     layer.weight.value.copy(from: Buffer(normals(shape.weightCount, seed: 2)))
     layer.bias?.value.copy(from: Buffer(normals(geometry.outputs, seed: 3)))
-    // The layer's own context has the scratch memory that its operator asked for.
-    let run = LayerRun(layer: layer, output: layer.output, images: geometry.images, context: context)
+    // The layer's own back end has the scratch memory that its operation asked for.
+    let run = LayerRun(layer: layer, output: layer.output, images: geometry.images, backend: backend)
     run.run()
 
     let graph = ReferenceGraph { weightedSum($0.last!, run.outputGradient) }
     graph.define("input", x)
-    graph.define("weight", layer.weight.value.elements)
+    graph.define("weight", layer.weight.value)
     graph.define("bias", layer.bias?.value.array ?? [Float](repeating: 0, count: geometry.outputs))
     let result = graph.node(parameters: ["input", "weight", "bias"]) { _, p in
       Reference.convolution(
@@ -68,13 +66,13 @@ struct FloatGradientTests {
         stride: geometry.stride, padding: geometry.padding, groups: geometry.groups)
     }
     _ = graph.evaluate()
-    #expect(relativeError(layer.output.values!.elements, graph.value(of: result).values) <= 1e-5)
-    #expect(relativeError(layer.weight.gradient.elements, graph.gradient(of: "weight", step: 1e-3)) <= 1e-5)
+    #expect(relativeError(layer.output.values!, graph.value(of: result).values) <= 1e-5)
+    #expect(relativeError(layer.weight.gradient, graph.gradient(of: "weight", step: 1e-3)) <= 1e-5)
     #expect(
-      relativeError(input.gradients[0].buffer.elements.prefix(input.count), graph.gradient(of: "input", step: 1e-3))
+      relativeError(input.gradients[0], graph.gradient(of: "input", step: 1e-3))
         <= 1e-5)
     if let bias = layer.bias {
-      #expect(relativeError(bias.gradient.elements, graph.gradient(of: "bias", step: 1e-3)) <= 1e-5)
+      #expect(relativeError(bias.gradient, graph.gradient(of: "bias", step: 1e-3)) <= 1e-5)
     }
   }
 
@@ -88,17 +86,20 @@ struct FloatGradientTests {
       hasResidual
       ? Activation.holding(normals(count, seed: 2), images: images, height: height, width: width, channels: channels)
       : nil
-    let layer = BatchNormalization(name: "bn", batch: images, input: input, residual: residual, relu: relu)
+    let backend = CPUBackend(threads: 2)
+    let output = Activation(images: images, height: height, width: width, channels: channels, uses: 2)
+    let layer = BatchNormalization(
+      "bn", input: input, residual: residual, relu: relu, output: output, backend: backend)
     layer.weight.value.copy(from: Buffer(normals(channels, seed: 3)))
     layer.bias.value.copy(from: Buffer(normals(channels, seed: 4)))
     let x = input.values!.array
-    let run = LayerRun(layer: layer, output: layer.output, images: images, uses: 2)
+    let run = LayerRun(layer: layer, output: layer.output, images: images, backend: backend)
     run.run()
 
     let graph = ReferenceGraph { weightedSum($0.last!, run.outputGradient) }
     graph.define("input", x)
-    graph.define("weight", layer.weight.value.elements)
-    graph.define("bias", layer.bias.value.elements)
+    graph.define("weight", layer.weight.value)
+    graph.define("bias", layer.bias.value)
     graph.define("residual", residual?.values!.array ?? [Float](repeating: 0, count: count))
     let result = graph.node(parameters: ["input", "weight", "bias", "residual"]) { _, p in
       func tensor(_ values: [Double]) -> ReferenceTensor {
@@ -108,12 +109,12 @@ struct FloatGradientTests {
       return relu ? Reference.relu(sum) : sum
     }
     _ = graph.evaluate()
-    #expect(relativeError(layer.output.values!.elements, graph.value(of: result).values) <= 1e-5)
-    #expect(relativeError(layer.weight.gradient.elements, graph.gradient(of: "weight")) <= 1e-5)
-    #expect(relativeError(layer.bias.gradient.elements, graph.gradient(of: "bias")) <= 1e-5)
-    #expect(relativeError(input.gradients[0].buffer.elements, graph.gradient(of: "input")) <= 1e-4)
+    #expect(relativeError(layer.output.values!, graph.value(of: result).values) <= 1e-5)
+    #expect(relativeError(layer.weight.gradient, graph.gradient(of: "weight")) <= 1e-5)
+    #expect(relativeError(layer.bias.gradient, graph.gradient(of: "bias")) <= 1e-5)
+    #expect(relativeError(input.gradients[0], graph.gradient(of: "input")) <= 1e-4)
     if let residual {
-      #expect(relativeError(residual.gradients[0].buffer.elements, graph.gradient(of: "residual")) <= 1e-5)
+      #expect(relativeError(residual.gradients[0], graph.gradient(of: "residual")) <= 1e-5)
     }
 
     // Running statistics: momentum 0.1, the variance with n − 1.
@@ -130,14 +131,15 @@ struct FloatGradientTests {
   @Test("batch norm in evaluation uses the running statistics and leaves them alone")
   func batchNormEvaluation() {
     let input = Activation.holding([1, 2, 3, 4], images: 1, height: 2, width: 1, channels: 2)
-    let layer = BatchNormalization(name: "bn", batch: 1, input: input, residual: nil, relu: false)
-    layer.output.requireValues()
+    let backend = CPUBackend(threads: 1)
+    let output = Activation(images: 1, height: 2, width: 1, channels: 2)
+    let layer = BatchNormalization("bn", input: input, residual: nil, relu: false, output: output, backend: backend)
     for (channel, mean) in [Float(1), -2].enumerated() {
       layer.runningMean[channel] = mean
       layer.runningVariance[channel] = 4
       layer.bias.value[channel] = 0.5
     }
-    layer.forward(ForwardPass(context: ComputeContext(threads: 1), images: 1, purpose: .evaluation))
+    layer.forward(ForwardPass(backend: backend, images: 1, purpose: .evaluation))
     let expected: [Float] = [0.5, 2.5, 1.5, 3.5]
     for (value, expected) in zip(layer.output.values!.array, expected) { #expect(abs(value - expected) <= 1e-4) }
     #expect(layer.runningMean.array == [1, -2])
@@ -162,12 +164,18 @@ struct FloatGradientTests {
     let input = Activation.holding(
       normals(shape.inputCount, seed: 1), images: geometry.images, height: geometry.height, width: geometry.width,
       channels: geometry.inputs)
-    let layer = Pooling(name: "pool", kind: kind, shape: shape, input: input)
-    let run = LayerRun(layer: layer, output: layer.output, images: geometry.images, uses: uses)
+    let output = Activation(of: shape, uses: uses)
+    let backend = CPUBackend(threads: 2)
+    let layer = Pooling(
+      name: "pool", kind: kind, shape: shape, input: input, output: output,
+      gradients: .init(
+        output: uses == 1 ? output.gradients[0] : Buffer(count: output.count), sumsOutput: uses > 1,
+        input: input.gradients[0]), backend: backend)
+    let run = LayerRun(layer: layer, output: output, images: geometry.images, backend: backend)
     run.run()
 
     let graph = ReferenceGraph { weightedSum($0.last!, run.outputGradient) }
-    graph.define("input", input.values!.elements)
+    graph.define("input", input.values!)
     let result = graph.node(parameters: ["input"]) { _, p in
       let x = geometry.input(p[0])
       switch kind {
@@ -179,8 +187,8 @@ struct FloatGradientTests {
       }
     }
     _ = graph.evaluate()
-    #expect(relativeError(layer.output.values!.elements, graph.value(of: result).values) <= 1e-6)
-    #expect(relativeError(input.gradients[0].buffer.elements, graph.gradient(of: "input")) <= 1e-5)
+    #expect(relativeError(layer.output.values!, graph.value(of: result).values) <= 1e-6)
+    #expect(relativeError(input.gradients[0], graph.gradient(of: "input")) <= 1e-5)
   }
 
   @Test("cross-entropy, its gradient and the ranks")
@@ -189,11 +197,10 @@ struct FloatGradientTests {
     let values = normals(images * classes, seed: 1).map { 4 * $0 }
     let labels: [Int32] = [0, 6, 3, 3, 1]
     let logits = Activation.holding(values, images: images, height: 1, width: 1, channels: classes)
-    let planner = GradientPlanner()
-    let loss = CrossEntropy(batch: images, logits: logits, planner: planner)
-    planner.allocate()
+    let backend = CPUBackend(threads: 1)
+    let loss = CrossEntropy(batch: images, logits: logits, gradient: logits.gradients[0], backend: backend)
     for (image, label) in labels.enumerated() { loss.labels[image] = label }
-    let result = loss.evaluate(images: images, withGradient: true, on: ComputeContext(threads: 1))
+    let result = loss.evaluate(images: images, withGradient: true, on: backend)
 
     let graph = ReferenceGraph { Reference.crossEntropy($0[0], labels: labels.map(Int.init)) }
     graph.define("logits", values)
@@ -201,7 +208,7 @@ struct FloatGradientTests {
       ReferenceTensor(images: images, height: 1, width: 1, channels: classes, values: p[0])
     }
     #expect(abs(result.loss - graph.evaluate()) <= 1e-6)
-    #expect(relativeError(logits.gradients[0].buffer.elements, graph.gradient(of: "logits")) <= 1e-5)
+    #expect(relativeError(logits.gradients[0], graph.gradient(of: "logits")) <= 1e-5)
 
     var topOne = 0
     var topFive = 0
@@ -218,15 +225,14 @@ struct FloatGradientTests {
   @Test("cross-entropy of a part of the batch is the mean over that part; large logits do not overflow")
   func crossEntropyPart() {
     let logits = Activation.holding([1000, 0, 0, 1000, .nan, .nan], images: 3, height: 1, width: 1, channels: 2)
-    let planner = GradientPlanner()
-    let loss = CrossEntropy(batch: 3, logits: logits, planner: planner)
-    planner.allocate()
-    let result = loss.evaluate(images: 2, withGradient: true, on: ComputeContext(threads: 1))
+    let backend = CPUBackend(threads: 1)
+    let loss = CrossEntropy(batch: 3, logits: logits, gradient: logits.gradients[0], backend: backend)
+    let result = loss.evaluate(images: 2, withGradient: true, on: backend)
     // The first image is certain and right, the second certain and wrong.
     #expect(abs(result.loss - 500) <= 1e-3)
     #expect(result.topOne == 1)
     let expected: [Float] = [0, 0, -0.5, 0.5]
-    for (value, expected) in zip(logits.gradients[0].buffer.array, expected) { #expect(abs(value - expected) <= 1e-6) }
-    #expect(!loss.evaluate(images: 3, withGradient: false, on: ComputeContext(threads: 1)).loss.isFinite)
+    for (value, expected) in zip(logits.gradients[0].array, expected) { #expect(abs(value - expected) <= 1e-6) }
+    #expect(!loss.evaluate(images: 3, withGradient: false, on: backend).loss.isFinite)
   }
 }

@@ -9,14 +9,15 @@ struct LayerStateTests {
     let shape = ConvolutionShape(
       batch: 1, inputHeight: 4, inputWidth: 4, inputChannels: 2, outputChannels: 3, kernel: hasBias ? 1 : 3,
       padding: hasBias ? 0 : 1)
+    let activation = recipe.map { ActivationQuantizer(recipe: $0, bits: 2, layer: "layer") }
+    let input = Activation(
+      images: 1, height: 4, width: 4, channels: 2, quantizers: [activation].compactMap { $0 })
     return Convolution(
-      name: "layer", shape: shape, input: Activation(batch: 1, height: 4, width: 4, channels: 2), hasBias: hasBias,
+      "layer", shape: shape, input: input, hasBias: hasBias,
       quantizers: .init(
         weight: recipe.map {
           WeightQuantizer(recipe: $0, bits: 2, rangeGradient: .unfrozen, isRescaled: false, layer: "layer")
-        },
-        activation: recipe.map { ActivationQuantizer(recipe: $0, bits: 2, layer: "layer") }, freezes: freezes),
-      isFirst: false, context: ComputeContext(threads: 1))
+        }, activation: activation, freezes: freezes), backend: CPUBackend(threads: 1))
   }
 
   @Test("names, roles and shapes are those of PyTorch's state, with the method's beside them")
@@ -37,7 +38,8 @@ struct LayerStateTests {
     #expect(linear.state.map(\.fullName) == ["layer.weight", "layer.bias"])
     #expect(linear.state.map(\.shape) == [[3, 2], [3]])
     let norm = BatchNormalization(
-      name: "bn", batch: 1, input: Activation(batch: 1, height: 1, width: 1, channels: 2), residual: nil, relu: false)
+      "bn", input: Activation(images: 1, height: 1, width: 1, channels: 2), residual: nil, relu: false,
+      output: Activation(images: 1, height: 1, width: 1, channels: 2), backend: CPUBackend(threads: 1))
     #expect(norm.state.map(\.fullName) == ["bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"])
     #expect(norm.state.map(\.role) == [.parameter, .parameter, .statistic, .statistic])
   }

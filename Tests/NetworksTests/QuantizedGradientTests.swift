@@ -79,23 +79,20 @@ struct QuantizedGradientTests {
       x = Self.onGrid(shape.inputCount, lower: -0.4, upper: 1.9, steps: (1 << test.activationBits) - 1, seed: 1)
       w = Self.onGrid(shape.weightCount, lower: -0.5, upper: 0.7, steps: (1 << test.weightBits) - 1, seed: 2)
     }
-    let input = Activation.holding(
-      x, images: shape.batch, height: shape.inputHeight, width: shape.inputWidth, channels: shape.inputChannels)
-    let context = ComputeContext(threads: 2)
+    let input = Activation.holding(x, for: shape, quantizers: [activation])
+    let backend = CPUBackend(threads: 2)
     let layer = Convolution(
-      name: "layer", shape: shape, input: input, hasBias: test.isLast,
-      quantizers: .init(weight: weight, activation: activation, freezes: false), isFirst: false, context: context)
+      "layer", shape: shape, input: input, hasBias: test.isLast,
+      quantizers: .init(weight: weight, activation: activation, freezes: false), backend: backend)
     layer.weight.value.copy(from: Buffer(w))
     layer.bias?.value.copy(from: Buffer(normals(shape.outputChannels, seed: 3)))
-    let run = LayerRun(layer: layer, output: layer.output, images: shape.batch, context: context)
-    var slot: GradientSlot?
-    run.run(
-      before: input.forwardImages, planAfter: { slot = input.planImageGradient($0) },
-      after: { input.collectImageGradient(preGradient: slot!.buffer, pass: $0) })
+    let run = LayerRun(layer: layer, output: layer.output, images: shape.batch, backend: backend)
+    let inputGradient = Buffer<Float>(count: shape.inputCount)
+    run.run(input: ImageInput(output: input, gradient: inputGradient))
 
     let graph = ReferenceGraph { weightedSum($0.last!, run.outputGradient) }
     graph.define("input", x)
-    for parameter in layer.parameters { graph.define(parameter.name, parameter.value.elements) }
+    for parameter in layer.parameters { graph.define(parameter.name, parameter.value) }
     if layer.bias == nil { graph.define("layer.bias", [Float](repeating: 0, count: shape.outputChannels)) }
     let result: Int
     switch test.recipe {
@@ -117,11 +114,11 @@ struct QuantizedGradientTests {
       }
     }
     _ = graph.evaluate()
-    #expect(relativeError(layer.output.values!.elements, graph.value(of: result).values) <= 1e-5)
-    #expect(relativeError(slot!.buffer.elements, graph.gradient(of: "input")) <= 1e-4)
+    #expect(relativeError(layer.output.values!, graph.value(of: result).values) <= 1e-5)
+    #expect(relativeError(inputGradient, graph.gradient(of: "input")) <= 1e-4)
     let trained = [layer.weight, layer.bias].compactMap { $0 } + weight.trainedParameters + activation.parameters
     for parameter in trained {
-      let error = relativeError(parameter.gradient.elements, graph.gradient(of: parameter.name))
+      let error = relativeError(parameter.gradient, graph.gradient(of: parameter.name))
       #expect(error <= 1e-4, "\(parameter.name)")
     }
   }
@@ -148,9 +145,6 @@ struct QuantizedGradientTests {
       hasResidual
       ? Activation.holding(normals(count, seed: 2), images: images, height: height, width: width, channels: channels)
       : nil
-    let layer = BatchNormalization(name: "bn", batch: images, input: input, residual: residual, relu: true)
-    layer.weight.value.copy(from: Buffer(normals(channels, seed: 3)))
-    layer.bias.value.copy(from: Buffer(normals(channels, seed: 4)))
     let quantizers = [2, 4].map { ActivationQuantizer(recipe: recipe, bits: $0, layer: "bits\($0)") }
     for (quantizer, upper) in zip(quantizers, [Float(0.8), -1.5]) {
       quantizer.scale?.scalar = upper
@@ -158,19 +152,25 @@ struct QuantizedGradientTests {
       quantizer.lower?.scalar = 0.25 * upper
       quantizer.upper?.scalar = 1.3
       quantizer.isInitialized = true
-      _ = layer.output.requireCopy(quantizer)
     }
-    let run = LayerRun(layer: layer, output: layer.output, images: images)
+    let backend = CPUBackend(threads: 2)
+    let layer = BatchNormalization(
+      "bn", input: input, residual: residual, relu: true,
+      output: Activation(images: images, height: height, width: width, channels: channels, quantizers: quantizers),
+      backend: backend)
+    layer.weight.value.copy(from: Buffer(normals(channels, seed: 3)))
+    layer.bias.value.copy(from: Buffer(normals(channels, seed: 4)))
+    let run = LayerRun(layer: layer, output: layer.output, images: images, backend: backend)
     run.run()
 
     let graph = ReferenceGraph { results in
       weightedSum(results[0], run.outputGradient) + weightedSum(results[1], run.copyGradient(0))
         + weightedSum(results[2], run.copyGradient(1))
     }
-    graph.define("input", input.values!.elements)
+    graph.define("input", input.values!)
     graph.define("residual", residual?.values!.array ?? [Float](repeating: 0, count: count))
     for parameter in layer.parameters + quantizers.flatMap(\.parameters) {
-      graph.define(parameter.name, parameter.value.elements)
+      graph.define(parameter.name, parameter.value)
     }
     func tensor(_ values: [Double]) -> ReferenceTensor {
       ReferenceTensor(images: images, height: height, width: width, channels: channels, values: values)
@@ -188,13 +188,13 @@ struct QuantizedGradientTests {
           })
       }
     }
-    #expect(relativeError(input.gradients[0].buffer.elements, graph.gradient(of: "input")) <= 1e-4)
+    #expect(relativeError(input.gradients[0], graph.gradient(of: "input")) <= 1e-4)
     for parameter in layer.parameters + quantizers.flatMap(\.parameters) {
-      let error = relativeError(parameter.gradient.elements, graph.gradient(of: parameter.name))
+      let error = relativeError(parameter.gradient, graph.gradient(of: parameter.name))
       #expect(error <= 1e-4, "\(parameter.name)")
     }
     if let residual {
-      #expect(relativeError(residual.gradients[0].buffer.elements, graph.gradient(of: "residual")) <= 1e-4)
+      #expect(relativeError(residual.gradients[0], graph.gradient(of: "residual")) <= 1e-4)
     }
     // The copies hold the rounded levels of the output.
     let z = graph.value(of: output).values
@@ -221,23 +221,23 @@ struct QuantizedGradientTests {
     quantizer.lower!.scalar = -1
     quantizer.upper!.scalar = 2
     quantizer.isInitialized = true
-    let input = Activation.holding(values, images: 1, height: 1, width: 5, channels: 1)
-    let copy = input.requireCopy(quantizer)
-    let planner = GradientPlanner()
-    copy.gradient = planner.acquire(count: 5)
-    let slot = input.planImageGradient(planner)!
-    planner.allocate()
-    let context = ComputeContext(threads: 1)
-    input.forwardImages(ForwardPass(context: context, images: 1, purpose: .training))
+    let output = Activation.holding(
+      values, images: 1, height: 1, width: 5, channels: 1, uses: 0, quantizers: [quantizer])
+    let copy = output.copies[0]
+    let input = ImageInput(output: output, gradient: Buffer(count: 5))
+    let backend = CPUBackend(threads: 1)
+    input.forward(ForwardPass(backend: backend, images: 1, purpose: .training))
     #expect(copy.levels.array == [0, 0, 2, 3, 3])
-    for (index, gradient) in gradients.enumerated() { copy.gradient!.buffer[index] = gradient }
-    input.collectImageGradient(preGradient: slot.buffer, pass: BackwardPass(context: context, images: 1))
+    copy.gradient!.copy(from: Buffer(gradients))
+    input.backward(BackwardPass(backend: backend, images: 1))
     let third: Float = 1 / 3
-    for (value, expected) in zip(slot.buffer.array, [0, 2 * third, 4 * third, 8 * third, 0]) {
+    for (value, expected) in zip(input.gradient!.array, [0, 2 * third, 4 * third, 8 * third, 0]) {
       #expect(abs(value - expected) <= 1e-6)
     }
     // ∂x̂/∂h = −(x − l)/9 and ∂x̂/∂l = (x − h)/9 at −1, 0.5 and 2.
-    #expect(abs(quantizer.upper!.gradient[0] + (4 * 1.5 + 8 * 3) / 9) <= 1e-5)
-    #expect(abs(quantizer.lower!.gradient[0] + (2 * 3 + 4 * 1.5) / 9) <= 1e-5)
+    let upper: Float = -(4 * 1.5 + 8 * 3) / 9
+    let lower: Float = -(2 * 3 + 4 * 1.5) / 9
+    #expect(abs(quantizer.upper!.gradient[0] - upper) <= 1e-5)
+    #expect(abs(quantizer.lower!.gradient[0] - lower) <= 1e-5)
   }
 }

@@ -23,19 +23,17 @@ struct SparseGradientTests {
       recipe: recipe, bits: 2, rangeGradient: rangeGradient, isRescaled: false, layer: "layer")
     let activation = kind == .levels ? ActivationQuantizer(recipe: recipe, bits: 2, layer: "layer") : nil
     let input = Activation.holding(
-      normals(shape.inputCount, seed: 1), images: shape.batch, height: shape.inputHeight, width: shape.inputWidth,
-      channels: shape.inputChannels)
-    let context = ComputeContext(threads: 2)
+      normals(shape.inputCount, seed: 1), for: shape, quantizers: [activation].compactMap { $0 })
+    let backend = CPUBackend(threads: 2)
     let layer = Convolution(
-      name: "layer", shape: shape, input: input, hasBias: false,
-      quantizers: .init(weight: weight, activation: activation, freezes: frozenShare != nil), isFirst: false,
-      context: context)
+      "layer", shape: shape, input: input,
+      quantizers: .init(weight: weight, activation: activation, freezes: frozenShare != nil), backend: backend)
     layer.weight.value.copy(from: Buffer(normals(shape.weightCount, seed: 2)))
     weight.initialize(weights: layer.weight.value)
     layer.sparseThreshold = sparseThreshold
     if let frozenShare { layer.freezing!.freezeRandomly(share: frozenShare, seed: 3) }
-    LayerRun(layer: layer, output: layer.output, images: shape.batch, context: context)
-      .run(before: input.forwardImages)
+    LayerRun(layer: layer, output: layer.output, images: shape.batch, backend: backend)
+      .run(input: ImageInput(output: input, gradient: nil))
     return layer
   }
 
@@ -105,25 +103,24 @@ struct SparseGradientTests {
   func changingMask() {
     let shape = Self.shapes[0]
     let weight = WeightQuantizer(recipe: .spqat, bits: 2, rangeGradient: .unfrozen, isRescaled: false, layer: "layer")
-    let input = Activation.holding(
-      normals(shape.inputCount, seed: 1), images: shape.batch, height: shape.inputHeight, width: shape.inputWidth,
-      channels: shape.inputChannels)
-    let context = ComputeContext(threads: 1)
+    let input = Activation.holding(normals(shape.inputCount, seed: 1), for: shape)
+    let backend = CPUBackend(threads: 1)
     let layer = Convolution(
-      name: "layer", shape: shape, input: input, hasBias: false,
-      quantizers: .init(weight: weight, activation: nil, freezes: true), isFirst: true, context: context)
+      "layer", shape: shape, input: input, quantizers: .init(weight: weight, activation: nil, freezes: true),
+      backend: backend)
     layer.weight.value.copy(from: Buffer(normals(shape.weightCount, seed: 2)))
     weight.initialize(weights: layer.weight.value)
     layer.sparseThreshold = 0
-    let run = LayerRun(layer: layer, output: layer.output, images: shape.batch, context: context)
+    let run = LayerRun(layer: layer, output: layer.output, images: shape.batch, backend: backend)
     run.run()
-    #expect(layer.weight.gradient.elements.count { $0 != 0 } > shape.weightCount * 9 / 10)
+    let nonzero = layer.weight.gradient.filter { $0 != 0 }.count
+    #expect(nonzero > shape.weightCount * 9 / 10)
     // A fixed threshold of 2 spacings and no memory: everything inside the range freezes.
     let policy = FreezingPolicy(
       spec: FreezingSpec(schedule: .fixed(2), startStep: 0, totalSteps: 10, distanceEMA: 0), recipe: .spqat)
-    layer.forward(ForwardPass(context: context, images: shape.batch, purpose: .training, freezing: (policy, 1)))
+    layer.forward(ForwardPass(backend: backend, images: shape.batch, purpose: .training, freezing: (policy, 1)))
     #expect(layer.freezing!.frozenShare > 0.9)
-    layer.backward(BackwardPass(context: context, images: shape.batch))
+    layer.backward(BackwardPass(backend: backend, images: shape.batch))
     for index in 0..<shape.weightCount where layer.freezing!.frozen[index] != 0 {
       #expect(layer.weight.gradient[index] == 0)
     }
@@ -164,7 +161,7 @@ struct SparseGradientTests {
         sparseThreshold: 0)
       #expect(!layer.usesSparseGradient)
       #expect(layer.weightQuantizer!.upper!.gradient[0] != 0)
-      #expect(layer.weight.gradient.elements.contains { $0 != 0 } == (share < 1))
+      #expect(layer.weight.gradient.contains { $0 != 0 } == (share < 1))
     }
   }
 }

@@ -78,7 +78,7 @@ struct HealthTests {
     #expect(try session.train { _ in .proceed } == .finished)
     for tensor in session.finalTensors() {
       guard case .float(let values) = tensor.elements else { continue }
-      #expect(values.allSatisfy(\.isFinite), "\(tensor.name)")
+      #expect(values.allSatisfy { $0.isFinite }, "\(tensor.name)")
     }
     for record in session.layerEpochs {
       #expect(record.upperWeight! > record.lowerWeight! && record.upperActivation! > record.lowerActivation!)

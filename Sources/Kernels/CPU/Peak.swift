@@ -1,8 +1,8 @@
 import CKernels
-import Tensor
+@_spi(Kernels) import Tensor
 
 /// What this machine can do at best, to hold kernels against.
-extension ComputeContext {
+extension CPUBackend {
   /// Floating-point operations a second of one core, in fused multiply-adds on registers: the best of `repetitions`.
   public func measurePeak(repetitions: Int = 9) -> Double {
     let kernels = sq_kernels_for(instructionSet.code).pointee
@@ -24,7 +24,7 @@ extension ComputeContext {
     for _ in 0..<repetitions {
       let start = Self.now()
       pool.run(pool.threads) { task, _ in
-        let range = Self.slice(task, of: pool.threads, count: count)
+        let range = BatchSlices.range(task, of: pool.threads, count: count)
         (target.pointer + range.lowerBound).update(from: source.pointer + range.lowerBound, count: range.count)
       }
       best = max(best, Double(8 * count) / (Self.now() - start))

@@ -1,17 +1,16 @@
 import CKernels
-public import Tensor
+@_spi(Kernels) public import Tensor
 
-/// Pooling, the parameter-free shortcut and the loss.
-extension ComputeContext {
+/// Pooling and the parameter-free shortcut.
+extension CPUBackend {
   private func overImages(_ images: Int, _ body: (_ first: Int32, _ count: Int32) -> Void) {
-    let slices = Self.slices(of: images)
+    let slices = BatchSlices.count(of: images)
     pool.run(slices) { slice, _ in
-      let range = Self.slice(slice, of: slices, count: images)
+      let range = BatchSlices.range(slice, of: slices, count: images)
       body(Int32(range.lowerBound), Int32(range.count))
     }
   }
 
-  /// Means over windows; padding counts as zeros.
   public func averagePool(_ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, images: Int) {
     precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
     withUnsafePointer(to: shape.c) { c in
@@ -30,7 +29,6 @@ extension ComputeContext {
     }
   }
 
-  /// Maxima over windows; padding is ignored. `winners` remembers which position won.
   public func maxPool(
     _ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, winners: Buffer<UInt8>, images: Int
   ) {
@@ -54,7 +52,6 @@ extension ComputeContext {
     }
   }
 
-  /// Every stride-th pixel, with zero channels in equal numbers on both sides.
   public func padShortcut(_ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, images: Int) {
     precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
     withUnsafePointer(to: shape.c) { c in
@@ -71,19 +68,5 @@ extension ComputeContext {
         pooling.pad_shortcut_backward(c, outputGradient.pointer, inputGradient.pointer, $0, $1)
       }
     }
-  }
-
-  /// Softmax cross-entropy in nats: one loss and one rank (how many classes beat the label) an image, and the gradient
-  /// of the batch's mean loss where `gradient` is given.
-  public func softmaxCrossEntropy(
-    logits: Buffer<Float>, labels: Buffer<Int32>, classes: Int, images: Int, losses: Buffer<Double>,
-    ranks: Buffer<Int32>, gradient: Buffer<Float>?
-  ) {
-    precondition(logits.count >= images * classes && labels.count >= images)
-    precondition(losses.count >= images && ranks.count >= images)
-    precondition((0..<images).allSatisfy { labels.pointer[$0] >= 0 && labels.pointer[$0] < classes })
-    pooling.softmax_cross_entropy(
-      logits.pointer, labels.pointer, Int32(classes), 1 / Float(images), 0, Int32(images), losses.pointer,
-      ranks.pointer, gradient?.pointer)
   }
 }
