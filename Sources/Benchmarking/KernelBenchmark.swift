@@ -106,15 +106,15 @@ public struct KernelBenchmark: Sendable {
 
   private func measure(_ name: String, _ shape: ConvolutionShape) -> [Row] {
     let context = ComputeContext(threads: threads, instructionSet: instructionSet)
-    let operation = ConvolutionOperator(shape: shape, context: context)
+    let operation = CPUConvolution(shape: shape, backend: context)
     // The scalar reference is slow: it checks a few images of a shape of its own.
     var small = shape
     small.batch = min(shape.batch, max(1, 40_000_000 / shape.macs))
     let data = OperandSet(shape: shape)
     let reference = OperandSet(shape: small)
     let referenceContext = ComputeContext(threads: threads, instructionSet: .reference)
-    let referenceOperation = ConvolutionOperator(shape: small, context: referenceContext)
-    let checkedOperation = ConvolutionOperator(shape: small, context: context)
+    let referenceOperation = CPUConvolution(shape: small, backend: referenceContext)
+    let checkedOperation = CPUConvolution(shape: small, backend: context)
 
     let dense = 2 * Double(shape.macs) * Double(shape.batch)
     var rows: [Row] = []
@@ -128,7 +128,7 @@ public struct KernelBenchmark: Sendable {
         })
     }
     /// Runs `body` with the kernels under test and with the reference on the same few images; compares what it writes.
-    func error(_ result: Buffer<Float>, _ body: (ConvolutionOperator, OperandSet) -> Void) -> Double {
+    func error(_ result: Buffer<Float>, _ body: (CPUConvolution, OperandSet) -> Void) -> Double {
       body(checkedOperation, reference)
       let tested = result.array
       body(referenceOperation, reference)
@@ -144,7 +144,7 @@ public struct KernelBenchmark: Sendable {
     }
     func add(
       _ kernel: String, share: Double = 1, dense denseTime: Spread? = nil, result: Buffer<Float>,
-      _ body: @escaping (ConvolutionOperator, OperandSet) -> Void
+      _ body: @escaping (CPUConvolution, OperandSet) -> Void
     ) -> Spread {
       let error = error(result, body)
       let spread = time { body(operation, data) }
@@ -162,7 +162,7 @@ public struct KernelBenchmark: Sendable {
     for bits in [2, 4] {
       let maximumInput = (1 << bits) - 1
       let maximumWeight = 1 << (bits - 1)
-      guard operation.supportsIntegers(maximumInput: maximumInput, maximumWeight: maximumWeight) else { continue }
+      guard context.supportsIntegers(shape, maximumInput: maximumInput, maximumWeight: maximumWeight) else { continue }
       data.fillLevels(bits: bits)
       reference.fillLevels(bits: bits)
       _ = add("forward, \(bits)-bit integers", result: reference.output) { operation, data in
@@ -178,7 +178,7 @@ public struct KernelBenchmark: Sendable {
         images: operation.shape.batch)
     }
     for fromLevels in [false, true] {
-      func weightGradient(_ operation: ConvolutionOperator, _ data: OperandSet, sparse: Bool) {
+      func weightGradient(_ operation: CPUConvolution, _ data: OperandSet, sparse: Bool) {
         operation.backward(
           outputGradient: .buffer(data.outputGradient), weights: data.weights, inputGradient: nil,
           input: fromLevels ? .levels(data.levels) : .floats(data.input), weightGradient: data.weightGradient, scale: 1,
@@ -191,7 +191,7 @@ public struct KernelBenchmark: Sendable {
       for frozen in [0.3, 0.6, 0.9] {
         let mask = OperandSet.mask(count: shape.weightCount, frozen: frozen)
         for operation in [operation, checkedOperation, referenceOperation] { operation.index(frozen: mask) }
-        let unfrozen = Double(mask.elements.count { $0 == 0 }) / Double(mask.count)
+        let unfrozen = Double(mask.count { $0 == 0 }) / Double(mask.count)
         _ = add(
           "weight gradient, \(source), \(Int(frozen * 100)) % frozen", share: unfrozen, dense: denseTime,
           result: reference.weightGradient
@@ -213,7 +213,7 @@ extension KernelBenchmark {
     for (name, _, shape) in network.shapes {
       progress("\(network.rawValue) \(name)")
       let context = ComputeContext(threads: threads, instructionSet: instructionSet)
-      let operation = ConvolutionOperator(shape: shape, context: context)
+      let operation = CPUConvolution(shape: shape, backend: context)
       let data = OperandSet(shape: shape)
       func time(sparse: Bool) -> Double {
         let times = (0..<repetitions).map { _ in
@@ -272,7 +272,7 @@ private final class OperandSet {
     func normal(_ count: Int, stream: UInt64) -> Buffer<Float> {
       var random = CounterRandom(seed: 7, stream: stream)
       let buffer = Buffer<Float>(count: count)
-      for index in 0..<count { buffer.pointer[index] = random.normal() }
+      for index in 0..<count { buffer[index] = random.normal() }
       return buffer
     }
     input = normal(shape.inputCount, stream: 0)
@@ -288,16 +288,16 @@ private final class OperandSet {
 
   func fillLevels(bits: Int) {
     var random = CounterRandom(seed: 7, stream: 3)
-    for index in 0..<levels.count { levels.pointer[index] = UInt8(random.next() >> (32 - UInt32(bits))) }
+    for index in 0..<levels.count { levels[index] = UInt8(random.next() >> (32 - UInt32(bits))) }
     for index in 0..<weightLevels.count {
-      weightLevels.pointer[index] = Int8(Int(random.next() >> (32 - UInt32(bits))) - (1 << (bits - 1)))
+      weightLevels[index] = Int8(Int(random.next() >> (32 - UInt32(bits))) - (1 << (bits - 1)))
     }
   }
 
   static func mask(count: Int, frozen: Double) -> Buffer<UInt8> {
     var random = CounterRandom(seed: 7, stream: 4)
     let mask = Buffer<UInt8>(count: count)
-    for index in 0..<count { mask.pointer[index] = random.uniformDouble() < frozen ? 1 : 0 }
+    for index in 0..<count { mask[index] = random.uniformDouble() < frozen ? 1 : 0 }
     return mask
   }
 }

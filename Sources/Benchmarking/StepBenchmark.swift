@@ -1,6 +1,5 @@
 public import Kernels
-import Layers
-public import Models
+public import Networks
 public import Quantization
 public import Recipes
 import Tensor
@@ -49,7 +48,10 @@ public struct StepBenchmark: Sendable {
     public var weightGradientByLayer: [(layer: String, milliseconds: Double)]
   }
 
-  public func run(steps: Int, warmUp: Int = 3, instructionSet: InstructionSet = .best) -> Result {
+  /// - Throws: `NetworkError` where the network does not take such images.
+  public func run(
+    steps: Int, warmUp: Int = 3, instructionSet: InstructionSet = .best
+  ) throws(NetworkError) -> Result {
     let context = ComputeContext(threads: threads, instructionSet: instructionSet)
     let quantization =
       method == .fullPrecision
@@ -65,7 +67,7 @@ public struct StepBenchmark: Sendable {
       batchNorm: recipe.batchNormGroup(besides: weights), quantizers: recipe.quantizerGroup(learningRate: 1e-4),
       learningRateSchedule: .constant, batchSize: batch, dropLastPartialBatch: true, totalSteps: 1 << 30,
       augment: false, seed: 1)
-    let learner = Learner(spec: spec, context: context)
+    let learner = try Learner(spec: spec, context: context)
     let network = learner.network
     network.initializeWeights(seed: 1)
     network.initializeWeightQuantizers()

@@ -1,4 +1,4 @@
-import Models
+import Networks
 import Quantization
 import Recipes
 import Training

@@ -1,5 +1,5 @@
 public import Datasets
-import Models
+import Networks
 public import Training
 
 /// What a stored run was trained with, read back from its canonical form.
@@ -35,9 +35,7 @@ public struct StoredSpecification: Sendable {
     guard inputs.mean.count == 3, inputs.standardDeviation.count == 3, inputs.standardDeviation.allSatisfy({ $0 > 0 })
     else { throw unusable("data.mean") }
     spec = inputs.spec
-    let model = spec.model
-    guard ModelSpec.problem(classes: model.classes, height: model.inputHeight, width: model.inputWidth) == nil
-    else { throw unusable("model.inputHeight") }
+    guard (try? spec.model.graph()) != nil else { throw unusable("model.inputHeight") }
     // Full precision stores none, having none to train.
     if spec.quantization == nil { spec.quantizers = spec.weights }
     normalization = Normalization(mean: inputs.mean, standardDeviation: inputs.standardDeviation)

@@ -8,9 +8,13 @@ public enum RangeGradient: String, Sendable, CaseIterable {
 
 /// Which quantizers a network has, by place, and how they start and freeze: what a recipe says about quantization.
 public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
-  /// Where a convolution or linear layer sits in its network.
-  public enum Place: Sendable {
-    case first, middle, last
+  /// Where a convolution or linear layer stands in its network.
+  public enum Place: Hashable, Sendable, CaseIterable {
+    /// Sees the images.
+    case first
+    case middle
+    /// Gives the logits.
+    case last
   }
 
   /// How the layers of one place are quantized.

@@ -1,5 +1,5 @@
 import Datasets
-import Models
+import Networks
 import Quantization
 import Training
 

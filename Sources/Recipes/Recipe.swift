@@ -1,5 +1,5 @@
 public import Datasets
-public import Models
+public import Networks
 public import Quantization
 public import Training
 

@@ -1,6 +1,6 @@
 public import Configuration
 public import Datasets
-import Models
+import Networks
 import Quantization
 public import Recipes
 public import Records
@@ -199,12 +199,14 @@ private struct ResolvedTraining {
         path: SettingPath(["subset"]),
         problem: "found \(images), but the data set \(manifest.name) has \(manifest.trainCount) training images")
     }
-    if let problem = ModelSpec.problem(
-      classes: manifest.classes.count, height: manifest.height, width: manifest.width)
-    {
+    do throws(NetworkError) {
+      _ = try run.recipe.model(
+        run.architecture, classes: manifest.classes.count, height: manifest.height, width: manifest.width
+      ).graph()
+    } catch {
       throw SettingError(
         path: SettingPath(["dataset"]),
-        problem: "\(manifest.name): \(problem); scale, crop or sort the images otherwise")
+        problem: "\(manifest.name): \(error); scale, crop or sort the images otherwise")
     }
     self.settings = settings
     stepsPerEpoch = BatchPlan.batchCount(

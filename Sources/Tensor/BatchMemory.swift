@@ -12,6 +12,17 @@ public struct BatchMemory {
     self.labels = labels
   }
 
+  /// Lends the memory of two buffers to `body`.
+  public static func lend<Result>(
+    images: Buffer<Float>, labels: Buffer<Int32>, _ body: (BatchMemory) throws -> Result
+  ) rethrows -> Result {
+    try images.withUnsafeMutableBufferPointer { images in
+      try labels.withUnsafeMutableBufferPointer { labels in
+        try body(BatchMemory(images: images, labels: labels))
+      }
+    }
+  }
+
   /// Images that fit.
   public var capacity: Int { labels.count }
   /// height · width · 3

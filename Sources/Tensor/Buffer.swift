@@ -9,10 +9,11 @@
 /// Owned memory for the kernels: starts on a 64-byte boundary, is zero at first, and has 64 readable bytes past its end.
 ///
 /// A class, since several layers look at one activation. Memory is touched by the thread pool's workers in disjoint
-/// pieces between the pool's barriers, which is what makes sharing it safe.
+/// pieces between the pool's barriers, which is what makes sharing it safe. Its address is for the kernels alone
+/// (`@_spi(Kernels)`); everybody else has checked elements.
 public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   public let count: Int
-  public let pointer: UnsafeMutablePointer<Element>
+  @usableFromInline let memory: UnsafeMutablePointer<Element>
 
   public init(count: Int) {
     precondition(count >= 0)
@@ -25,35 +26,66 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     }
     memset(raw, 0, bytes)
     self.count = count
-    pointer = raw.bindMemory(to: Element.self, capacity: count + 64 / max(1, MemoryLayout<Element>.stride))
+    memory = raw.bindMemory(to: Element.self, capacity: count + 64 / Swift.max(1, MemoryLayout<Element>.stride))
   }
 
   public convenience init(_ elements: some Collection<Element>) {
     self.init(count: elements.count)
-    _ = UnsafeMutableBufferPointer(start: pointer, count: count).initialize(from: elements)
+    _ = UnsafeMutableBufferPointer(start: memory, count: count).initialize(from: elements)
   }
 
-  deinit { free(pointer) }
+  deinit { free(memory) }
 
-  public subscript(index: Int) -> Element {
+  @_spi(Kernels) @inlinable public var pointer: UnsafeMutablePointer<Element> { memory }
+
+  @inlinable public subscript(index: Int) -> Element {
     get {
       precondition(index >= 0 && index < count)
-      return pointer[index]
+      return memory[index]
     }
     set {
       precondition(index >= 0 && index < count)
-      pointer[index] = newValue
+      memory[index] = newValue
     }
   }
 
-  public var elements: UnsafeMutableBufferPointer<Element> { UnsafeMutableBufferPointer(start: pointer, count: count) }
-
-  public var readOnly: UnsafeBufferPointer<Element> { UnsafeBufferPointer(elements) }
-
-  public var array: [Element] { Array(elements) }
+  public var array: [Element] { Array(UnsafeBufferPointer(start: memory, count: count)) }
 
   public func copy(from other: Buffer) {
     precondition(other.count == count)
-    memcpy(pointer, other.pointer, count * MemoryLayout<Element>.stride)
+    memcpy(memory, other.memory, count * MemoryLayout<Element>.stride)
   }
+
+  /// The elements as they lie in memory, valid within `body`.
+  public func withUnsafeBufferPointer<Result>(
+    _ body: (UnsafeBufferPointer<Element>) throws -> Result
+  ) rethrows -> Result {
+    try body(UnsafeBufferPointer(start: memory, count: count))
+  }
+
+  /// The same, to be written.
+  public func withUnsafeMutableBufferPointer<Result>(
+    _ body: (UnsafeMutableBufferPointer<Element>) throws -> Result
+  ) rethrows -> Result {
+    try body(UnsafeMutableBufferPointer(start: memory, count: count))
+  }
+}
+
+/// The elements in order. (Not a collection: a second subscript would make expressions of elements slow to type-check.)
+extension Buffer: Sequence {
+  public struct Iterator: IteratorProtocol {
+    @usableFromInline let buffer: Buffer
+    @usableFromInline var index = 0
+
+    @usableFromInline init(_ buffer: Buffer) { self.buffer = buffer }
+
+    @inlinable public mutating func next() -> Element? {
+      guard index < buffer.count else { return nil }
+      defer { index += 1 }
+      return buffer[index]
+    }
+  }
+
+  @inlinable public func makeIterator() -> Iterator { Iterator(self) }
+  @inlinable public var underestimatedCount: Int { count }
 }

@@ -1,7 +1,6 @@
 import Foundation
 import Kernels
-import Layers
-import Models
+import Networks
 import Records
 import Storage
 import Tensor
@@ -13,7 +12,7 @@ extension TrainingSession {
   public func writeCheckpoint(to path: String) throws {
     try HDF5File.writeAtomically(to: path) { file in
       try Self.checkpointFormat.stamp(file)
-      try file.setAttribute("instruction_set", to: network.context.instructionSet.rawValue)
+      try file.setAttribute("instruction_set", to: network.context.arithmeticName)
       try file.setAttribute("step", to: step)
       try file.setAttribute("diverged", to: isDiverged ? 1 : 0)
       try file.setAttribute("message", to: divergence ?? "")
@@ -34,9 +33,9 @@ extension TrainingSession {
     }
     var warnings: [String] = []
     let instructionSet = try file.stringAttribute("instruction_set")
-    if instructionSet != network.context.instructionSet.rawValue {
+    if instructionSet != network.context.arithmeticName {
       warnings.append(
-        "\(path): was computed with \(instructionSet), goes on with \(network.context.instructionSet.rawValue); "
+        "\(path): was computed with \(instructionSet), goes on with \(network.context.arithmeticName); "
           + "the result will equal an uninterrupted run's to rounding only")
     }
     let series = Data(try file.readString("series").utf8)
@@ -82,10 +81,10 @@ extension HDF5Group {
   /// As they lie in memory; a counter is an attribute of the group that its name has it in.
   fileprivate func write(_ values: StateValues, to name: String) throws {
     switch values {
-    case .floats(let buffer): try write(buffer.readOnly, to: name, compressed: false)
-    case .bytes(let buffer): try write(buffer.readOnly, to: name, compressed: false)
-    case .indices(let buffer): try write(buffer.readOnly, to: name, compressed: false)
-    case .integers(let buffer): try write(buffer.readOnly, to: name, compressed: false)
+    case .floats(let buffer): try write(buffer, to: name)
+    case .bytes(let buffer): try write(buffer, to: name)
+    case .indices(let buffer): try write(buffer, to: name)
+    case .integers(let buffer): try write(buffer, to: name)
     case .counter(let get, _):
       let (group, attribute) = Self.split(name)
       try setAttribute(attribute, to: get(), on: group)
@@ -95,15 +94,23 @@ extension HDF5Group {
 
   fileprivate func read(_ name: String, into values: StateValues) throws {
     switch values {
-    case .floats(let buffer): try read(name, into: buffer.elements)
-    case .bytes(let buffer): try read(name, into: buffer.elements)
-    case .indices(let buffer): try read(name, into: buffer.elements)
-    case .integers(let buffer): try read(name, into: buffer.elements)
+    case .floats(let buffer): try read(name, into: buffer)
+    case .bytes(let buffer): try read(name, into: buffer)
+    case .indices(let buffer): try read(name, into: buffer)
+    case .integers(let buffer): try read(name, into: buffer)
     case .counter(_, let set):
       let (group, attribute) = Self.split(name)
       set(try self.attribute(attribute, on: group))
     case .derived: preconditionFailure("\(name) follows from other state")
     }
+  }
+
+  private func write<Scalar: HDF5Scalar>(_ buffer: Buffer<Scalar>, to name: String) throws {
+    try buffer.withUnsafeBufferPointer { try write($0, to: name, compressed: false) }
+  }
+
+  private func read<Scalar: HDF5Scalar>(_ name: String, into buffer: Buffer<Scalar>) throws {
+    try buffer.withUnsafeMutableBufferPointer { try read(name, into: $0) }
   }
 
   private static func split(_ name: String) -> (group: String, attribute: String) {

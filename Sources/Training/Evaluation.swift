@@ -1,5 +1,5 @@
 import Datasets
-import Layers
+import Networks
 
 /// Accuracy and loss over a test split.
 public struct Evaluation: Sendable, Equatable {

@@ -1,5 +1,4 @@
-import Layers
-import Models
+import Networks
 import Records
 import Tensor
 

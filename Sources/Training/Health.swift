@@ -1,5 +1,4 @@
-import Layers
-import Models
+import Networks
 import Quantization
 import Tensor
 
@@ -8,7 +7,7 @@ extension Network {
   var nonFinitePart: String? {
     for part in state where part.role == .parameter || part.role == .quantizer || part.role == .statistic {
       guard case .floats(let buffer) = part.values else { continue }
-      let count = buffer.elements.count { !$0.isFinite }
+      let count = buffer.count { !$0.isFinite }
       if count > 0 { return "\(part.fullName) holds \(count) numbers of \(buffer.count) that are not finite" }
     }
     return nil

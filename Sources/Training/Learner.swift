@@ -1,7 +1,6 @@
 public import Datasets
 public import Kernels
-public import Layers
-public import Models
+public import Networks
 public import Quantization
 
 /// A network and what changes it: one training step at a time, on the batch that was loaded last.
@@ -23,8 +22,9 @@ public final class Learner {
   }
 
   /// - Parameter batch: images that the network has memory for; nil: a full batch.
-  public convenience init(spec: TrainingSpec, context: ComputeContext, batch: Int? = nil) {
-    let network = Network(
+  /// - Throws: `NetworkError` where there is no such network.
+  public convenience init(spec: TrainingSpec, context: any Backend, batch: Int? = nil) throws(NetworkError) {
+    let network = try Network(
       spec: spec.model, quantization: spec.quantization, batch: batch ?? spec.batchSize, context: context)
     self.init(
       network: network,

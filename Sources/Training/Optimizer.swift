@@ -49,7 +49,7 @@ public final class Optimizer {
   /// - Parameters:
   ///   - step: 1-based, for Adam's bias correction.
   ///   - factor: the schedule's factor on every learning rate.
-  public func update(step: Int, factor: Double, on context: ComputeContext) {
+  public func update(step: Int, factor: Double, on context: any Backend) {
     for entry in entries {
       let group = groups[entry.parameter.group]!
       let rate = group.learningRate * factor

@@ -1,6 +1,5 @@
 import Kernels
-import Layers
-import Models
+import Networks
 import Quantization
 public import Records
 import Tensor

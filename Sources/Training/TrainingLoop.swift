@@ -1,7 +1,6 @@
 import Datasets
 import Kernels
-import Layers
-import Models
+import Networks
 
 /// Takes a learner through its steps and tells the observers of each.
 struct TrainingLoop {

@@ -1,7 +1,6 @@
 public import Datasets
 public import Kernels
-import Layers
-import Models
+import Networks
 import Quantization
 public import Records
 import Tensor
@@ -71,7 +70,7 @@ public final class TrainingSession {
     self.training = training
     self.test = test
     // A batch may be larger than the data set, but is never filled beyond it.
-    learner = Learner(
+    learner = try Learner(
       spec: spec, context: ComputeContext(threads: threads, instructionSet: instructionSet),
       batch: min(spec.batchSize, max(training.imageCount, test.imageCount)))
     freezing = FreezingSeries(layers: learner.network.convolutions.count)

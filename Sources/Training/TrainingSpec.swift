@@ -1,4 +1,4 @@
-public import Models
+public import Networks
 public import Quantization
 
 /// The rule of one parameter group.

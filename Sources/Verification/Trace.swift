@@ -1,5 +1,5 @@
 import Diagnostics
-public import Models
+public import Networks
 public import Quantization
 import Recipes
 import Storage

@@ -1,5 +1,5 @@
 import Diagnostics
-import Models
+import Networks
 import Quantization
 import Storage
 

@@ -1,7 +1,6 @@
 import Diagnostics
 public import Kernels
-import Layers
-import Models
+import Networks
 import Quantization
 import Storage
 import Tensor
@@ -18,7 +17,7 @@ public struct TraceReplay {
   /// - Throws: `Diagnostic` where the trace does not describe this network's layers and tensors.
   public init(trace: Trace, context: ComputeContext) throws {
     self.trace = trace
-    let network = Network(
+    let network = try Network(
       spec: trace.model, quantization: trace.quantization, batch: trace.imagesPerBatch, context: context)
     learner = Learner(
       network: network,
@@ -82,7 +81,7 @@ public struct TraceReplay {
     let startValues = described(start, trace.quantizerStart[...])
     let finalValues = described(quantizerValues(), trace.quantizerValues(step: trace.steps))
     return ReplayReport(
-      trace: trace.path, instructionSet: network.context.instructionSet.rawValue,
+      trace: trace.path, instructionSet: network.context.arithmeticName,
       threads: network.context.pool.threads, quantizerStart: startValues,
       quantizerStartDeviation: .init(
         "quantizer initialization", deviation: Self.deviation(startValues),

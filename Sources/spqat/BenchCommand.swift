@@ -202,7 +202,7 @@ extension BenchCommand {
     }
 
     func run() throws {
-      let result = StepBenchmark(
+      let result = try StepBenchmark(
         recipe: recipe, method: method, bits: bits, batch: batch, threads: machine.threads,
         frozenShare: method == .freeze ? frozenShare : 0, rangeGradient: rangeGradient
       ).run(steps: steps, instructionSet: machine.instructionSet)

@@ -22,6 +22,7 @@ struct Spqat: ParsableCommand {
       CompareCommand.self,
       ReportCommand.self,
       ExportCommand.self,
+      ModelCommand.self,
       BenchCommand.self,
       ReplayCommand.self,
     ])

@@ -19,9 +19,9 @@ struct BatchSourceTests {
   ) throws -> (count: Int, images: [Float], labels: [Int32]) {
     let images = Buffer<Float>([Float](repeating: -99, count: 4 * 12))
     let labels = Buffer<Int32>([Int32](repeating: -99, count: 4))
-    let count = try source.fill(
-      BatchMemory(images: images.elements, labels: labels.elements), epoch: epoch, batch: batch,
-      on: ThreadPool(threads: threads))
+    let count = try BatchMemory.lend(images: images, labels: labels) {
+      try source.fill($0, epoch: epoch, batch: batch, on: ThreadPool(threads: threads))
+    }
     return (count, images.array, labels.array)
   }
 
@@ -35,7 +35,9 @@ struct BatchSourceTests {
         augmentation: .standard)
       let images = Buffer<Float>(count: 48)
       let labels = Buffer<Int32>(count: 4)
-      let expected = plan.fill(batch: batch, into: images.pointer, labels: labels.pointer)
+      let expected = BatchMemory.lend(images: images, labels: labels) {
+        plan.fill(batch: batch, into: $0.images.baseAddress!, labels: $0.labels.baseAddress!)
+      }
       for threads in [1, 3] {
         let (count, values, classes) = try Self.fill(source, epoch: epoch, batch: batch, threads: threads)
         #expect(count == expected && count == (batch == 2 ? 2 : 4))
@@ -70,9 +72,10 @@ struct BatchSourceTests {
   func memory() {
     let images = Buffer<Float>((0..<12).map(Float.init))
     let labels = Buffer<Int32>([5, 6, 7])
-    let memory = BatchMemory(images: images.elements, labels: labels.elements)
-    #expect(memory.capacity == 3 && memory.elementsPerImage == 4)
-    let part = memory[1..<3]
-    #expect(Array(part.images) == [4, 5, 6, 7, 8, 9, 10, 11] && Array(part.labels) == [6, 7])
+    BatchMemory.lend(images: images, labels: labels) { memory in
+      #expect(memory.capacity == 3 && memory.elementsPerImage == 4)
+      let part = memory[1..<3]
+      #expect(Array(part.images) == [4, 5, 6, 7, 8, 9, 10, 11] && Array(part.labels) == [6, 7])
+    }
   }
 }

@@ -71,7 +71,7 @@ struct ContextTests {
   }
 
   private func results(_ shape: ConvolutionShape, images: Int, context: ComputeContext) -> Results {
-    let operation = ConvolutionOperator(shape: shape, context: context)
+    let operation = CPUConvolution(shape: shape, backend: context)
     let input = Buffer(normals(shape.inputCount, seed: 1))
     let weights = Buffer(normals(shape.weightCount, seed: 2))
     let gradient = Buffer(normals(shape.outputCount, seed: 3))
@@ -82,7 +82,7 @@ struct ContextTests {
     let inputGradient = Buffer<Float>(count: shape.inputCount)
     let weightGradient = Buffer<Float>(count: shape.weightCount)
     let sums = ChannelSums(channels: shape.outputChannels)
-    func backward(from input: ConvolutionOperator.Input, sparse: Bool) -> [Float] {
+    func backward(from input: ConvolutionInput, sparse: Bool) -> [Float] {
       operation.backward(
         outputGradient: .buffer(gradient), weights: weights, inputGradient: inputGradient, input: input,
         weightGradient: weightGradient, scale: 0.5, images: images, sparse: sparse)
@@ -94,7 +94,7 @@ struct ContextTests {
     let floatSums = (0..<shape.outputChannels).map { [sums[$0].0, sums[$0].1] }
     operation.index(frozen: frozen)
     var levelOutput: [Float] = []
-    if operation.supportsIntegers(maximumInput: 15, maximumWeight: 8) {
+    if context.supportsIntegers(shape, maximumInput: 15, maximumWeight: 8) {
       operation.pack(levels: weightLevels, maximumInput: 15, maximumWeight: 8)
       operation.forward(
         levels: levels, maximumInput: 15, maximumWeight: 8, scale: 0.25, bias: nil, output: output, images: images,
@@ -145,7 +145,7 @@ struct ContextTests {
   func adjoints(shape: Int) {
     let shape = Self.shapes[shape]
     let context = ComputeContext(threads: 2)
-    let operation = ConvolutionOperator(shape: shape, context: context)
+    let operation = CPUConvolution(shape: shape, backend: context)
     let input = Buffer(normals(shape.inputCount, seed: 1))
     let weights = Buffer(normals(shape.weightCount, seed: 2))
     let gradient = Buffer(normals(shape.outputCount, seed: 3))
@@ -155,7 +155,7 @@ struct ContextTests {
       outputGradient: .buffer(gradient), weights: weights, inputGradient: inputGradient, input: .floats(input),
       weightGradient: weightGradient, scale: 1, images: shape.batch, sparse: false)
     func product(_ a: Buffer<Float>, _ b: Buffer<Float>) -> Double {
-      zip(a.elements, b.elements).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+      zip(a, b).reduce(0) { $0 + Double($1.0) * Double($1.1) }
     }
     /// Σ g · (x ∗ w)
     func expected(_ input: Buffer<Float>, _ weights: Buffer<Float>) -> Double {
@@ -171,24 +171,22 @@ struct ContextTests {
     #expect(abs(product(inputGradient, otherInput) - expected(otherInput, weights)) <= tolerance)
   }
 
-  @Test("batch norm's second pass within the convolution gives the bits of one before it", arguments: shapes.indices)
-  func deferredBatchNorm(shape: Int) {
+  @Test("an affine output gradient gives the bits of one computed before", arguments: shapes.indices)
+  func affineOutputGradient(shape: Int) {
     let shape = Self.shapes[shape]
     let context = ComputeContext(threads: 3)
-    let operation = ConvolutionOperator(shape: shape, context: context)
+    let operation = CPUConvolution(shape: shape, backend: context)
     let input = Buffer(normals(shape.inputCount, seed: 1))
     let weights = Buffer(normals(shape.weightCount, seed: 2))
     let x = Buffer(normals(shape.outputCount, seed: 3))
     let y = Buffer(normals(shape.outputCount, seed: 4))
     let factors = (5...7).map { Buffer(normals(shape.outputChannels, seed: $0)) }
     let gradient = Buffer<Float>(count: shape.outputCount)
+    let affine = AffineGradient(x: x, y: y, a: factors[0], b: factors[1], d: factors[2])
     context.channelAffine(
-      x: x, y: y, a: factors[0], b: factors[1], d: factors[2], output: gradient, channels: shape.outputChannels,
-      images: shape.batch, rowsPerImage: shape.outputHeight * shape.outputWidth)
-    let results = [
-      OutputGradient.buffer(gradient), .batchNorm(x: x, y: y, a: factors[0], b: factors[1], d: factors[2]),
-    ]
-    .map { outputGradient in
+      affine, output: gradient, channels: shape.outputChannels, images: shape.batch,
+      rowsPerImage: shape.outputHeight * shape.outputWidth)
+    let results = [OutputGradient.buffer(gradient), .affine(affine)].map { outputGradient in
       let inputGradient = Buffer<Float>(count: shape.inputCount)
       let weightGradient = Buffer<Float>(count: shape.weightCount)
       operation.backward(
@@ -249,7 +247,7 @@ struct ContextTests {
       let sums = NormalizationSums(channels: channels)
       let backward = NormalizationGradient(
         input: input, channels: channels, scale: scale, shift: shift, relu: true, output: nil, gradients: [gradient],
-        copies: [(grid, copyGradient)], preGradient: result, rowsPerImage: rows, sums: sums, wantsChannelSums: true)
+        copies: [(grid, copyGradient)], result: result, rowsPerImage: rows, sums: sums, wantsChannelSums: true)
       context.normalizeBackward(backward, images: images)
       return (result.array, sums.range(0), (0..<channels).flatMap { [sums.channels[$0].0, sums.channels[$0].1] })
     }

@@ -128,7 +128,7 @@ struct WeightQuantizerTests {
       weightGradient: result)
     ranged.setGradients(sums, gradientTimesQuantized: 0)
     let graph = ReferenceGraph { zip($0[0].values, gradients.array).reduce(0) { $0 + $1.0 * Double($1.1) } }
-    graph.define("w", weights.elements)
+    graph.define("w", weights)
     graph.define("l", [ranged.lower.scalar])
     graph.define("h", [ranged.upper.scalar])
     _ = graph.node(parameters: ["w", "l", "h"]) { _, p in
@@ -136,9 +136,9 @@ struct WeightQuantizerTests {
         images: 1, height: 1, width: 1, channels: 500,
         values: p[0].map { Reference.rangedWeight($0, lower: p[1][0], upper: p[2][0]) })
     }
-    #expect(relativeError(result.elements, graph.gradient(of: "w")) <= 1e-5)
-    #expect(relativeError(ranged.upper.gradient.elements, graph.gradient(of: "h")) <= 1e-5)
-    #expect(relativeError(ranged.lower.gradient.elements, graph.gradient(of: "l")) <= 1e-5)
+    #expect(relativeError(result, graph.gradient(of: "w")) <= 1e-5)
+    #expect(relativeError(ranged.upper.gradient, graph.gradient(of: "h")) <= 1e-5)
+    #expect(relativeError(ranged.lower.gradient, graph.gradient(of: "l")) <= 1e-5)
   }
 
   @Test("the last layer's scale: the rounded ŵ, and the scale within it", arguments: [Float(0.8), -0.8])

@@ -2,7 +2,7 @@ import Configuration
 import ConfigurationSupport
 import Datasets
 import Foundation
-import Models
+import Networks
 import Quantization
 import Records
 import Runs

@@ -1,4 +1,4 @@
-import Tensor
+@_spi(Kernels) import Tensor
 import Testing
 
 struct BufferTests {
@@ -10,7 +10,7 @@ struct BufferTests {
     let bytes = Buffer<UInt8>(count: count)
     #expect(Int(bitPattern: floats.pointer) % 64 == 0)
     #expect(Int(bitPattern: bytes.pointer) % 64 == 0)
-    #expect(floats.count == count && floats.elements.allSatisfy { $0 == 0 })
+    #expect(floats.count == count && floats.allSatisfy { $0 == 0 })
     #expect((count..<count + 16).allSatisfy { floats.pointer[$0] == 0 })
     #expect((count..<count + 64).allSatisfy { bytes.pointer[$0] == 0 })
   }
@@ -24,7 +24,10 @@ struct BufferTests {
     copy.copy(from: buffer)
     buffer[0] = 9
     #expect(copy.array == [1, 5, 3])
-    #expect(Array(copy.readOnly) == [1, 5, 3])
+    #expect(Array(copy) == [1, 5, 3] && copy.reversed() == [3, 5, 1])
+    #expect(copy.withUnsafeBufferPointer { Array($0) } == [1, 5, 3])
+    copy.withUnsafeMutableBufferPointer { $0[2] = 7 }
+    #expect(copy.array == [1, 5, 7])
   }
 
   @Test("an index outside is a programmer's mistake")
@@ -33,6 +36,7 @@ struct BufferTests {
       let buffer = Buffer<Float>(count: 3)
       buffer[3] = 1
     }
+    await #expect(processExitsWith: .failure) { _ = Buffer<Float>(count: 3)[-1] }
     await #expect(processExitsWith: .failure) { Buffer<Float>(count: 3).copy(from: Buffer(count: 4)) }
   }
 

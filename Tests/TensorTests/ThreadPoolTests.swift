@@ -15,7 +15,7 @@ struct ThreadPoolTests {
         if worker < 0 || worker >= threads { outOfRange.wrappingAdd(1, ordering: .relaxed) }
         runs[task] += 1
       }
-      #expect(runs.elements.allSatisfy { $0 == 1 }, "round \(round)")
+      #expect(runs.allSatisfy { $0 == 1 }, "round \(round)")
     }
     #expect(outOfRange.load(ordering: .relaxed) == 0)
   }
@@ -35,7 +35,7 @@ struct ThreadPoolTests {
       }
     }
     #expect(collisions.load(ordering: .relaxed) == 0)
-    #expect(busy.elements.allSatisfy { $0 == 0 })
+    #expect(busy.allSatisfy { $0 == 0 })
   }
 
   @Test("what tasks wrote is seen when the run returns, and pools come and go")
@@ -47,7 +47,7 @@ struct ThreadPoolTests {
       for round in 1...20 {
         pool.run(1000) { task, _ in values[task] += task * round }
       }
-      #expect(values.elements.enumerated().allSatisfy { $0.element == $0.offset * 210 })
+      #expect(values.enumerated().allSatisfy { $0.element == $0.offset * 210 })
     }
   }
 
@@ -58,7 +58,7 @@ struct ThreadPoolTests {
       try await Task.sleep(for: .milliseconds(20))
       let runs = Buffer<Int32>(count: 100)
       pool.run(100) { task, _ in runs[task] += 1 }
-      #expect(runs.elements.allSatisfy { $0 == 1 })
+      #expect(runs.allSatisfy { $0 == 1 })
     }
   }
 }

@@ -1,6 +1,5 @@
 import Foundation
-import Layers
-import Models
+import Networks
 import Quantization
 import Records
 import Tensor
@@ -35,7 +34,7 @@ struct FreezingRunTests {
       lastCount = count
       for (index, layer) in layers.enumerated() {
         guard let freezing = layer.freezing else { continue }
-        #expect(freezing.frozenCount == freezing.frozen.elements.count { $0 != 0 })
+        #expect(freezing.frozenCount == freezing.frozen.filter { $0 != 0 }.count)
         for weight in 0..<freezing.count {
           if freezing.frozen[weight] != 0 {
             // The value that the forward pass used: its update in that very step is dropped.

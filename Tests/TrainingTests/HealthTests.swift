@@ -1,6 +1,5 @@
 import Datasets
-import Layers
-import Models
+import Networks
 import Quantization
 import Records
 import Tensor

@@ -1,8 +1,7 @@
 import Datasets
 import Foundation
 import Kernels
-import Layers
-import Models
+import Networks
 import Quantization
 import Records
 import Storage

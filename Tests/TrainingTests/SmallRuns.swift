@@ -1,6 +1,6 @@
 import Datasets
 import Foundation
-import Models
+import Networks
 import Quantization
 import Recipes
 import Records

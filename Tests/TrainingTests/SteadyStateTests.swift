@@ -1,8 +1,7 @@
 #if canImport(Glibc)
   import Glibc
   import Kernels
-  import Layers
-  import Models
+  import Networks
   import Quantization
   import Tensor
   import Testing
@@ -32,9 +31,9 @@
     }
 
     /// How much the heap grows over 20 steps of `method`, half of the weights frozen where it freezes.
-    private static func growth(_ method: SmallRuns.Method, threads: Int) -> Int {
+    private static func growth(_ method: SmallRuns.Method, threads: Int) throws -> Int {
       let freezing = FreezingSpec(schedule: .linear, startStep: 1 << 30, totalSteps: 1 << 31, distanceEMA: 0.9)
-      let learner = Learner(
+      let learner = try Learner(
         spec: SmallRuns.spec(method, totalSteps: 1 << 30, freezing: freezing), context: ComputeContext(threads: threads)
       )
       let network = learner.network
@@ -71,7 +70,7 @@
       await #expect(processExitsWith: .success) {
         for method in SmallRuns.Method.allCases {
           for threads in [1, 2] {
-            let growth = SteadyStateTests.growth(method, threads: threads)
+            let growth = try SteadyStateTests.growth(method, threads: threads)
             #expect(growth <= 0, "\(method) with \(threads) threads: the heap grew by \(growth) bytes")
           }
         }

@@ -19,29 +19,29 @@ public struct FreezingMoment {
 public struct FreezingCriterion: Hashable, Sendable, CustomStringConvertible {
   /// As configurations and stored runs name it.
   public let name: String
-  private let advance: @Sendable (FreezingState, FreezingMoment, ComputeContext) -> Void
+  private let advance: @Sendable (FreezingState, FreezingMoment, any Backend) -> Void
 
   /// - Parameter advance: takes a layer's state through one training forward, which it must do in every one: keeps levels
   ///   and distances up to date, and sets what freezes.
   public init(
-    name: String, advance: @escaping @Sendable (FreezingState, FreezingMoment, ComputeContext) -> Void
+    name: String, advance: @escaping @Sendable (FreezingState, FreezingMoment, any Backend) -> Void
   ) {
     self.name = name
     self.advance = advance
   }
 
-  public func advance(_ state: FreezingState, _ moment: FreezingMoment, on context: ComputeContext) {
-    advance(state, moment, context)
+  public func advance(_ state: FreezingState, _ moment: FreezingMoment, on backend: any Backend) {
+    advance(state, moment, backend)
   }
 
   /// D̄ ≤ λ·u: the published one.
-  public static let distance = FreezingCriterion(name: "distance") { state, moment, context in
+  public static let distance = FreezingCriterion(name: "distance") { state, moment, backend in
     state.advance(
       moment.grid,
       step: FreezingStep(
         rule: moment.rule, distanceEMA: Float(moment.distanceEMA), spacing: moment.spacing,
         thresholdDistance: moment.threshold.map { Float($0 * Double(moment.spacing)) }),
-      weights: moment.weights, on: context)
+      weights: moment.weights, on: backend)
   }
 
   /// Every criterion that configurations can name.

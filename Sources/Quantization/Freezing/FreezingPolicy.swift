@@ -48,13 +48,13 @@ public struct FreezingPolicy: Sendable {
   /// Takes a layer's state through the `forward`-th training forward (1-based).
   public func advance(
     _ state: FreezingState, forward: Int, quantizer: any WeightQuantizer, weights: Buffer<Float>,
-    on context: ComputeContext
+    on backend: any Backend
   ) {
     spec.criterion.advance(
       state,
       FreezingMoment(
         threshold: threshold(forward: forward), rule: clock.rule(forward: forward), distanceEMA: spec.distanceEMA,
         grid: quantizer.grid, spacing: quantizer.spacing, weights: weights),
-      on: context)
+      on: backend)
   }
 }

@@ -22,8 +22,8 @@ public final class FreezingState {
   public var frozenShare: Double { Double(frozenCount) / Double(count) }
 
   /// One training forward: levels and distances by `step`, and what its threshold distance freezes.
-  public func advance(_ grid: WeightGrid, step: FreezingStep, weights: Buffer<Float>, on context: ComputeContext) {
-    let result = context.updateFreezing(
+  public func advance(_ grid: WeightGrid, step: FreezingStep, weights: Buffer<Float>, on backend: any Backend) {
+    let result = backend.updateFreezing(
       grid, step: step, weights: weights, distance: distance, previousIndex: previousIndex, frozen: frozen)
     frozenCount = result.frozen
     levelMoves += result.levelMoves
@@ -38,7 +38,7 @@ public final class FreezingState {
 
   /// After the buffers were filled from a checkpoint.
   public func restore(levelMoves: Int) {
-    frozenCount = frozen.elements.reduce(0) { $0 + ($1 == 0 ? 0 : 1) }
+    frozenCount = frozen.reduce(0) { $0 + ($1 == 0 ? 0 : 1) }
     self.levelMoves = levelMoves
   }
 }

@@ -63,10 +63,10 @@ public enum WeightRule: String, Hashable, Sendable, CaseIterable {
 func threeDeviations(of weights: Buffer<Float>) -> Float {
   let count = Double(weights.count)
   var mean = 0.0
-  for value in weights.elements { mean += Double(value) }
+  for value in weights { mean += Double(value) }
   mean /= count
   var squares = 0.0
-  for value in weights.elements { squares += (Double(value) - mean) * (Double(value) - mean) }
+  for value in weights { squares += (Double(value) - mean) * (Double(value) - mean) }
   return Float(3 * (squares / (count - 1)).squareRoot())
 }
 

@@ -1,6 +1,5 @@
 import Kernels
-import Layers
-import Models
+import Networks
 import Records
 
 /// Where the time goes, by part of a step and by layer.

@@ -1,0 +1,89 @@
+import CKernels
+public import Tensor
+
+/// The C kernels of one instruction set on the threads of a pool.
+///
+/// Work over a batch is cut into slices, which depend on the batch alone; sums are formed per slice and added up in the
+/// slices' order, so results do not depend on the number of threads.
+public final class CPUBackend: Backend {
+  public let instructionSet: InstructionSet
+  public let pool: ThreadPool
+  let convolution: sq_convolution_kernels
+  let integerConvolution: sq_integer_convolution_kernels
+  let sparseGradient: sq_sparse_weight_gradient_kernels
+  let normalization: sq_normalization_kernels
+  let quantization: sq_quantization_kernels
+  let pooling: sq_pooling_kernels
+
+  private(set) var scratch: [Buffer<UInt8>]
+  private(set) var partials = Buffer<Float>(count: 0)
+  /// Per thread: a piece of a convolution's output gradient, and the weight gradient from it.
+  private(set) var pieces: [Buffer<Float>]
+  private(set) var pieceSums: [Buffer<Float>]
+
+  /// Three sums of each slice, for `rangeStatistics`.
+  let rangePartials = Buffer<Double>(count: 3 * BatchSlices.maximum)
+  /// Seconds of each slice by part of a convolution's backward pass.
+  let sliceSeconds = Buffer<Double>(count: 3 * BatchSlices.maximum)
+
+  public let clock = StepClock()
+
+  public init(threads: Int, instructionSet: InstructionSet = .best) {
+    precondition(instructionSet.isAvailable, "this machine has no \(instructionSet.rawValue)")
+    self.instructionSet = instructionSet
+    pool = ThreadPool(threads: threads)
+    let kernels = sq_kernels_for(instructionSet.code).pointee
+    convolution = kernels.convolution
+    integerConvolution = kernels.integer_convolution
+    sparseGradient = kernels.sparse_weight_gradient
+    normalization = kernels.normalization
+    quantization = kernels.quantization
+    pooling = kernels.pooling
+    scratch = (0..<threads).map { _ in Buffer(count: 0) }
+    pieces = (0..<threads).map { _ in Buffer(count: 0) }
+    pieceSums = (0..<threads).map { _ in Buffer(count: 0) }
+  }
+
+  public var arithmeticName: String { instructionSet.rawValue }
+
+  public func allocate<Element: BitwiseCopyable>(_ type: Element.Type, count: Int) -> Buffer<Element> {
+    Buffer(count: count)
+  }
+
+  public func makeConvolution(_ shape: ConvolutionShape) -> any ConvolutionOperation {
+    CPUConvolution(shape: shape, backend: self)
+  }
+
+  public func supportsIntegers(_ shape: ConvolutionShape, maximumInput: Int, maximumWeight: Int) -> Bool {
+    withUnsafePointer(to: shape.c) {
+      integerConvolution.supports($0, Int32(maximumInput), Int32(maximumWeight)) != 0
+    }
+  }
+
+  func reserveScratch(bytes: Int) {
+    if scratch[0].count < bytes { scratch = scratch.map { _ in Buffer(count: bytes) } }
+  }
+
+  func reservePartials(count: Int) {
+    if partials.count < count { partials = Buffer(count: count) }
+  }
+
+  func reservePieces(gradient: Int, weights: Int) {
+    if pieces[0].count < gradient { pieces = pieces.map { _ in Buffer(count: gradient) } }
+    if pieceSums[0].count < weights { pieceSums = pieceSums.map { _ in Buffer(count: weights) } }
+  }
+}
+
+extension CPUBackend {
+  /// Into how many slices a batch of `images` is cut.
+  public static func slices(of images: Int) -> Int { BatchSlices.count(of: images) }
+
+  /// The piece of `count` items that slice `index` of `slices` covers.
+  public static func slice(_ index: Int, of slices: Int, count: Int) -> Range<Int> {
+    BatchSlices.range(index, of: slices, count: count)
+  }
+
+  public static func now() -> Double { StepClock.now() }
+}
+
+public typealias ComputeContext = CPUBackend

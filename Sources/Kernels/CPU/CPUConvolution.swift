@@ -1,0 +1,250 @@
+import CKernels
+@_spi(Kernels) public import Tensor
+
+/// One convolution of a network with its packed weights and index: plans its memory once, then runs without allocating.
+public final class CPUConvolution: ConvolutionOperation {
+  public let shape: ConvolutionShape
+  private let backend: CPUBackend
+  private let c: sq_conv
+  /// The same with a piece's images as its batch.
+  private let cPiece: sq_conv
+  private let packedForward: Buffer<Float>
+  private let packedBackward: Buffer<Float>
+  private var packedInteger = Buffer<UInt8>(count: 0)
+  private var sparseIndex = Buffer<UInt8>(count: 0)
+  private let weightGradientSlices: Int
+  private let imagesPerPiece: Int
+
+  /// Partial weight gradients may take at most this many floats together; big layers are cut into fewer slices.
+  private static let partialBudget = 16 << 20
+  /// Floats of output gradient that are worked on at a time: a quarter of a core's second-level cache or less.
+  private static let pieceBudget = 64 << 10
+
+  public init(shape: ConvolutionShape, backend: CPUBackend) {
+    self.shape = shape
+    self.backend = backend
+    c = shape.c
+    packedForward = withUnsafePointer(to: c) { Buffer(count: backend.convolution.forward_packed_count($0)) }
+    packedBackward = withUnsafePointer(to: c) { Buffer(count: backend.convolution.backward_input_packed_count($0)) }
+    weightGradientSlices = max(
+      1, min(BatchSlices.count(of: shape.batch), Self.partialBudget / shape.weightCount))
+    let imagesPerSlice = (shape.batch + weightGradientSlices - 1) / weightGradientSlices
+    imagesPerPiece = max(1, min(imagesPerSlice, Self.pieceBudget / (shape.outputCount / shape.batch)))
+    var piece = c
+    piece.batch = Int32(imagesPerPiece)
+    cPiece = piece
+    let scratch = withUnsafePointer(to: c) {
+      max(backend.convolution.scratch_bytes($0), backend.integerConvolution.scratch_bytes($0))
+    }
+    backend.reserveScratch(
+      bytes: max(scratch, withUnsafePointer(to: cPiece) { backend.sparseGradient.scratch_bytes($0) }))
+    backend.reservePartials(count: weightGradientSlices * shape.weightCount)
+    backend.reservePieces(
+      gradient: min(imagesPerPiece, shape.batch) * (shape.outputCount / shape.batch), weights: shape.weightCount)
+  }
+
+  private func overImages(
+    _ images: Int, slices: Int? = nil,
+    _ body: (_ slice: Int, _ range: Range<Int>, _ scratch: UnsafeMutableRawPointer, _ worker: Int) -> Void
+  ) {
+    precondition(images >= 1 && images <= shape.batch)
+    let slices = min(slices ?? BatchSlices.maximum, BatchSlices.count(of: images))
+    backend.pool.run(slices) { slice, worker in
+      body(
+        slice, BatchSlices.range(slice, of: slices, count: images),
+        UnsafeMutableRawPointer(backend.scratch[worker].pointer), worker)
+    }
+  }
+
+  // MARK: Forward
+
+  public func pack(weights: Buffer<Float>) {
+    precondition(weights.count == shape.weightCount)
+    withUnsafePointer(to: c) { backend.convolution.forward_pack($0, weights.pointer, packedForward.pointer) }
+  }
+
+  public func forward(
+    input: Buffer<Float>, bias: Buffer<Float>?, output: Buffer<Float>, images: Int, sums: ChannelSums?
+  ) {
+    precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
+    sums?.prepare(channels: shape.outputChannels, slices: BatchSlices.count(of: images))
+    overImages(images) { slice, range, scratch, _ in
+      withUnsafePointer(to: c) {
+        backend.convolution.forward(
+          $0, input.pointer, packedForward.pointer, bias?.pointer, output.pointer, sums?.slice(slice),
+          Int32(range.lowerBound), Int32(range.count), scratch)
+      }
+    }
+  }
+
+  public func pack(levels: Buffer<Int8>, maximumInput: Int, maximumWeight: Int) {
+    precondition(levels.count == shape.weightCount)
+    withUnsafePointer(to: c) {
+      let bytes = backend.integerConvolution.packed_bytes($0, Int32(maximumInput), Int32(maximumWeight))
+      if packedInteger.count < bytes { packedInteger = Buffer(count: bytes) }
+      backend.integerConvolution.pack(
+        $0, levels.pointer, Int32(maximumInput), Int32(maximumWeight), packedInteger.pointer)
+    }
+  }
+
+  public func forward(
+    levels: Buffer<UInt8>, maximumInput: Int, maximumWeight: Int, scale: Float, bias: Buffer<Float>?,
+    output: Buffer<Float>, images: Int, sums: ChannelSums?
+  ) {
+    precondition(levels.count >= shape.inputCount && output.count >= shape.outputCount)
+    sums?.prepare(channels: shape.outputChannels, slices: BatchSlices.count(of: images))
+    overImages(images) { slice, range, scratch, _ in
+      withUnsafePointer(to: c) {
+        backend.integerConvolution.forward(
+          $0, levels.pointer, packedInteger.pointer, Int32(maximumInput), Int32(maximumWeight), scale, bias?.pointer,
+          output.pointer, nil, sums?.slice(slice), Int32(range.lowerBound), Int32(range.count), scratch)
+      }
+    }
+  }
+
+  // MARK: Backward
+
+  public func backwardSlices(images: Int) -> Int { min(weightGradientSlices, BatchSlices.count(of: images)) }
+
+  @discardableResult
+  public func backward(
+    outputGradient: OutputGradient, weights: Buffer<Float>, inputGradient: Buffer<Float>?, input: ConvolutionInput,
+    weightGradient: Buffer<Float>, scale: Float, images: Int, sparse: Bool,
+    eachPiece: (_ images: Range<Int>, _ slice: Int) -> Void = { _, _ in }
+  ) -> BackwardSeconds {
+    precondition(weights.count == shape.weightCount && weightGradient.count == shape.weightCount)
+    precondition((inputGradient?.count ?? shape.inputCount) >= shape.inputCount)
+    let start = StepClock.now()
+    if inputGradient != nil {
+      withUnsafePointer(to: c) { backend.convolution.backward_input_pack($0, weights.pointer, packedBackward.pointer) }
+    }
+    let slices = backwardSlices(images: images)
+    let count = shape.weightCount
+    let seconds = backend.sliceSeconds.pointer
+    for index in 0..<3 * slices { seconds[index] = 0 }
+    overImages(images, slices: slices) { slice, range, scratch, worker in
+      let partial = backend.partials.pointer + slice * count
+      let pieceSum = backend.pieceSums[worker].pointer
+      if sparse { partial.update(repeating: 0, count: count) }
+      var first = range.lowerBound
+      while first < range.upperBound {
+        let piece = first..<min(first + imagesPerPiece, range.upperBound)
+        let begin = StepClock.now()
+        let gradient = pieceGradient(outputGradient, piece, worker)
+        let affine = StepClock.now()
+        if let inputGradient {
+          withUnsafePointer(to: c) {
+            backend.convolution.backward_input(
+              $0, gradient, packedBackward.pointer, inputGradient.pointer, Int32(first), Int32(piece.count), scratch)
+          }
+        }
+        let middle = StepClock.now()
+        eachPiece(piece, slice)
+        let called = StepClock.now()
+        if sparse || piece.lowerBound == range.lowerBound {
+          backwardWeight(input, gradient, piece, sparse, into: partial, scratch)
+        } else {
+          backwardWeight(input, gradient, piece, sparse, into: pieceSum, scratch)
+          for index in 0..<count { partial[index] += pieceSum[index] }
+        }
+        let end = StepClock.now()
+        seconds[3 * slice] += affine - begin + called - middle
+        seconds[3 * slice + 1] += middle - affine
+        seconds[3 * slice + 2] += end - called
+        first = piece.upperBound
+      }
+    }
+    var parts = (0.0, 0.0, 0.0)
+    for slice in 0..<slices {
+      parts.0 += seconds[3 * slice]
+      parts.1 += seconds[3 * slice + 1]
+      parts.2 += seconds[3 * slice + 2]
+    }
+    addPartials(slices: slices, into: weightGradient, scale: scale)
+    // The threads' time by part, in proportion to the whole's wall time.
+    let share = (StepClock.now() - start) / max(parts.0 + parts.1 + parts.2, .leastNormalMagnitude)
+    return BackwardSeconds(
+      normalization: parts.0 * share, inputGradient: parts.1 * share, weightGradient: parts.2 * share)
+  }
+
+  /// The gradient of the input alone.
+  public func backwardInput(
+    weights: Buffer<Float>, outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int
+  ) {
+    precondition(weights.count == shape.weightCount)
+    precondition(outputGradient.count >= shape.outputCount && inputGradient.count >= shape.inputCount)
+    withUnsafePointer(to: c) { backend.convolution.backward_input_pack($0, weights.pointer, packedBackward.pointer) }
+    overImages(images) { _, range, scratch, _ in
+      withUnsafePointer(to: c) {
+        backend.convolution.backward_input(
+          $0, outputGradient.pointer, packedBackward.pointer, inputGradient.pointer, Int32(range.lowerBound),
+          Int32(range.count), scratch)
+      }
+    }
+  }
+
+  /// A pointer that the images of `piece` can be found at by their place in the batch.
+  private func pieceGradient(
+    _ gradient: OutputGradient, _ piece: Range<Int>, _ worker: Int
+  ) -> UnsafeMutablePointer<Float> {
+    switch gradient {
+    case .buffer(let buffer):
+      precondition(buffer.count >= shape.outputCount)
+      return buffer.pointer
+    case .affine(let affine):
+      let rows = shape.outputHeight * shape.outputWidth
+      let target = backend.pieces[worker].pointer - piece.lowerBound * rows * shape.outputChannels
+      backend.normalization.channel_affine(
+        affine.x.pointer, affine.y.pointer, affine.a.pointer, affine.b.pointer, affine.d.pointer, target,
+        Int32(shape.outputChannels),
+        Int64(piece.lowerBound * rows), Int64(piece.count * rows))
+      return target
+    }
+  }
+
+  /// The sparse gradient is added to `result`, the dense one overwrites it.
+  private func backwardWeight(
+    _ input: ConvolutionInput, _ gradient: UnsafeMutablePointer<Float>, _ images: Range<Int>, _ sparse: Bool,
+    into result: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
+  ) {
+    let first = Int32(images.lowerBound)
+    let count = Int32(images.count)
+    withUnsafePointer(to: sparse ? cPiece : c) { c in
+      switch (input, sparse) {
+      case (.floats(let input), false):
+        backend.convolution.backward_weight(c, input.pointer, gradient, result, first, count, scratch)
+      case (.levels(let input), false):
+        backend.convolution.backward_weight_u8(c, input.pointer, gradient, result, first, count, scratch)
+      case (.floats(let input), true):
+        backend.sparseGradient.backward_weight(
+          c, input.pointer, gradient, sparseIndex.pointer, result, first, count, scratch)
+      case (.levels(let input), true):
+        backend.sparseGradient.backward_weight_u8(
+          c, input.pointer, gradient, sparseIndex.pointer, result, first, count, scratch)
+      }
+    }
+  }
+
+  private func addPartials(slices: Int, into result: Buffer<Float>, scale: Float) {
+    let count = shape.weightCount
+    let partials = backend.partials.pointer
+    let total = result.pointer
+    let tasks = count < 1 << 14 ? 1 : 8
+    backend.pool.run(tasks) { task, _ in
+      for index in BatchSlices.range(task, of: tasks, count: count) {
+        var sum = partials[index]
+        for slice in 1..<max(slices, 1) { sum += partials[slice * count + index] }
+        total[index] = sum * scale
+      }
+    }
+  }
+
+  public func index(frozen: Buffer<UInt8>) {
+    precondition(frozen.count == shape.weightCount)
+    withUnsafePointer(to: cPiece) {
+      let bytes = backend.sparseGradient.index_bytes($0)
+      if sparseIndex.count < bytes { sparseIndex = Buffer(count: bytes) }
+      backend.sparseGradient.index_build($0, frozen.pointer, sparseIndex.pointer)
+    }
+  }
+}

@@ -1,0 +1,16 @@
+import CKernels
+@_spi(Kernels) public import Tensor
+
+extension CPUBackend {
+  public func softmaxCrossEntropy(
+    logits: Buffer<Float>, labels: Buffer<Int32>, classes: Int, images: Int, losses: Buffer<Double>,
+    ranks: Buffer<Int32>, gradient: Buffer<Float>?
+  ) {
+    precondition(logits.count >= images * classes && labels.count >= images)
+    precondition(losses.count >= images && ranks.count >= images)
+    precondition((0..<images).allSatisfy { labels.pointer[$0] >= 0 && labels.pointer[$0] < classes })
+    pooling.softmax_cross_entropy(
+      logits.pointer, labels.pointer, Int32(classes), 1 / Float(images), 0, Int32(images), losses.pointer,
+      ranks.pointer, gradient?.pointer)
+  }
+}

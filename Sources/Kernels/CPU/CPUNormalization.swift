@@ -1,0 +1,141 @@
+import CKernels
+@_spi(Kernels) public import Tensor
+
+/// Batch normalisation, rectification and quantization of `rows × channels` tensors.
+extension CPUBackend {
+  /// Rows of a slice are whole images, so that a batch is cut where convolutions cut it.
+  private func overRows(
+    _ images: Int, rowsPerImage: Int, _ body: (_ slice: Int, _ first: Int64, _ count: Int64) -> Void
+  ) {
+    let slices = BatchSlices.count(of: images)
+    pool.run(slices) { slice, _ in
+      let range = BatchSlices.range(slice, of: slices, count: images)
+      body(slice, Int64(range.lowerBound * rowsPerImage), Int64(range.count * rowsPerImage))
+    }
+  }
+
+  public func channelStatistics(
+    _ input: Buffer<Float>, channels: Int, images: Int, rowsPerImage: Int, sums: ChannelSums
+  ) {
+    precondition(input.count >= images * rowsPerImage * channels)
+    sums.prepare(channels: channels, slices: BatchSlices.count(of: images))
+    overRows(images, rowsPerImage: rowsPerImage) { slice, first, count in
+      normalization.statistics(input.pointer, Int32(channels), first, count, sums.slice(slice))
+    }
+  }
+
+  public func normalize(
+    input: Buffer<Float>, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
+    relu: Bool, output: Buffer<Float>?, copies: [(grid: ActivationGrid, levels: Buffer<UInt8>)], images: Int,
+    rowsPerImage: Int
+  ) {
+    precondition(copies.count <= 2, "an activation is quantized in at most two ways")
+    precondition(input.count >= images * rowsPerImage * channels)
+    var arguments = sq_normalize()
+    arguments.channels = Int32(channels)
+    arguments.relu = relu ? 1 : 0
+    arguments.input = UnsafePointer(input.pointer)
+    arguments.scale = scale.map { UnsafePointer($0.pointer) }
+    arguments.shift = shift.map { UnsafePointer($0.pointer) }
+    arguments.residual = residual.map { UnsafePointer($0.pointer) }
+    arguments.output = output?.pointer
+    arguments.quantized_count = Int32(copies.count)
+    if copies.count > 0 { arguments.quantized.0 = Self.c(copies[0]) }
+    if copies.count > 1 { arguments.quantized.1 = Self.c(copies[1]) }
+    overRows(images, rowsPerImage: rowsPerImage) { _, first, count in
+      withUnsafePointer(to: arguments) { normalization.normalize($0, first, count) }
+    }
+  }
+
+  private static func c(_ copy: (grid: ActivationGrid, levels: Buffer<UInt8>)) -> sq_quantized_output {
+    sq_quantized_output(
+      lower: copy.grid.lower, inverse_step: copy.grid.inverseStep, levels: copy.grid.levels,
+      output: copy.levels.pointer)
+  }
+
+  public func normalizeBackward(_ gradient: NormalizationGradient, images: Range<Int>, slice: Int) {
+    let rows = gradient.rowsPerImage
+    withUnsafePointer(to: gradient.c) {
+      normalization.normalize_backward(
+        $0, Int64(images.lowerBound * rows), Int64(images.count * rows),
+        gradient.wantsChannelSums ? gradient.sums.channels.slice(slice) : nil, gradient.sums.ranges(slice))
+    }
+  }
+
+  public func normalizeBackward(_ gradient: NormalizationGradient, images: Int) {
+    let slices = BatchSlices.count(of: images)
+    gradient.sums.reset(slices: slices)
+    pool.run(slices) { slice, _ in
+      normalizeBackward(gradient, images: BatchSlices.range(slice, of: slices, count: images), slice: slice)
+    }
+  }
+
+  public func channelAffine(
+    _ operand: AffineGradient, output: Buffer<Float>, channels: Int, images: Int, rowsPerImage: Int
+  ) {
+    overRows(images, rowsPerImage: rowsPerImage) { _, first, count in
+      normalization.channel_affine(
+        operand.x.pointer, operand.y.pointer, operand.a.pointer, operand.b.pointer, operand.d.pointer, output.pointer,
+        Int32(channels), first, count)
+    }
+  }
+
+  public func rangeStatistics(
+    _ input: Buffer<Float>, images: Int, elementsPerImage: Int
+  ) -> (minimum: Double, mean: Double, standardDeviation: Double) {
+    precondition(input.count >= images * elementsPerImage)
+    let results = rangePartials.pointer
+    overRows(images, rowsPerImage: elementsPerImage) { slice, first, count in
+      normalization.range_statistics(input.pointer, first, count, results + 3 * slice)
+    }
+    var minimum = Double.infinity
+    var sum = 0.0
+    var squares = 0.0
+    for slice in 0..<BatchSlices.count(of: images) {
+      minimum = min(minimum, results[3 * slice])
+      sum += results[3 * slice + 1]
+      squares += results[3 * slice + 2]
+    }
+    let count = Double(images * elementsPerImage)
+    let variance = max(0, (squares - sum * sum / count) / (count - 1))
+    return (minimum, sum / count, variance.squareRoot())
+  }
+
+  public func dequantize(
+    _ levels: Buffer<UInt8>, step: Float, values: Buffer<Float>, images: Int, elementsPerImage: Int
+  ) {
+    precondition(levels.count >= images * elementsPerImage && values.count >= images * elementsPerImage)
+    let from = levels.pointer
+    let to = values.pointer
+    overRows(images, rowsPerImage: elementsPerImage) { _, first, count in
+      for index in Int(first)..<Int(first + count) { to[index] = Float(from[index]) * step }
+    }
+  }
+}
+
+extension NormalizationGradient {
+  /// Valid as long as the buffers are.
+  var c: sq_normalize_backward {
+    var c = sq_normalize_backward()
+    c.channels = Int32(channels)
+    c.relu = relu ? 1 : 0
+    c.input = UnsafePointer(input.pointer)
+    c.scale = scale.map { UnsafePointer($0.pointer) }
+    c.shift = shift.map { UnsafePointer($0.pointer) }
+    c.output = output.map { UnsafePointer($0.pointer) }
+    if gradients.count > 0 { c.gradient.0 = UnsafePointer(gradients[0].pointer) }
+    if gradients.count > 1 { c.gradient.1 = UnsafePointer(gradients[1].pointer) }
+    if gradients.count > 2 { c.gradient.2 = UnsafePointer(gradients[2].pointer) }
+    c.quantized_count = Int32(copies.count)
+    if copies.count > 0 { c.quantized.0 = Self.c(copies[0]) }
+    if copies.count > 1 { c.quantized.1 = Self.c(copies[1]) }
+    c.pre_gradient = result.pointer
+    return c
+  }
+
+  private static func c(_ copy: (grid: ActivationGrid, gradient: Buffer<Float>)) -> sq_quantized_gradient {
+    sq_quantized_gradient(
+      lower: copy.grid.lower, inverse_step: copy.grid.inverseStep, levels: copy.grid.levels,
+      gradient_scale: copy.grid.gradientScale, gradient: UnsafePointer(copy.gradient.pointer))
+  }
+}

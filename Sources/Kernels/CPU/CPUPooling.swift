@@ -1,0 +1,72 @@
+import CKernels
+@_spi(Kernels) public import Tensor
+
+/// Pooling and the parameter-free shortcut.
+extension CPUBackend {
+  private func overImages(_ images: Int, _ body: (_ first: Int32, _ count: Int32) -> Void) {
+    let slices = BatchSlices.count(of: images)
+    pool.run(slices) { slice, _ in
+      let range = BatchSlices.range(slice, of: slices, count: images)
+      body(Int32(range.lowerBound), Int32(range.count))
+    }
+  }
+
+  public func averagePool(_ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, images: Int) {
+    precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
+    withUnsafePointer(to: shape.c) { c in
+      overImages(images) { pooling.average_forward(c, input.pointer, output.pointer, $0, $1) }
+    }
+  }
+
+  public func averagePoolBackward(
+    _ shape: ConvolutionShape, outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int
+  ) {
+    precondition(inputGradient.count >= shape.inputCount && outputGradient.count >= shape.outputCount)
+    withUnsafePointer(to: shape.c) { c in
+      overImages(images) {
+        pooling.average_backward(c, outputGradient.pointer, inputGradient.pointer, $0, $1)
+      }
+    }
+  }
+
+  public func maxPool(
+    _ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, winners: Buffer<UInt8>, images: Int
+  ) {
+    precondition(shape.kernelHeight * shape.kernelWidth <= 255, "a pooling window has at most 255 positions")
+    precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
+    precondition(winners.count >= shape.outputCount)
+    withUnsafePointer(to: shape.c) { c in
+      overImages(images) { pooling.max_forward(c, input.pointer, output.pointer, winners.pointer, $0, $1) }
+    }
+  }
+
+  public func maxPoolBackward(
+    _ shape: ConvolutionShape, outputGradient: Buffer<Float>, winners: Buffer<UInt8>, inputGradient: Buffer<Float>,
+    images: Int
+  ) {
+    precondition(inputGradient.count >= shape.inputCount && outputGradient.count >= shape.outputCount)
+    withUnsafePointer(to: shape.c) { c in
+      overImages(images) {
+        pooling.max_backward(c, outputGradient.pointer, winners.pointer, inputGradient.pointer, $0, $1)
+      }
+    }
+  }
+
+  public func padShortcut(_ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, images: Int) {
+    precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
+    withUnsafePointer(to: shape.c) { c in
+      overImages(images) { pooling.pad_shortcut_forward(c, input.pointer, output.pointer, $0, $1) }
+    }
+  }
+
+  public func padShortcutBackward(
+    _ shape: ConvolutionShape, outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int
+  ) {
+    precondition(inputGradient.count >= shape.inputCount && outputGradient.count >= shape.outputCount)
+    withUnsafePointer(to: shape.c) { c in
+      overImages(images) {
+        pooling.pad_shortcut_backward(c, outputGradient.pointer, inputGradient.pointer, $0, $1)
+      }
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import CKernels
+@_spi(Kernels) public import Tensor
+
+/// Quantization and freezing of weights.
+extension CPUBackend {
+  public func quantize(
+    _ grid: WeightGrid, weights: Buffer<Float>, values: Buffer<Float>, levels: Buffer<Int8>?
+  ) {
+    precondition(values.count == weights.count && (levels == nil || levels?.count == weights.count))
+    withUnsafePointer(to: grid.c) {
+      quantization.quantize_weights($0, weights.pointer, Int64(weights.count), values.pointer, levels?.pointer)
+    }
+  }
+
+  public func updateFreezing(
+    _ grid: WeightGrid, step: FreezingStep, weights: Buffer<Float>, distance: Buffer<Float>,
+    previousIndex: Buffer<Int16>, frozen: Buffer<UInt8>
+  ) -> (frozen: Int, levelMoves: Int) {
+    precondition(distance.count == weights.count && previousIndex.count == weights.count)
+    precondition(frozen.count == weights.count)
+    let rule = sq_freezing_step(
+      ema: step.distanceEMA, reset_distance: step.spacing, distance_scale: step.spacing,
+      // No distance is below 0.
+      freeze_threshold: step.thresholdDistance ?? -1, mode: step.rule.rawValue)
+    var moves: Int64 = 0
+    let count = withUnsafePointer(to: grid.c) { grid in
+      withUnsafePointer(to: rule) {
+        quantization.update_freezing(
+          grid, $0, weights.pointer, Int64(weights.count), distance.pointer, previousIndex.pointer, frozen.pointer,
+          &moves)
+      }
+    }
+    return (Int(count), Int(moves))
+  }
+
+  public func straightThrough(
+    _ grid: WeightGrid, weights: Buffer<Float>, valueGradient: Buffer<Float>, scale: Float, frozen: Buffer<UInt8>?,
+    skipFrozen: Bool, weightGradient: Buffer<Float>
+  ) -> RangeSums {
+    precondition(valueGradient.count == weights.count && weightGradient.count == weights.count)
+    return withUnsafeTemporaryAllocation(of: Double.self, capacity: 2) { sums in
+      withUnsafePointer(to: grid.c) {
+        quantization.straight_through_weights(
+          $0, weights.pointer, valueGradient.pointer, scale, frozen?.pointer, skipFrozen ? 1 : 0,
+          Int64(weights.count), weightGradient.pointer, sums.baseAddress)
+      }
+      return RangeSums(gradient: sums[0], gradientTimesValue: sums[1])
+    }
+  }
+
+  public func dotProduct(_ first: Buffer<Float>, _ second: Buffer<Float>) -> Double {
+    precondition(first.count == second.count)
+    var sum = 0.0
+    for index in 0..<first.count { sum += Double(first.pointer[index]) * Double(second.pointer[index]) }
+    return sum
+  }
+}

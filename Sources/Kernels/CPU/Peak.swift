@@ -1,0 +1,34 @@
+import CKernels
+@_spi(Kernels) import Tensor
+
+/// What this machine can do at best, to hold kernels against.
+extension CPUBackend {
+  /// Floating-point operations a second of one core, in fused multiply-adds on registers: the best of `repetitions`.
+  public func measurePeak(repetitions: Int = 9) -> Double {
+    let kernels = sq_kernels_for(instructionSet.code).pointee
+    var best = 0.0
+    for _ in 0..<repetitions {
+      let start = Self.now()
+      let operations = kernels.peak_fma(2_000_000)
+      best = max(best, operations / (Self.now() - start))
+    }
+    return best
+  }
+
+  /// Bytes a second read and written together by all threads copying buffers much larger than the caches.
+  public func measureCopyBandwidth(repetitions: Int = 9) -> Double {
+    let count = 16 << 20
+    let source = Buffer<Float>(count: count)
+    let target = Buffer<Float>(count: count)
+    var best = 0.0
+    for _ in 0..<repetitions {
+      let start = Self.now()
+      pool.run(pool.threads) { task, _ in
+        let range = BatchSlices.range(task, of: pool.threads, count: count)
+        (target.pointer + range.lowerBound).update(from: source.pointer + range.lowerBound, count: range.count)
+      }
+      best = max(best, Double(8 * count) / (Self.now() - start))
+    }
+    return best
+  }
+}

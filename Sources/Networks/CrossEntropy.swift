@@ -1,0 +1,44 @@
+public import Kernels
+public import Tensor
+
+/// Mean softmax cross-entropy over the batch (nats), and how well the labels rank.
+public final class CrossEntropy {
+  public let logits: Activation
+  /// One class an image, to be set before a pass.
+  public let labels: Buffer<Int32>
+  public let losses: Buffer<Double>
+  /// Per image: how many classes beat the label (0: top-1 correct).
+  public let ranks: Buffer<Int32>
+  /// Of the logits.
+  package let gradient: Buffer<Float>
+
+  package init(batch: Int, logits: Activation, gradient: Buffer<Float>, backend: any Backend) {
+    self.logits = logits
+    self.gradient = gradient
+    labels = backend.allocate(Int32.self, count: batch)
+    losses = backend.allocate(Double.self, count: batch)
+    ranks = backend.allocate(Int32.self, count: batch)
+  }
+
+  public struct Result: Sendable {
+    /// Mean over the batch.
+    public var loss: Double
+    public var topOne: Int
+    public var topFive: Int
+  }
+
+  /// Computes the loss of the batch and, in training, the logits' gradient.
+  public func evaluate(images: Int, withGradient: Bool, on backend: any Backend) -> Result {
+    backend.softmaxCrossEntropy(
+      logits: logits.floats, labels: labels, classes: logits.channels, images: images, losses: losses, ranks: ranks,
+      gradient: withGradient ? gradient : nil)
+    var result = Result(loss: 0, topOne: 0, topFive: 0)
+    for image in 0..<images {
+      result.loss += losses[image]
+      if ranks[image] < 1 { result.topOne += 1 }
+      if ranks[image] < 5 { result.topFive += 1 }
+    }
+    result.loss /= Double(images)
+    return result
+  }
+}

@@ -1,0 +1,33 @@
+import Kernels
+public import Quantization
+
+/// How one convolution or linear layer is quantized; what is nil stays float.
+public struct LayerQuantizers {
+  public var weight: (any WeightQuantizer)?
+  public var activation: (any ActivationQuantizer)?
+  /// Whether weights may freeze.
+  public var freezes: Bool
+
+  public init(weight: (any WeightQuantizer)?, activation: (any ActivationQuantizer)?, freezes: Bool) {
+    precondition(weight != nil || (activation == nil && !freezes), "an input is quantized for quantized weights")
+    self.weight = weight
+    self.activation = activation
+    self.freezes = freezes
+  }
+
+  /// The quantizers of layer `name`, not yet initialized.
+  init(_ quantization: QuantizationSpec?, _ name: String, _ place: Graph.Place) {
+    guard let quantization else {
+      self.init(weight: nil, activation: nil, freezes: false)
+      return
+    }
+    self.init(
+      weight: quantization.weightQuantizer(at: place, layer: name),
+      activation: quantization.activationQuantizer(at: place, layer: name), freezes: quantization.scheme[place].freezes)
+  }
+
+  /// Whether levels of the weights fit a signed byte, as the integer kernels need it.
+  var weightLevelsFitBytes: Bool {
+    weight?.grid.levelsFitByte ?? false
+  }
+}

@@ -1,0 +1,115 @@
+import Kernels
+import Quantization
+import Tensor
+
+/// Allocates what a plan says and makes the layers that carry its steps out.
+struct NetworkBuilder {
+  private let plan: Plan
+  private let backend: any Backend
+  /// By region.
+  let regions: [Buffer<Float>]
+  /// The steps' outputs.
+  let activations: [Activation]
+  /// By step; only convolutions have some.
+  private let quantizers: [LayerQuantizers?]
+  /// By step, for a convolution that forms the sums of its output.
+  private var sums: [ChannelSums?]
+  /// By step, for batch norms.
+  private let secondPasses: [AffineGradient?]
+  private var layers: [any Layer] = []
+  /// By step.
+  private var batchNorms: [Int: BatchNormalization] = [:]
+
+  init(_ plan: Plan, _ quantization: QuantizationSpec?, _ backend: any Backend) {
+    self.plan = plan
+    self.backend = backend
+    let regions = plan.regions.map { backend.allocate(Float.self, count: $0) }
+    let quantizers = plan.steps.map { step -> LayerQuantizers? in
+      guard case .convolution(let convolution) = step.kind else { return nil }
+      return LayerQuantizers(quantization, step.name, convolution.place)
+    }
+    let activations = plan.steps.map { step in
+      let count = plan.batch * step.output.shape.count
+      return Activation(
+        shape: step.output.shape, batch: plan.batch,
+        values: step.output.holdsValues ? backend.allocate(Float.self, count: count) : nil,
+        copies: step.output.copies.map { copy in
+          Activation.QuantizedCopy(
+            quantizer: quantizers[copy.reader]!.activation!, levels: backend.allocate(UInt8.self, count: count),
+            gradient: copy.gradient.map { regions[$0] })
+        }, gradients: step.output.gradients.map { regions[$0] })
+    }
+    secondPasses = plan.steps.map { step in
+      guard case .normalization(let normalization) = step.kind else { return nil }
+      let channels = step.output.shape.channels
+      return AffineGradient(
+        x: regions[normalization.result], y: activations[step.inputs[0]].floats,
+        a: backend.allocate(Float.self, count: channels), b: backend.allocate(Float.self, count: channels),
+        d: backend.allocate(Float.self, count: channels))
+    }
+    sums = plan.steps.map { step in
+      guard case .convolution(let convolution) = step.kind, convolution.statisticsOf != nil else { return nil }
+      return ChannelSums(channels: step.output.shape.channels)
+    }
+    self.regions = regions
+    self.quantizers = quantizers
+    self.activations = activations
+  }
+
+  /// The layers of the steps, in their order.
+  mutating func build() -> [any Layer] {
+    for (index, step) in plan.steps.enumerated() {
+      switch step.kind {
+      case .images(let images):
+        layers.append(ImageInput(output: activations[index], gradient: images.gradient.map { regions[$0] }))
+      case .convolution(let convolution): layers.append(layer(convolution, step, index))
+      case .normalization(let normalization):
+        let batchNorm = layer(normalization, step, index)
+        batchNorms[index] = batchNorm
+        layers.append(batchNorm)
+      case .pooling(let pooling):
+        layers.append(
+          Pooling(
+            name: step.name, kind: pooling.kind, shape: pooling.shape, input: activations[step.inputs[0]],
+            output: activations[index],
+            gradients: .init(
+              output: regions[pooling.outputGradient], sumsOutput: pooling.sumsGradients,
+              input: regions[pooling.inputGradient]), backend: backend))
+      }
+    }
+    return layers
+  }
+
+  private func layer(_ plan: Plan.Convolution, _ step: Plan.Step, _ index: Int) -> Convolution {
+    let outputGradient: OutputGradient =
+      switch plan.outputGradient {
+      case .region(let region): .buffer(regions[region])
+      case .affine(_, let normalization): .affine(secondPasses[normalization]!)
+      }
+    return Convolution(
+      name: step.name, shape: plan.shape, input: activations[step.inputs[0]], output: activations[index],
+      hasBias: plan.hasBias, isFirst: plan.place == .first,
+      arithmetic: .init(
+        plan.arithmetic, shape: plan.shape, quantizers: quantizers[index]!,
+        copy: plan.copy.map { activations[step.inputs[0]].copies[$0] }, backend: backend),
+      gradients: .init(
+        output: outputGradient, input: plan.inputGradient.map { regions[$0] },
+        firstPassOf: plan.firstPassOf.map { batchNorms[$0]! }), sums: sums[index],
+      backend: backend)
+  }
+
+  private func layer(_ plan: Plan.Normalization, _ step: Plan.Step, _ index: Int) -> BatchNormalization {
+    let sums: ChannelSums? =
+      switch plan.statistics {
+      case .alone: nil
+      case .inside(let convolution): self.sums[convolution]
+      }
+    return BatchNormalization(
+      name: step.name, input: activations[step.inputs[0]],
+      residual: plan.hasResidual ? activations[step.inputs[1]] : nil, relu: plan.rectifies, output: activations[index],
+      sums: sums,
+      backwardPasses: .init(
+        runsFirst: plan.firstPass == .alone, second: secondPasses[index]!,
+        inputGradient: plan.inputGradient.map { regions[$0] }), backend: backend)
+  }
+}

@@ -1,0 +1,397 @@
+public import Kernels
+public import Quantization
+
+/// How a graph is carried out for a batch: which operations are fused into which, and where every tensor lies. A value
+/// without memory, which can be printed; `Network` allocates what it says and runs it.
+///
+/// All decisions about fusion and memory are in this file:
+/// 1. A batch norm, an addition behind it, a rectifier behind that, and the quantization for every convolution that reads
+///    the result are one step: one pass forward.
+/// 2. The statistics of a batch norm are formed by the convolution before it while its output is in the cache.
+/// 3. The way back through a batch norm takes two passes, since the second needs sums that the first one forms. The first
+///    runs inside the pieces of the convolution behind it, where that convolution's gradient arrives last; the second
+///    inside the convolution before it, as an affine output gradient.
+/// 4. Gradients share regions of memory: a step's are taken when the backward pass reaches it and given back when they have
+///    been read; the first pass back through a batch norm writes over one of the gradients that it adds up.
+public struct Plan: Sendable {
+  /// Images that the memory is for.
+  public let batch: Int
+  /// In forward order.
+  public private(set) var steps: [Step] = []
+  /// Floats of each region that gradients lie in.
+  public private(set) var regions: [Int] = []
+  /// The region of the logits' gradient.
+  public private(set) var logitsGradient = 0
+
+  /// One pass forward and its way back.
+  public struct Step: Sendable {
+    /// The first node's.
+    public let name: String
+    /// The nodes of the graph that the step carries out.
+    public let nodes: [Graph.Node]
+    /// The steps whose outputs it reads.
+    public let inputs: [Int]
+    public internal(set) var kind: Kind
+    public internal(set) var output: Tensor
+  }
+
+  public enum Kind: Sendable {
+    case images(Images)
+    case convolution(Convolution)
+    case normalization(Normalization)
+    case pooling(Pooling)
+  }
+
+  /// What a step gives: as floats, quantized for the convolutions that read it, or both.
+  public struct Tensor: Sendable {
+    public let shape: Graph.Shape
+    /// Whether the floats are kept.
+    public internal(set) var holdsValues = false
+    /// One byte an element each.
+    public internal(set) var copies: [QuantizedCopy] = []
+    /// Regions of the gradients that the readers of the floats send, in the order of their arrival.
+    public internal(set) var gradients: [Int] = []
+    /// The step whose gradient arrives last.
+    var lastSender: Int?
+
+    /// Regions of all gradients that arrive, those of copies last.
+    package var arriving: [Int] { gradients + copies.compactMap(\.gradient) }
+  }
+
+  public struct QuantizedCopy: Sendable {
+    /// The convolution that reads it.
+    public let reader: Int
+    public let bits: Int
+    /// The region of its gradient.
+    public internal(set) var gradient: Int?
+  }
+
+  /// Where a pass over a tensor runs.
+  public enum Placement: Hashable, Sendable {
+    case alone
+    /// In the step of this number, which has the tensor in its cache, piece by piece.
+    case inside(Int)
+  }
+
+  public struct Images: Sendable {
+    /// The region of the images' gradient; nil where no quantizer learns from it.
+    public internal(set) var gradient: Int?
+  }
+
+  public struct Convolution: Sendable {
+    public enum Arithmetic: Hashable, Sendable {
+      /// Float weights and input.
+      case floats
+      /// Quantized weights, a float input.
+      case quantizedWeights
+      /// Both quantized, their values multiplied as floats: where integers cannot hold the sums.
+      case quantizedValues
+      /// Both quantized, their levels multiplied as integers, exactly.
+      case integers
+
+      package init(_ shape: ConvolutionShape, _ quantizers: LayerQuantizers, _ backend: any Backend) {
+        if let weight = quantizers.weight, let activation = quantizers.activation {
+          let fits =
+            quantizers.weightLevelsFitBytes
+            && backend.supportsIntegers(
+              shape, maximumInput: activation.maximumLevel, maximumWeight: weight.grid.maximumLevel)
+          self = fits ? .integers : .quantizedValues
+        } else {
+          self = quantizers.weight == nil ? .floats : .quantizedWeights
+        }
+      }
+    }
+
+    public enum OutputGradient: Hashable, Sendable {
+      case region(Int)
+      /// a[c]·x + b[c]·y + d[c] with x in the region and y the output: the second pass back through the step's batch norm.
+      case affine(region: Int, normalization: Int)
+    }
+
+    public let shape: ConvolutionShape
+    public let place: Graph.Place
+    public let hasBias: Bool
+    public let arithmetic: Arithmetic
+    /// nil: float.
+    public let weightBits: Int?
+    /// Weights that may freeze.
+    public let freezableWeights: Int
+    /// Which of the input's copies it reads; nil: the floats.
+    public let copy: Int?
+    /// The batch norm whose statistics are formed here.
+    public internal(set) var statisticsOf: Int?
+    /// The batch norm whose first backward pass runs here.
+    public internal(set) var firstPassOf: Int?
+    public internal(set) var outputGradient = OutputGradient.region(0)
+    /// nil: the images' gradient, which nobody needs.
+    public internal(set) var inputGradient: Int?
+  }
+
+  public struct Normalization: Sendable {
+    /// Adds the second input's values.
+    public let hasResidual: Bool
+    public let rectifies: Bool
+    public let statistics: Placement
+    public internal(set) var firstPass = Placement.alone
+    public internal(set) var secondPass = Placement.alone
+    /// The region of the first pass's result: the gradient before addition and rectifier.
+    public internal(set) var result = 0
+    /// The region of the input's gradient, where the second pass writes one.
+    public internal(set) var inputGradient: Int?
+  }
+
+  public struct Pooling: Sendable {
+    public enum Kind: String, Hashable, Sendable {
+      case average
+      case maximum
+      case padShortcut
+    }
+
+    public let kind: Kind
+    /// The window as a convolution's.
+    public let shape: ConvolutionShape
+    /// The region of the output's gradient, and whether several gradients are added up in it first.
+    public internal(set) var outputGradient = 0
+    public internal(set) var sumsGradients = false
+    public internal(set) var inputGradient = 0
+  }
+
+  /// - Parameter backend: is asked which convolutions it computes in integers.
+  /// - Throws: `NetworkError` where the graph has operations that no step carries out.
+  public init(_ graph: Graph, quantization: QuantizationSpec?, batch: Int, on backend: any Backend) throws(NetworkError)
+  {
+    precondition(batch >= 1)
+    self.batch = batch
+    var producer = [Int](repeating: -1, count: graph.nodes.count)
+    for nodes in try Self.fuse(graph) {
+      append(nodes.map { graph.nodes[$0] }, producer, quantization, backend)
+      producer[nodes.last!] = steps.count - 1
+    }
+    guard producer[graph.logits.node] == steps.count - 1, case .convolution = steps[steps.count - 1].kind else {
+      throw NetworkError(description: "the logits are those of a linear layer, which runs last")
+    }
+    try planGradients()
+  }
+
+  // MARK: Fusion
+
+  /// The nodes of each step, in the order in which the steps run: that of their last nodes.
+  private static func fuse(_ graph: Graph) throws(NetworkError) -> [[Int]] {
+    var uses = [Int](repeating: 0, count: graph.nodes.count)
+    for node in graph.nodes { for input in node.inputs { uses[input.node] += 1 } }
+    /// By its last node so far.
+    var groups: [Int: [Int]] = [:]
+    /// Appends a node to the group of one of its inputs, if only it reads that one.
+    func join(_ node: Int, _ input: Int, _ allowed: (Graph.Operation) -> Bool) -> Bool {
+      guard uses[input] == 1, let group = groups[input], allowed(graph.nodes[input].operation) else { return false }
+      groups[input] = nil
+      groups[node] = group + [node]
+      return true
+    }
+    for (index, node) in graph.nodes.enumerated() {
+      switch node.operation {
+      case .add:
+        if !node.inputs.contains(where: { join(index, $0.node) { $0 == .batchNorm } }) {
+          throw NetworkError(description: "\(node.name): an addition runs behind a batch norm that only it reads")
+        }
+      case .rectify(let upper):
+        if !join(index, node.inputs[0].node, { $0 == .batchNorm || $0 == .add }) {
+          throw NetworkError(description: "\(node.name): a rectifier runs behind a batch norm that only it reads")
+        }
+        if let upper { throw NetworkError(description: "\(node.name): no kernel ends a rectifier at \(upper)") }
+      case .images, .convolution, .batchNorm, .averagePool, .maxPool, .padShortcut: groups[index] = [index]
+      }
+    }
+    return groups.keys.sorted().map { groups[$0]! }
+  }
+
+  private mutating func append(
+    _ nodes: [Graph.Node], _ producer: [Int], _ quantization: QuantizationSpec?, _ backend: any Backend
+  ) {
+    let node = nodes[0]
+    let index = steps.count
+    let input = node.inputs.first.map { producer[$0.node] } ?? -1
+    var inputs = node.inputs.isEmpty ? [] : [input]
+    var output = Tensor(shape: nodes.last!.shape)
+    let kind: Kind
+    func shape(_ window: Graph.Window, groups: Int = 1) -> ConvolutionShape {
+      let from = steps[input].output.shape
+      return ConvolutionShape(
+        batch: batch, inputHeight: from.height, inputWidth: from.width, inputChannels: from.channels,
+        outputChannels: node.shape.channels, kernelHeight: window.height, kernelWidth: window.width,
+        stride: window.stride, padding: window.padding, groups: groups)
+    }
+    switch node.operation {
+    case .images:
+      kind = .images(Images())
+      output.holdsValues = true
+    case .convolution(let window, let groups, let hasBias, let place):
+      let quantizers = LayerQuantizers(quantization, node.name, place)
+      let shape = shape(window, groups: groups)
+      let copy = quantizers.activation.map { quantizer in
+        steps[input].output.copies.append(QuantizedCopy(reader: index, bits: quantizer.bits))
+        return steps[input].output.copies.count - 1
+      }
+      if copy == nil { steps[input].output.holdsValues = true }
+      kind = .convolution(
+        Convolution(
+          shape: shape, place: place, hasBias: hasBias,
+          arithmetic: .init(shape, quantizers, backend), weightBits: quantizers.weight?.bits,
+          freezableWeights: quantizers.freezes ? shape.weightCount : 0, copy: copy))
+      output.holdsValues = true
+    case .batchNorm:
+      let addition = nodes.first { $0.operation == .add }
+      let residual = addition.map { addition in
+        addition.inputs.map { producer[$0.node] }.first { $0 >= 0 }!
+      }
+      if let residual {
+        inputs.append(residual)
+        steps[residual].output.holdsValues = true
+        // The way back reads the output instead of computing it again.
+        output.holdsValues = true
+      }
+      steps[input].output.holdsValues = true
+      var statistics = Placement.alone
+      if case .convolution(var convolution) = steps[input].kind {
+        convolution.statisticsOf = index
+        steps[input].kind = .convolution(convolution)
+        statistics = .inside(input)
+      }
+      kind = .normalization(
+        Normalization(
+          hasResidual: residual != nil, rectifies: nodes.contains { $0.operation == .rectify(upper: nil) },
+          statistics: statistics))
+    case .averagePool(let window): kind = pooling(.average, shape(window))
+    case .maxPool(let window): kind = pooling(.maximum, shape(window))
+    case .padShortcut(let stride):
+      kind = pooling(.padShortcut, shape(Graph.Window(height: 1, width: 1, stride: stride)))
+    case .add, .rectify: preconditionFailure("\(node.name) is part of another step")
+    }
+    if case .pooling = kind {
+      steps[input].output.holdsValues = true
+      output.holdsValues = true
+    }
+    steps.append(Step(name: node.name, nodes: nodes, inputs: inputs, kind: kind, output: output))
+  }
+
+  private func pooling(_ kind: Pooling.Kind, _ shape: ConvolutionShape) -> Kind {
+    .pooling(Pooling(kind: kind, shape: shape))
+  }
+
+  // MARK: Gradients
+
+  /// Walks the backward pass.
+  private mutating func planGradients() throws(NetworkError) {
+    var planner = GradientPlanner()
+    let last = steps.count - 1
+    logitsGradient = planner.acquire(count: elements(last))
+    steps[last].output.gradients.append(logitsGradient)
+    for index in steps.indices.reversed() {
+      let output = steps[index].output
+      guard output.gradients.count <= 3, output.copies.count <= 2 else {
+        throw NetworkError(
+          description: "\(steps[index].name): at most three layers read an output as floats and two quantized")
+      }
+      switch steps[index].kind {
+      case .images(var images):
+        if !output.arriving.isEmpty {
+          let gradient = sum(index, &planner)
+          planner.release(gradient)
+          images.gradient = gradient
+        }
+        steps[index].kind = .images(images)
+      case .convolution(var convolution):
+        try planGradients(of: &convolution, index, &planner)
+        steps[index].kind = .convolution(convolution)
+      case .normalization(var normalization):
+        guard !output.arriving.isEmpty else { throw unread(index) }
+        planGradients(of: &normalization, index, &planner)
+        steps[index].kind = .normalization(normalization)
+      case .pooling(var pooling):
+        guard !output.arriving.isEmpty else { throw unread(index) }
+        pooling.sumsGradients = output.arriving.count > 1 || output.gradients.isEmpty
+        pooling.outputGradient = pooling.sumsGradients ? sum(index, &planner) : output.gradients[0]
+        pooling.inputGradient = planner.acquire(count: elements(steps[index].inputs[0]))
+        send(pooling.inputGradient, to: steps[index].inputs[0], from: index)
+        planner.release(pooling.outputGradient)
+        steps[index].kind = .pooling(pooling)
+      }
+    }
+    regions = planner.counts
+  }
+
+  private func unread(_ index: Int) -> NetworkError {
+    NetworkError(description: "\(steps[index].name): no layer reads the output")
+  }
+
+  private mutating func planGradients(
+    of convolution: inout Convolution, _ index: Int, _ planner: inout GradientPlanner
+  ) throws(NetworkError) {
+    let output = steps[index].output
+    var isAffine = false
+    if case .affine = convolution.outputGradient { isAffine = true }
+    guard output.copies.isEmpty, output.gradients.count + (isAffine ? 1 : 0) == 1 else {
+      throw NetworkError(
+        description: "\(steps[index].name): a convolution's output is read once, by a batch norm or the loss")
+    }
+    if !isAffine { convolution.outputGradient = .region(output.gradients[0]) }
+    // The images' gradient is of use to their quantizer alone.
+    if convolution.place != .first || convolution.copy != nil {
+      let gradient = planner.acquire(count: convolution.shape.inputCount)
+      convolution.inputGradient = gradient
+      send(gradient, to: steps[index].inputs[0], copy: convolution.copy, from: index)
+    }
+    switch convolution.outputGradient {
+    case .region(let region), .affine(let region, _): planner.release(region)
+    }
+  }
+
+  private mutating func planGradients(
+    of normalization: inout Normalization, _ index: Int, _ planner: inout GradientPlanner
+  ) {
+    let result = sum(index, &planner)
+    normalization.result = result
+    // Where a convolution sends the last gradient it can take up each piece of it at once.
+    if let sender = steps[index].output.lastSender, case .convolution(var convolution) = steps[sender].kind {
+      convolution.firstPassOf = index
+      steps[sender].kind = .convolution(convolution)
+      normalization.firstPass = .inside(sender)
+    }
+    let input = steps[index].inputs[0]
+    if normalization.hasResidual { send(result, to: steps[index].inputs[1], from: index) }
+    if case .convolution(var convolution) = steps[input].kind, !convolution.hasBias {
+      if normalization.hasResidual { planner.retain(result) }
+      convolution.outputGradient = .affine(region: result, normalization: index)
+      steps[input].kind = .convolution(convolution)
+      normalization.secondPass = .inside(input)
+      return
+    }
+    let gradient = normalization.hasResidual ? planner.acquire(count: elements(input)) : result
+    normalization.inputGradient = gradient
+    send(gradient, to: input, from: index)
+  }
+
+  /// Elements of a step's output for the whole batch.
+  private func elements(_ step: Int) -> Int { batch * steps[step].output.shape.count }
+
+  private mutating func send(_ region: Int, to step: Int, copy: Int? = nil, from sender: Int) {
+    if let copy {
+      steps[step].output.copies[copy].gradient = region
+    } else {
+      steps[step].output.gradients.append(region)
+    }
+    steps[step].output.lastSender = sender
+  }
+
+  /// The region where the gradients that arrive at a step are added up: one of theirs that nobody else needs, else another.
+  /// The remaining ones are given back.
+  private func sum(_ step: Int, _ planner: inout GradientPlanner) -> Int {
+    var arriving = steps[step].output.arriving
+    // Where this runs inside the pieces of the last sender, which still reads its own operands, it has to be an arriving
+    // one: the last one's region is, since nobody else needs that.
+    let kept = arriving.firstIndex(where: planner.isExclusive).map { arriving.remove(at: $0) }
+    let result = kept ?? planner.acquire(count: elements(step))
+    for region in arriving { planner.release(region) }
+    return result
+  }
+}

@@ -1,0 +1,315 @@
+import Kernels
+import Networks
+import Quantization
+import Recipes
+import Tensor
+import TestSupport
+import Testing
+
+struct PlanTests {
+  private static func quantization(_ recipe: Recipe) -> QuantizationSpec {
+    recipe.quantization(weightBits: 2, activationBits: 4)
+  }
+
+  private static func plan(
+    _ recipe: Recipe, _ architecture: Architecture = .resnet20, quantized: Bool = true, batch: Int = 4
+  ) throws -> Plan {
+    try Plan(
+      ModelSpec.resNet(recipe, architecture).graph(), quantization: quantized ? quantization(recipe) : nil,
+      batch: batch,
+      on: CPUBackend(threads: 1))
+  }
+
+  private static func fusions(_ plan: Plan, _ name: String) -> [String] {
+    plan.fusions(of: plan.steps.firstIndex { $0.name == name }!)
+  }
+
+  @Test("batch norm, addition, rectifier and quantization are one step; its passes run in the convolutions beside it")
+  func fusion() throws {
+    let plan = try Self.plan(.lts)
+    #expect(
+      Self.fusions(plan, "layer2.0.bn1") == [
+        "rectifies", "statistics inside layer2.0.conv1",
+        "first backward pass inside the pieces of layer2.0.conv2", "second backward pass inside layer2.0.conv1",
+        "quantizes to 4 bits for layer2.0.conv2",
+      ])
+    // Two convolutions read the block before: the one that comes first gets its gradient last.
+    #expect(
+      Self.fusions(plan, "layer1.2.bn2") == [
+        "adds layer1.1.bn2", "rectifies", "statistics inside layer1.2.conv2",
+        "first backward pass inside the pieces of layer2.0.conv1", "second backward pass inside layer1.2.conv2",
+        "quantizes to 4 bits for layer2.0.conv1", "quantizes to 4 bits for layer2.0.shortcut.0",
+      ])
+    #expect(
+      Self.fusions(plan, "layer2.0.conv2") == [
+        "weights of 2 bits, products in integers", "forms the statistics of layer2.0.bn2",
+        "second backward pass of layer2.0.bn2 as its affine output gradient",
+        "first backward pass of layer2.0.bn1 inside its pieces",
+      ])
+    // The last block's output goes to the pooling, whose gradient does not come in pieces.
+    #expect(!Self.fusions(plan, "layer3.2.bn2").contains { $0.contains("first backward pass") })
+    #expect(Self.fusions(plan, "images") == ["quantizes to 4 bits for conv1"])
+    let spqat = try Self.plan(.spqat)
+    #expect(Self.fusions(spqat, "images").isEmpty)
+    // Batch norm over pooled features: no convolution before it.
+    #expect(
+      Self.fusions(spqat, "bn2") == [
+        "first backward pass inside the pieces of linear", "quantizes to 8 bits for linear",
+      ])
+    #expect(spqat.steps.map(\.name).contains("layer2.0.shortcut"))
+  }
+
+  @Test("every pass is run once, by the step that says so", arguments: Recipe.all, [false, true])
+  func passes(recipe: Recipe, quantized: Bool) throws {
+    let plan = try Self.plan(recipe, quantized: quantized)
+    var inside = 0
+    for (index, step) in plan.steps.enumerated() {
+      guard case .normalization(let normalization) = step.kind else { continue }
+      let hosts = plan.steps.indices.filter {
+        if case .convolution(let convolution) = plan.steps[$0].kind { return convolution.firstPassOf == index }
+        return false
+      }
+      let firstPass = normalization.firstPass == .alone ? [] : [normalization.firstPass]
+      #expect(hosts.map { .inside($0) } == firstPass)
+      inside += hosts.count
+      let seconds = plan.steps.indices.filter {
+        if case .convolution(let convolution) = plan.steps[$0].kind,
+          case .affine(_, let norm) = convolution.outputGradient
+        {
+          return norm == index
+        }
+        return false
+      }
+      let secondPass = normalization.secondPass == .alone ? [] : [normalization.secondPass]
+      #expect(seconds.map { .inside($0) } == secondPass)
+      let leavesSecondPass = normalization.secondPass != .alone
+      #expect((normalization.inputGradient == nil) == leavesSecondPass)
+    }
+    #expect(inside > 15)
+  }
+
+  /// Walks the backward pass with the regions' contents: which gradient lies where.
+  @Test(
+    "no step writes over a gradient that another one still reads", arguments: Recipe.all,
+    [Architecture.resnet8, .resnet20])
+  func regions(recipe: Recipe, architecture: Architecture) throws {
+    let plan = try Self.plan(recipe, architecture)
+    // The steps whose outputs' gradient lies in each region; a batch norm's first pass gives the residual's gradient too.
+    var owners = [Set<Int>](repeating: [], count: plan.regions.count)
+    owners[plan.logitsGradient] = [plan.steps.count - 1]
+    func count(_ step: Int) -> Int { plan.batch * plan.steps[step].output.shape.count }
+    func write(_ region: Int, for step: Int) {
+      owners[region] = [step]
+      #expect(plan.regions[region] >= count(step))
+    }
+    func read(_ region: Int, of step: Int, by reader: Int) {
+      #expect(
+        owners[region].contains(step), "\(plan.steps[reader].name) reads the gradient of \(plan.steps[step].name)")
+    }
+    func readArriving(_ step: Int, by reader: Int) {
+      for region in plan.steps[step].output.arriving { read(region, of: step, by: reader) }
+    }
+    func firstPass(_ normalization: Plan.Normalization, _ step: Int, by reader: Int) {
+      readArriving(step, by: reader)
+      write(normalization.result, for: step)
+      if normalization.hasResidual { owners[normalization.result].insert(plan.steps[step].inputs[1]) }
+    }
+    for index in plan.steps.indices.reversed() {
+      let step = plan.steps[index]
+      switch step.kind {
+      case .images(let images):
+        readArriving(index, by: index)
+        #expect((images.gradient == nil) == step.output.arriving.isEmpty)
+      case .convolution(let convolution):
+        if let gradient = convolution.inputGradient {
+          write(gradient, for: step.inputs[0])
+          if let norm = convolution.firstPassOf, case .normalization(let normalization) = plan.steps[norm].kind {
+            firstPass(normalization, norm, by: index)
+          }
+        }
+        // The output's gradient is still read when the input's was written, and after the first pass on its pieces.
+        switch convolution.outputGradient {
+        case .region(let region): read(region, of: index, by: index)
+        case .affine(let region, let norm): read(region, of: norm, by: index)
+        }
+      case .normalization(let normalization):
+        if normalization.firstPass == .alone { firstPass(normalization, index, by: index) }
+        if let gradient = normalization.inputGradient {
+          read(normalization.result, of: index, by: index)
+          write(gradient, for: step.inputs[0])
+        }
+      case .pooling(let pooling):
+        readArriving(index, by: index)
+        if pooling.sumsGradients { write(pooling.outputGradient, for: index) }
+        write(pooling.inputGradient, for: step.inputs[0])
+        read(pooling.outputGradient, of: index, by: index)
+      }
+    }
+    // Reuse: far fewer regions than gradients.
+    #expect(plan.regions.count <= 5)
+  }
+
+  @Test("the memory that a plan counts is what the network takes", arguments: Recipe.all)
+  func memory(recipe: Recipe) throws {
+    let batch = 3
+    let network = try Network(
+      spec: .resNet(recipe, .resnet8, side: 8, width: 4), quantization: Self.quantization(recipe), batch: batch,
+      context: CPUBackend(threads: 1))
+    let plan = network.plan
+    for (index, layer) in network.layers.enumerated() {
+      let memory = Dictionary(uniqueKeysWithValues: plan.memory(of: index).map { ($0.name, $0.bytes) })
+      let output: Activation
+      switch layer {
+      case let layer as Convolution:
+        output = layer.output
+        #expect(
+          memory["parameters and gradients"] == 8 * (layer.weight.count + (layer.bias?.count ?? 0)), "\(layer.name)")
+        #expect(memory["freezing"] == layer.freezing.map { 7 * $0.count })
+        #expect(memory["quantized weights"] == 4 * layer.quantizedWeight.count)
+      case let layer as BatchNormalization:
+        output = layer.output
+        #expect(memory["running statistics"] == 4 * (layer.runningMean.count + layer.runningVariance.count))
+      case let layer as Pooling: output = layer.output
+      case let layer as ImageInput: output = layer.output
+      default: continue
+      }
+      #expect(memory["values"] == output.values.map { 4 * $0.count })
+      let levels = memory.filter { $0.key.hasPrefix("levels") }.values.reduce(0, +)
+      let allocated = output.copies.map(\.levels.count).reduce(0, +)
+      #expect(levels == allocated)
+      let arriving = output.gradients.count + output.copies.compactMap(\.gradient).count
+      #expect(plan.gradientRegions(of: index).count == arriving)
+    }
+    let regionBytes = plan.regions.map { 4 * $0 }.reduce(0, +)
+    #expect(plan.gradientBytes == regionBytes)
+  }
+
+  @Test("operations that no step carries out are refused in one line")
+  func refusals() {
+    func refusal(_ network: (inout Graph, Graph.Value) -> Graph.Value) -> String? {
+      do {
+        _ = try Plan(
+          Graph(images: .init(height: 4, width: 4, channels: 3), network: network), quantization: nil, batch: 2,
+          on: CPUBackend(threads: 1))
+        return nil
+      } catch {
+        return "\(error)"
+      }
+    }
+    func head(_ graph: inout Graph, _ x: Graph.Value) -> Graph.Value {
+      graph.linear("fc", graph.globalAveragePool("pool", x), outputs: 2)
+    }
+    #expect(refusal { graph, x in head(&graph, x) } == nil)
+    #expect(
+      refusal { graph, x in head(&graph, graph.relu(graph.convolution("conv", x, channels: 4, kernel: 3))) }
+        == "conv.relu: a rectifier runs behind a batch norm that only it reads")
+    #expect(
+      refusal { graph, x in head(&graph, graph.add(x, x)) }
+        == "images.add: an addition runs behind a batch norm that only it reads")
+    #expect(
+      refusal { graph, x in
+        head(&graph, graph.relu6(graph.batchNorm("bn", graph.convolution("conv", x, channels: 4, kernel: 3))))
+      } == "bn.relu6: no kernel ends a rectifier at 6.0")
+    #expect(
+      refusal { graph, x in
+        let y = graph.convolution("conv", x, channels: 4, kernel: 3)
+        return head(&graph, graph.add(graph.batchNorm("bn", y), y))
+      } == "conv: a convolution's output is read once, by a batch norm or the loss")
+    #expect(
+      refusal { graph, x in
+        _ = graph.batchNorm("bn", graph.convolution("conv", x, channels: 4, kernel: 3))
+        return head(&graph, x)
+      } == "bn: no layer reads the output")
+  }
+}
+
+/// Networks that no recipe has: what ImageNet's will be made of, on small images.
+struct OtherNetworksTests {
+  /// A stem with max pooling, a depthwise and a pointwise convolution with a linear bottleneck around them, all sizes odd.
+  private static let unlikeResNet = Architecture("test") { graph, images, spec in
+    var x = graph.convolution("stem", images, channels: 4, kernel: 3, stride: 2, place: .first)
+    x = graph.maxPool("pool", graph.relu(graph.batchNorm("stem.bn", x)), kernel: 3, stride: 2)
+    let bottleneck = graph.batchNorm("narrow.bn", graph.convolution("narrow", x, channels: 4, kernel: 1))
+    x = graph.relu(graph.batchNorm("expand.bn", graph.convolution("expand", bottleneck, channels: 8, kernel: 1)))
+    x = graph.relu(
+      graph.batchNorm("depthwise.bn", graph.convolution("depthwise", x, channels: 8, kernel: 3, groups: 8)))
+    x = graph.convolution("project", x, channels: 4, kernel: 1)
+    x = graph.add(graph.batchNorm("project.bn", x), bottleneck)
+    return graph.linear("fc", graph.globalAveragePool("average", x), outputs: spec.classes)
+  }
+
+  private static func network(_ recipe: Recipe?, batch: Int = 3) throws -> Network {
+    try Network(
+      spec: ModelSpec(
+        architecture: unlikeResNet, shortcut: .pad, batchNormBeforeLinear: false, initialization: .kaimingFanIn,
+        classes: 3, inputHeight: 13, inputWidth: 22),
+      quantization: recipe.map {
+        $0.quantization(weightBits: 8, activationBits: 8)
+      }, batch: batch, context: CPUBackend(threads: 2))
+  }
+
+  @Test("gradients are the derivatives of the loss, by finite differences")
+  func gradients() throws {
+    let network = try Self.network(nil)
+    network.fill(seed: 5)
+    func loss() -> Double {
+      network.forward(images: 3, purpose: .training)
+      return network.loss.evaluate(images: 3, withGradient: true, on: network.context).loss
+    }
+    _ = loss()
+    network.backward(images: 3)
+    let gradients = network.trainedParameters.map(\.gradient.array)
+    for (parameter, gradient) in zip(network.trainedParameters, gradients) {
+      // Along the gradient itself, so that float32 rounding stays small beside the change.
+      let norm = gradient.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
+      #expect(norm > 0, "\(parameter.name)")
+      let start = parameter.value.array
+      let step = 2e-3 / norm
+      func moved(_ sign: Double) -> Double {
+        for index in start.indices {
+          parameter.value[index] = start[index] + Float(sign * step * Double(gradient[index]))
+        }
+        return loss()
+      }
+      let difference = (moved(1) - moved(-1)) / (2 * step)
+      parameter.value.copy(from: Buffer(start))
+      #expect(abs(difference / (norm * norm) - 1) <= 0.02, "\(parameter.name)")
+    }
+  }
+
+  @Test("8-bit quantization stays near the float network", arguments: Recipe.all)
+  func quantized(recipe: Recipe) throws {
+    let float = try Self.network(nil)
+    float.fill(seed: 5)
+    let network = try Self.network(recipe)
+    network.fill(seed: 5)
+    network.initializeWeightQuantizers()
+    let losses = [float, network].map { network in
+      network.forward(images: 3, purpose: .training)
+      let loss = network.loss.evaluate(images: 3, withGradient: true, on: network.context).loss
+      network.backward(images: 3)
+      return loss
+    }
+    #expect(abs(losses[0] - losses[1]) <= 0.1 * losses[0])
+    #expect(network.trainedParameters.allSatisfy { $0.gradient.array.allSatisfy(\.isFinite) })
+  }
+
+  @Test("ResNets take images that are not square, and of any size", arguments: [(16, 8), (5, 32), (1, 1), (3, 7)])
+  func anySize(height: Int, width: Int) throws {
+    for recipe in Recipe.all {
+      var spec = ModelSpec.resNet(recipe, .resnet8, classes: 3, width: 4)
+      spec.inputHeight = height
+      spec.inputWidth = width
+      let network = try Network(
+        spec: spec,
+        quantization: recipe.quantization(weightBits: 4, activationBits: 4),
+        batch: 5, context: CPUBackend(threads: 1))
+      network.fill(seed: 2)
+      network.initializeWeightQuantizers()
+      network.forward(images: 5, purpose: .training)
+      #expect(network.loss.evaluate(images: 5, withGradient: true, on: network.context).loss.isFinite)
+      network.backward(images: 5)
+      #expect(network.convolutions.allSatisfy { $0.weight.gradient.array.allSatisfy(\.isFinite) })
+    }
+  }
+}
