@@ -23,12 +23,13 @@ extension Architecture: Hashable {
 }
 
 /// In files and on the command line a network is its name.
-extension Architecture: RawRepresentable, CaseIterable, Codable {
+extension Architecture: RawRepresentable, CaseIterable, Codable, CustomStringConvertible {
   public init?(rawValue: String) {
     guard let found = Self.all.first(where: { $0.name == rawValue }) else { return nil }
     self = found
   }
 
   public var rawValue: String { name }
+  public var description: String { name }
   public static var allCases: [Architecture] { all }
 }
