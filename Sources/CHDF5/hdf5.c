@@ -1,5 +1,6 @@
 #include "CHDF5.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -151,9 +152,15 @@ hid_t chdf5_attribute_creation(void) {
 
 static H5T_conv_ret_t refuse_overflow(
     H5T_conv_except_t exception, hid_t from, hid_t to, void *source, void *destination, void *context) {
-  (void)from, (void)to, (void)source, (void)destination, (void)context;
-  return exception == H5T_CONV_EXCEPT_RANGE_HI || exception == H5T_CONV_EXCEPT_RANGE_LOW ? H5T_CONV_ABORT
-                                                                                         : H5T_CONV_UNHANDLED;
+  (void)destination, (void)context;
+  if (exception != H5T_CONV_EXCEPT_RANGE_HI && exception != H5T_CONV_EXCEPT_RANGE_LOW) return H5T_CONV_UNHANDLED;
+  // HDF5 counts an infinity as out of range, though every floating-point type has it.
+  if (H5Tequal(from, H5T_NATIVE_DOUBLE) > 0 && H5Tget_class(to) == H5T_FLOAT) {
+    double value;
+    memcpy(&value, source, sizeof value);
+    if (isinf(value)) return H5T_CONV_UNHANDLED;
+  }
+  return H5T_CONV_ABORT;
 }
 
 hid_t chdf5_strict_transfer(void) {

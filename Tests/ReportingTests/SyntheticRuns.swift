@@ -112,7 +112,7 @@ enum SyntheticRuns {
     provenance.seed = seed
     provenance.datasetName = "fashion-mnist"
     provenance.datasetHash = String(repeating: "ab", count: 32)
-    provenance.parentRunID = parentID
+    provenance.parentRunID = configuration["parent"]
     provenance.commandLine = "spqat sweep configs/table2.json"
     provenance.isExclusive = true
     var run = RunRecord(

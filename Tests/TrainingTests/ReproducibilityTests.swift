@@ -199,10 +199,9 @@ struct CheckpointFileTests {
     try HDF5File.writeAtomically(to: path) { try FileFormat(name: "qat-reference-trace", version: 1).stamp($0) }
     #expect(
       try refusal(path)
-        == "\(path): an HDF5 file of format 'qat-reference-trace', expected 'spqat-checkpoint'; remove it "
-        + "to train from the start")
+        == "\(path): an HDF5 file of format 'qat-reference-trace', expected 'spqat-checkpoint'")
     try HDF5File.writeAtomically(to: path) { try $0.setAttribute("other", to: 1) }
-    #expect(try refusal(path).contains("expected format 'spqat-checkpoint', found none; remove it"))
+    #expect(try refusal(path).contains("expected format 'spqat-checkpoint', found none"))
     try HDF5File.writeAtomically(to: path) { try FileFormat(name: "spqat-checkpoint", version: 99).stamp($0) }
     #expect(try refusal(path).contains("version 99"))
     try SmallRuns.session(SmallRuns.spec(.ltsFreeze)).writeCheckpoint(to: path)
