@@ -65,6 +65,8 @@ test-slurm: build
 check:
 	@Scripts/format-c.sh --check
 	swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
+	@Scripts/check-documents.py
+	@Scripts/check-documentation.py
 
 bench: build
 	@$(SPQAT) bench
