@@ -20,7 +20,9 @@ public protocol BatchSource: AnyObject {
 
 /// Batches of a split that is in memory.
 public final class InMemoryBatches: BatchSource {
+  /// The split's images, less those of a dropped partial batch.
   public let imageCount: Int
+  /// Of every epoch; 0 where a dropped batch was the only one.
   public let batchCount: Int
   private let makePlan: (_ epoch: Int) -> BatchPlan
   private var plan: (epoch: Int, batches: BatchPlan)?
@@ -52,6 +54,8 @@ public final class InMemoryBatches: BatchSource {
     self.makePlan = makePlan
   }
 
+  /// Writes normalised floats, `[images][height][width][3]`, and labels; the pool's threads share the images.
+  /// - Precondition: besides the protocol's, images of `memory` have the split's size.
   public func fill(_ memory: BatchMemory, epoch: Int, batch: Int, on pool: ThreadPool) -> Int {
     let plan = plan(of: epoch)
     let positions = plan.positions(ofBatch: batch)

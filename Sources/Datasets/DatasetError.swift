@@ -7,6 +7,7 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
   /// How to put it right.
   public let remedy: String
 
+  /// The parts of the line; control characters in them are escaped in `description` alone.
   public init(path: String, reason: String, remedy: String) {
     self.path = path
     self.reason = reason

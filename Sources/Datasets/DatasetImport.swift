@@ -26,6 +26,7 @@ public struct DatasetImporter: Sendable {
     case checking
   }
 
+  /// Told of work done; called from one thread at a time, not always the caller's. Totals of 0 are unknown.
   public typealias Progress = @Sendable (_ stage: Stage, _ done: Int, _ total: Int) -> Void
 
   /// What came of an import.
@@ -43,6 +44,7 @@ public struct DatasetImporter: Sendable {
   let name: String
   let files: Files
 
+  /// The importer of one of the data sets known by name; reads nothing before `run`.
   public init(_ name: Name) {
     switch name {
     case .fashionMNIST: self.init(name: name.rawValue, files: .fashionMNIST(FashionMNISTFiles()))

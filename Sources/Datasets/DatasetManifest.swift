@@ -14,6 +14,7 @@ public struct DatasetManifest: Codable, Equatable, Sendable {
     /// Whether those are the publisher's checksums; false for an archive let through by `--accept-other-checksum`.
     public var official: Bool?
 
+    /// An origin with, where files were read whole, their checksums and whether those are the publisher's.
     public init(origin: String, md5: [String: String]? = nil, official: Bool? = nil) {
       self.origin = origin
       self.md5 = md5
@@ -27,6 +28,7 @@ public struct DatasetManifest: Codable, Equatable, Sendable {
   /// The data set's name, such as "cifar10"; the folder's name where no importer wrote the tree, which says nothing of
   /// what is in it.
   public var name: String
+  /// `Source.imageFolder` where no importer wrote the tree.
   public var source: Source
   /// Class names in label order, sorted.
   public var classes: [String]

@@ -6,12 +6,15 @@ import Tensor
 public struct ImageSplit: Sendable {
   /// Number of images.
   public var count: Int { labels.count }
+  /// Of every image.
   public let size: PixelSize
   /// RGB bytes, `[count][height][width][3]`.
   public let pixels: [UInt8]
   /// Class of each image.
   public let labels: [Int32]
 
+  /// A split of images laid out as `pixels` is.
+  /// - Precondition: `pixels` are as many bytes as `labels` has images of `size`.
   public init(size: PixelSize, pixels: [UInt8], labels: [Int32]) {
     precondition(pixels.count == labels.count * size.rgbBytes, "every image has its label and all its pixels")
     self.size = size
@@ -47,11 +50,14 @@ public struct ImageSplit: Sendable {
 
 /// A labelled data set in memory: a training and a test split of images of one size.
 public struct ImageDataset: Sendable {
+  /// What is trained on, and what the manifest's mean and standard deviation are of.
   public let train: ImageSplit
+  /// Evaluated only; of the same image size.
   public let test: ImageSplit
   /// Counts, class names, source, content hash and pixel statistics of exactly these images.
   public let manifest: DatasetManifest
 
+  /// In label order.
   public var classNames: [String] { manifest.classes }
   /// Image height in pixels.
   public var height: Int { train.size.height }

@@ -9,6 +9,7 @@ public struct ImagePreparation: Equatable, Sendable {
   /// Side of the square that is cut out of the centre, in pixels.
   public let crop: Int
 
+  /// - Precondition: 1 ≤ `crop` ≤ `shorterSide`.
   public init(shorterSide: Int, crop: Int) {
     precondition(crop >= 1 && crop <= shorterSide, "the crop fits into the scaled image")
     self.shorterSide = shorterSide

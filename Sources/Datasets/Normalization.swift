@@ -5,6 +5,7 @@ public struct Normalization: Hashable, Sendable {
   /// Standard deviation of each channel, in [0, 1].
   public let standardDeviation: [Double]
 
+  /// - Precondition: three numbers each, the deviations positive.
   public init(mean: [Double], standardDeviation: [Double]) {
     precondition(mean.count == 3 && standardDeviation.count == 3, "pixels have three channels")
     precondition(standardDeviation.allSatisfy { $0 > 0 }, "a standard deviation is positive")
@@ -29,10 +30,13 @@ public struct Normalization: Hashable, Sendable {
   }
 
   // The constants of the authors' two generations of code.
+  /// Of the first generation (SpQAT), for CIFAR-10.
   public static let spqatCIFAR10 = Normalization(
     mean: [0.4914, 0.4822, 0.4465], standardDeviation: [0.2023, 0.1994, 0.2010])
+  /// Of the second generation (LTS, arXiv 2211.08544), for CIFAR-10.
   public static let ltsCIFAR10 = Normalization(
     mean: [125.3 / 255, 123.0 / 255, 113.9 / 255], standardDeviation: [63.0 / 255, 62.1 / 255, 66.7 / 255])
+  /// Of the second generation (LTS, arXiv 2211.08544), for CIFAR-100.
   public static let ltsCIFAR100 = Normalization(
     mean: [129.3 / 255, 124.1 / 255, 112.4 / 255], standardDeviation: [68.2 / 255, 65.4 / 255, 70.4 / 255])
 
@@ -51,6 +55,7 @@ public struct Augmentation: Equatable, Sendable {
   /// Whether half of the images are mirrored left to right.
   public var flips: Bool
 
+  /// - Precondition: `padding` is not negative.
   public init(padding: Int, flips: Bool) {
     precondition(padding >= 0, "padding is not negative")
     self.padding = padding

@@ -54,9 +54,12 @@ package enum PNG {
 
 /// Width and height in pixels.
 public struct PixelSize: Equatable, Sendable, CustomStringConvertible {
+  /// Pixels of a row.
   public var width: Int
+  /// Rows of pixels.
   public var height: Int
 
+  /// Any two numbers; what is allowed is up to `ImageLimits`.
   public init(width: Int, height: Int) {
     self.width = width
     self.height = height
@@ -81,5 +84,6 @@ public struct ImageLimits: Sendable {
   /// Decoded bytes of a whole data set, which is kept in memory.
   public var datasetBytes = 1 << 33
 
+  /// The bounds that data sets are read with unless others are given.
   public init() {}
 }

@@ -18,11 +18,14 @@ public final class Subprocess {
 
   /// What a program left.
   public struct Result: Sendable {
+    /// Its exit status or the signal that killed it.
     public var ending: Ending
+    /// All bytes of its standard output.
     public var output: Data
     /// Its standard error.
     public var errors: String
 
+    /// Whether it exited with status 0.
     public var succeeded: Bool { ending == .exited(0) }
     /// The output as text.
     public var text: String { String(decoding: output, as: UTF8.self) }
@@ -32,6 +35,7 @@ public final class Subprocess {
   public struct StartError: Error, CustomStringConvertible {
     public var description: String
 
+    /// - Parameter description: one line that names the program.
     public init(description: String) { self.description = description }
   }
 
@@ -79,6 +83,7 @@ public final class Subprocess {
 
   /// The system's number of the process.
   public var identifier: Int32 { process.processIdentifier }
+  /// False once it has ended, waited for or not.
   public var isRunning: Bool { process.isRunning }
 
   /// Asks it to end (SIGTERM).

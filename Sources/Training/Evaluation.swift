@@ -7,7 +7,9 @@ public struct Evaluation: Sendable, Equatable {
   public var loss: Double
   /// Shares of images in [0, 1].
   public var topOne: Double
+  /// Share of images whose class is among the five largest logits, in [0, 1].
   public var topFive: Double
+  /// Images that the means are over: one epoch of the batches.
   public var images: Int
 }
 

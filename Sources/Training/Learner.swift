@@ -5,13 +5,19 @@ public import Quantization
 
 /// A network and what changes it: one training step at a time, on the batch that was loaded last.
 public final class Learner {
+  /// Its context carries out every pass and update.
   public let network: Network
+  /// Holds the velocities and moments of the network's trained parameters.
   public let optimizer: Optimizer
+  /// nil: nothing freezes.
   public let freezing: FreezingPolicy?
+  /// Multiplies every group's learning rate in `applyGradients`.
   public let schedule: LearningRateSchedule
   /// Training steps done.
   public internal(set) var step = 0
 
+  /// A learner before its first step.
+  /// - Precondition: `optimizer` is one of the network's trained parameters.
   public init(
     network: Network, optimizer: Optimizer, freezing: FreezingPolicy?, schedule: LearningRateSchedule
   ) {
@@ -72,6 +78,7 @@ public final class Learner {
     return result
   }
 
+  /// Updates the parameters from `computeGradients`' result, at the learning rates of its step. Frozen weights stay.
   public func applyGradients() {
     network.context.measure(.optimizer) {
       optimizer.update(step: step, factor: schedule.factor(step: step), on: network.context)

@@ -13,6 +13,7 @@ public import Tensor
 public final class Optimizer {
   /// A parameter with its state.
   public final class Entry {
+    /// Shared with the network: its values are overwritten by `update`, its gradients only read.
     public let parameter: Parameter
     /// SGD's velocity or Adam's first moment; nil for SGD without momentum.
     public let first: Buffer<Float>?
@@ -32,9 +33,11 @@ public final class Optimizer {
     }
   }
 
+  /// In the order of the parameters that the optimizer was made of.
   public let entries: [Entry]
   private let groups: [ParameterGroup: ParameterGroupSpec]
 
+  /// State of zeros for `parameters`, each by the rule of its group; SGD without momentum keeps none.
   public init(
     parameters: [Parameter], weights: ParameterGroupSpec, batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec
   ) {

@@ -18,9 +18,11 @@ public enum TrainingResult: Sendable, Equatable {
 public struct StepReport: Sendable {
   /// Steps done (1-based) of `totalSteps`.
   public var step: Int
+  /// Steps of the whole run.
   public var totalSteps: Int
   /// 1-based.
   public var epoch: Int
+  /// Epochs of the whole run, a last one that `totalSteps` cuts short included.
   public var epochs: Int
   /// Mean cross-entropy (nats) of this step's batch.
   public var loss: Double

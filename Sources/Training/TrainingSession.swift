@@ -8,9 +8,13 @@ import Tensor
 /// One run: trains a network by a resolved specification, keeps its series, and can be stopped and resumed at any step to
 /// the same bits.
 public final class TrainingSession {
+  /// What the network, the optimizer and the freezing were made from.
   public let spec: TrainingSpec
+  /// The network and the state of its training; its `batch` is no larger than the larger split.
   public let learner: Learner
+  /// One for each epoch that was evaluated, in order; none for an epoch in which the run diverged.
   public internal(set) var epochs: [EpochRecord] = []
+  /// One for each evaluated epoch and each convolution and linear layer, epochs outermost.
   public internal(set) var layerEpochs: [LayerEpochRecord] = []
   /// Why the run diverged, in one line; nil while it has not.
   public internal(set) var divergence: String?
@@ -26,7 +30,9 @@ public final class TrainingSession {
 
   /// Training steps done.
   public var step: Int { learner.step }
+  /// Batches, and so steps, of a full epoch.
   public var batchesPerEpoch: Int { training.batchCount }
+  /// Whether a number was not finite or a range empty; `train` then takes no further step.
   public var isDiverged: Bool { divergence != nil }
 
   /// A run on a data set in memory.
@@ -120,6 +126,7 @@ public final class TrainingSession {
   /// PyTorch's names and layouts.
   public func finalTensors() -> [NamedTensor] { network.finalTensors() }
 
+  /// Frozen / freezable weights of all layers, in [0, 1]; 0 where none may freeze.
   public var frozenShare: Double { network.frozenShare }
 
   private func report(of step: TrainingStep) -> StepReport {

@@ -10,8 +10,11 @@ public enum OptimizerSpec: Hashable, Sendable {
 
 /// A parameter group's rule and its learning rate before the schedule.
 public struct ParameterGroupSpec: Hashable, Sendable {
+  /// How gradients change the group's parameters.
   public var optimizer: OptimizerSpec
+  /// η, which each step multiplies by the schedule's factor.
   public var learningRate: Double
+  /// A group's rule with the learning rate that the schedule starts from.
   public init(optimizer: OptimizerSpec, learningRate: Double) {
     self.optimizer = optimizer
     self.learningRate = learningRate
@@ -29,6 +32,7 @@ public enum LearningRateSchedule: Hashable, Sendable {
 
 /// Everything that changes a run's outcome but the data and the parent's weights: resolved, in steps.
 public struct TrainingSpec: Hashable, Sendable {
+  /// The network, its input size and classes.
   public var model: ModelSpec
   /// nil: full precision.
   public var quantization: QuantizationSpec?
@@ -36,17 +40,24 @@ public struct TrainingSpec: Hashable, Sendable {
   public var freezing: FreezingSpec?
   /// Convolution and linear weights and biases.
   public var weights: ParameterGroupSpec
+  /// Batch norm's scales and shifts.
   public var batchNorm: ParameterGroupSpec
   /// Quantizer scales and ranges.
   public var quantizers: ParameterGroupSpec
+  /// Common to all three groups.
   public var learningRateSchedule: LearningRateSchedule
+  /// Images of a training batch, and of an evaluation batch.
   public var batchSize: Int
+  /// Whether an epoch leaves out the images that do not fill a batch; a test split is always evaluated whole.
   public var dropLastPartialBatch: Bool
   /// Steps of the whole run; it may end in the middle of an epoch.
   public var totalSteps: Int
+  /// Whether training images are cropped and mirrored at random (`Augmentation.standard`).
   public var augment: Bool
+  /// Of the initial weights, the order of the images and their augmentation.
   public var seed: UInt64
 
+  /// A specification whose values are not checked against one another.
   public init(
     model: ModelSpec, quantization: QuantizationSpec?, freezing: FreezingSpec?, weights: ParameterGroupSpec,
     batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec, learningRateSchedule: LearningRateSchedule,

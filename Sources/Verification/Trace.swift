@@ -8,16 +8,23 @@ public import Training
 /// A reference run recorded step by step by another implementation (format "qat-reference-trace", version 1): the network
 /// it starts from, its batches, and what came out of every step. README, "Replaying a trace", describes the format.
 public struct Trace {
+  /// The file's, as given; errors name it.
   public let path: String
+  /// The network by the trace's recipe, for images of the trace's size.
   public let model: ModelSpec
+  /// The recipe's scheme with the trace's bits, for weights and activations alike where the scheme fixes none.
   public let quantization: QuantizationSpec
   /// nil: nothing freezes.
   public let freezing: FreezingSpec?
+  /// Rule and constant learning rate of convolution and linear weights and biases.
   public let weights: ParameterGroupSpec
+  /// Of batch norm's scales and shifts.
   public let batchNorm: ParameterGroupSpec
+  /// Of quantizer scales and ranges.
   public let quantizers: ParameterGroupSpec
   /// Training steps; where quantizers start in a pass of their own, the trace has one batch more for it.
   public let steps: Int
+  /// The same in all batches.
   public let imagesPerBatch: Int
   /// Leading steps in which float32 variants of the reference stay close to it.
   public let cleanSteps: Int
