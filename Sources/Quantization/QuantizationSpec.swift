@@ -19,6 +19,7 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
 
   /// How the layers of one place are quantized.
   public struct Layer: Hashable, Sendable {
+    /// The rule for the layer's weights; biases stay as they are.
     public var weights: WeightRule
     /// nil: the input stays as it is.
     public var activations: ActivationRule?
@@ -26,8 +27,10 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
     public var weightBits: Int?
     /// nil: as many as the run has.
     public var activationBits: Int?
+    /// Whether weights may freeze here; where not, none count as freezable.
     public var freezes: Bool
 
+    /// Widths that are given hold whatever the run says.
     public init(
       weights: WeightRule, activations: ActivationRule?, weightBits: Int? = nil, activationBits: Int? = nil,
       freezes: Bool = true
@@ -42,8 +45,11 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
 
   /// As configurations and run files name it.
   public let name: String
+  /// How the layers that see the images are quantized.
   public let first: Layer
+  /// How all other layers are quantized, convolutions in shortcuts too.
   public let middle: Layer
+  /// How the layers that give the logits are quantized.
   public let last: Layer
   /// How training forwards are counted, and what the first of them do.
   public let clock: FreezingClock
@@ -52,6 +58,7 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
 
   public var description: String { name }
 
+  /// `name` must tell it from all others: files hold nothing else of it.
   public init(
     name: String, first: Layer, middle: Layer, last: Layer, clock: FreezingClock, startsInSeparatePass: Bool
   ) {
@@ -63,6 +70,7 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
     self.startsInSeparatePass = startsInSeparatePass
   }
 
+  /// The rules of the layers at a place.
   public subscript(place: Place) -> Layer {
     switch place {
     case .first: first
@@ -74,12 +82,16 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
 
 /// How a network is quantized. Bit widths 2...8.
 public struct QuantizationSpec: Hashable, Sendable {
+  /// Rules by place, and widths that some places have of their own.
   public var scheme: QuantizationScheme
+  /// 2...8; of places whose rules set no width.
   public var weightBits: Int
+  /// 2...8; of places whose rules set no width.
   public var activationBits: Int
   /// Read by rules that learn a range.
   public var rangeGradient: RangeGradient
 
+  /// Requires both widths within 2...8.
   public init(scheme: QuantizationScheme, weightBits: Int, activationBits: Int, rangeGradient: RangeGradient) {
     precondition((2...8).contains(weightBits) && (2...8).contains(activationBits), "bit widths are 2...8")
     self.scheme = scheme

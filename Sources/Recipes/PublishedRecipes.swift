@@ -6,6 +6,7 @@ import Training
 extension Recipe {
   /// Every recipe that configurations and the command line can name; the first one is their default.
   public static let all = [spqat, lts]
+  /// What `init(named:)` takes, in the order of `all`.
   public static var names: [String] { all.map(\.name) }
 
   /// First generation (SpQAT): fixed weight scales, learned activation scales; 8 bits in the first and last layers, the

@@ -42,7 +42,9 @@ public struct Comparison: Encodable, Equatable, Sendable {
 
   /// The ends of an interval, in points of top-1.
   public struct Interval: Encodable, Equatable, Sendable {
+    /// Included; may be negative.
     public var lower: Double
+    /// Included; at least `lower`.
     public var upper: Double
 
     init(_ range: ClosedRange<Double>) {
@@ -55,33 +57,51 @@ public struct Comparison: Encodable, Equatable, Sendable {
   public struct Entry: Encodable, Equatable, Sendable {
     /// "2/2", weights and activations; "32/32" for full precision.
     public var bits: String
+    /// "full precision", "full QAT", or what the recipe's paper calls freezing.
     public var method: String
+    /// As configurations write it, such as "spqat".
     public var recipe: String
+    /// What the sweep varies, in its order, without method, recipe and bits.
     public var axes: [AxisSetting]
+    /// Ids of the finished runs, by seed.
     public var runs: [String]
+    /// Finished runs, over which means are taken.
     public var n: Int
+    /// Mean after the last epoch; nil without finished runs.
     public var topOne: Double?
+    /// Of the mean; nil for fewer than two finished runs.
     public var topOneStandardError: Double?
     /// nil for the baseline itself and where there is none.
     public var verdict: Verdict?
+    /// Differences that could be taken: one for each of the baseline's runs that has a partner; 0 without a baseline.
     public var pairs: Int
+    /// Mean of this setting's top-1 less its partner's; nil without pairs.
     public var difference: Double?
+    /// Student's t interval of `difference` at 95 %; nil for fewer than two pairs.
     public var interval: Interval?
+    /// Percentile bootstrap of `difference` at 95 %; nil for fewer than five pairs.
     public var bootstrapInterval: Interval?
+    /// Frozen / freezable weights, mean over all steps and runs; nil where no run recorded it.
     public var weightUpdatesEliminated: Double?
+    /// Frozen share × weight-gradient MACs over all MACs of the backward pass, mean; nil where no run recorded it.
     public var backwardFLOPsEliminated: Double?
     /// Over the baseline's; nil where not measured.
     public var backwardTimeRatio: Double?
+    /// Without evaluation, over the baseline's; nil where not measured.
     public var trainingTimeRatio: Double?
     /// Whether no other setting with the same bits and training is as accurate and eliminates as much, and better in one.
     public var isOnParetoFront: Bool
+    /// The papers' value for this row, "not available" for most.
     public var published: String
   }
 
+  /// What entries are compared with: "full QAT", "full precision", or axes as "name=value,name=value".
   public let baseline: String
   /// Points of top-1.
   public let margin: Double
+  /// Level of the intervals as a fraction: always 0.95.
   public let confidence: Double
+  /// In the order of tables: full precision first, then by recipe, more bits before fewer, full QAT before freezing.
   public let entries: [Entry]
   /// What must be said beside the numbers.
   public let remarks: [String]

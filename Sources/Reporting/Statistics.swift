@@ -2,6 +2,7 @@ import Foundation
 
 /// Mean and spread of a few numbers, such as one accuracy a seed.
 public struct Summary: Equatable, Sendable {
+  /// At least one, in the order given.
   public let values: [Double]
 
   /// nil where there are no values.
@@ -10,7 +11,9 @@ public struct Summary: Equatable, Sendable {
     self.values = values
   }
 
+  /// n, at least 1.
   public var count: Int { values.count }
+  /// Σ values / n, summed in order.
   public var mean: Double { values.reduce(0, +) / Double(count) }
 
   /// With n − 1 in the denominator; nil for one value.
@@ -71,8 +74,10 @@ private struct SplitMix64: RandomNumberGenerator {
 
 /// Student's t distribution.
 public struct StudentT: Sendable {
+  /// ν, above 0; need not be whole.
   public let degreesOfFreedom: Double
 
+  /// Requires ν > 0; it is n − 1 for the mean of n values.
   public init(degreesOfFreedom: Double) {
     precondition(degreesOfFreedom > 0, "at least one degree of freedom")
     self.degreesOfFreedom = degreesOfFreedom

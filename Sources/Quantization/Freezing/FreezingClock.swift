@@ -7,6 +7,7 @@ public struct FreezingClock: Hashable, Sendable {
   /// Rules of the first training forwards; the whole rule applies to all later ones.
   public let startUp: [FreezingStep.Rule]
 
+  /// Forward i (1-based) is at time `countsFrom` + i and follows rule i of `startUp`, or the whole rule after its end.
   public init(countsFrom: Int, startUp: [FreezingStep.Rule]) {
     self.countsFrom = countsFrom
     self.startUp = startUp

@@ -9,9 +9,11 @@ public struct FreezingMoment {
   public var rule: FreezingStep.Rule
   /// m
   public var distanceEMA: Double
+  /// The grid in force in this forward.
   public var grid: WeightGrid
   /// u
   public var spacing: Float
+  /// The layer's weights before quantization, as many as its state has.
   public var weights: Buffer<Float>
 }
 
@@ -30,6 +32,7 @@ public struct FreezingCriterion: Hashable, Sendable, CustomStringConvertible {
     self.advance = advance
   }
 
+  /// Changes `state` in place; to be called once in each training forward, the warm-up's too.
   public func advance(_ state: FreezingState, _ moment: FreezingMoment, on backend: any Backend) {
     advance(state, moment, backend)
   }

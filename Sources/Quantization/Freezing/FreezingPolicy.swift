@@ -3,7 +3,9 @@ public import Tensor
 
 /// When and how weights freeze. All durations are resolved to training steps.
 public struct FreezingSpec: Hashable, Sendable {
+  /// Decides which weights freeze after the warm-up.
   public var criterion: FreezingCriterion
+  /// λ by the steps since T_w.
   public var schedule: ThresholdSchedule
   /// T_w: freezing can happen from step T_w + 1 on.
   public var startStep: Int
@@ -12,6 +14,7 @@ public struct FreezingSpec: Hashable, Sendable {
   /// m, the momentum of the moving average of the distance, 0 ≤ m < 1.
   public var distanceEMA: Double
 
+  /// Requires `startStep` ≥ 0, `totalSteps` > 0 and 0 ≤ `distanceEMA` < 1.
   public init(
     criterion: FreezingCriterion = .distance, schedule: ThresholdSchedule, startStep: Int, totalSteps: Int,
     distanceEMA: Double
@@ -30,9 +33,12 @@ public struct FreezingSpec: Hashable, Sendable {
 /// Per weight and training forward: D = |v − level| with v before the clamp; D̄ ← m·D̄ + (1 − m)·D, or u where the level
 /// differs from the previous forward's. After the warm-up the criterion decides which weights freeze for good.
 public struct FreezingPolicy: Sendable {
+  /// When to freeze, in steps of `clock`.
   public let spec: FreezingSpec
+  /// Turns training forwards into steps; a recipe's own.
   public let clock: FreezingClock
 
+  /// Holds no state of weights: one policy serves all layers of a network.
   public init(spec: FreezingSpec, clock: FreezingClock) {
     self.spec = spec
     self.clock = clock

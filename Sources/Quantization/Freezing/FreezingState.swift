@@ -5,20 +5,25 @@ public import Tensor
 public final class FreezingState {
   /// D̄, in units of v.
   public let distance: Buffer<Float>
+  /// The index of each weight's level in the forward before (`WeightGrid`: before multiplier and addend), 0 at first.
   public let previousIndex: Buffer<Int16>
   /// One byte a weight, nonzero = frozen for good.
   public let frozen: Buffer<UInt8>
+  /// How many bytes of `frozen` are nonzero, as of the last `advance`, `freezeRandomly` or `restore`.
   public private(set) var frozenCount = 0
   /// How often a frozen weight's level moved with its range (possible where ranges are learned), summed over forwards.
   public private(set) var levelMoves = 0
 
+  /// Nothing is frozen, and distances and previous indices are 0.
   public init(count: Int) {
     distance = Buffer(count: count)
     previousIndex = Buffer(count: count)
     frozen = Buffer(count: count)
   }
 
+  /// How many weights the layer has.
   public var count: Int { frozen.count }
+  /// `frozenCount` / `count`, 0...1.
   public var frozenShare: Double { Double(frozenCount) / Double(count) }
 
   /// One training forward: levels and distances by `step`, and what its threshold distance freezes.

@@ -15,6 +15,7 @@ public struct ThresholdSchedule: Hashable, Sendable, CustomStringConvertible {
     case name(String)
   }
 
+  /// Schedules with equal labels are equal.
   public let label: Label
   private let value: @Sendable (Double) -> Double
 
@@ -39,6 +40,7 @@ public struct ThresholdSchedule: Hashable, Sendable, CustomStringConvertible {
 
   /// Every schedule that is chosen by its name.
   public static let named = [linear, sine]
+  /// What `init(named:)` takes: "linear" and "sine".
   public static var names: [String] { named.map(\.description) }
 
   /// One of `named`; nil for any other name.
