@@ -1,10 +1,13 @@
 /// One thing wrong with a configuration, said in one line: file, key path, what was found, what is allowed, how to fix.
 public struct ConfigurationError: Error, Equatable, CustomStringConvertible {
+  /// As the caller named it; ":line:column" is appended where it is no JSON, and "--set" stands for an override.
   public var file: String
   /// Empty for the file as a whole.
   public var path: String
+  /// What was found, what is allowed and how to fix it, without the place.
   public var problem: String
 
+  /// - Parameter path: keys joined by dots; empty for the file as a whole.
   public init(file: String, path: String = "", problem: String) {
     self.file = file
     self.path = path

@@ -4,21 +4,28 @@ import Foundation
 public struct Experiment: Sendable {
   /// One run as configured.
   public struct Point: Hashable, Sendable {
+    /// The configuration merged with the profile, the overrides and `axisValues`.
     public var settings: RunSettings
     /// What the sweep varies and this run therefore differs in, in the order of the file; the seed is apart.
     public var axisValues: [AxisValue]
   }
 
+  /// What one run has where the sweep varies a value.
   public struct AxisValue: Hashable, Sendable {
+    /// The axis: from the file's root, such as "bits.weights".
     public var path: SettingPath
+    /// As the file writes it, before it is decoded.
     public var value: JSONValue
   }
 
   /// Overrides one value: `--set freezing.threshold=0.3`.
   public struct Override: Hashable, Sendable {
+    /// From the file's root; `load` refuses one at, above or below an axis.
     public var path: SettingPath
+    /// Merged into the file as a JSON merge patch (RFC 7396): null removes the key.
     public var value: JSONValue
 
+    /// Checks nothing; `load` refuses what cannot be set.
     public init(path: SettingPath, value: JSONValue) {
       self.path = path
       self.value = value
@@ -35,14 +42,19 @@ public struct Experiment: Sendable {
       value = (try? JSONParser.parse(Array(text.utf8))) ?? .string(text)
     }
 
+    /// The override as `init(argument:)` reads it.
     public var argument: String { "\(path)=\(value.text)" }
   }
 
+  /// The path it was loaded from, as the caller gave it.
   public let file: String
+  /// Names the folder of results: 1 to 64 ASCII letters, digits, "-", "_" and ".".
   public let name: String
+  /// The tables' caption, without NUL; `name` where the file gives none.
   public let title: String
   /// The profile in force, nil for the file as it stands.
   public let profile: String?
+  /// The file's profiles by name, in its order, whichever is in force.
   public let profiles: [String]
   /// "default", the name of an imported data set, or a path.
   public let dataset: String
@@ -70,6 +82,7 @@ public struct Experiment: Sendable {
     return try source.experiment(profile: chosen, overrides: overrides)
   }
 
+  /// In force where the command line names none and the file has it.
   public static let defaultProfile = "quick"
 
   /// Whether `file` is a JSON Schema: `configs/*.json` matches the experiments' own.

@@ -10,9 +10,13 @@ public enum JSONValue: Hashable, Sendable {
   case array([JSONValue])
   case object([Member])
 
+  /// One entry of an object. The parser refuses a key that appears twice in one object.
   public struct Member: Hashable, Sendable {
+    /// Without quotation marks, its escapes resolved.
     public var key: String
+    /// In merge patches null stands for the member's removal.
     public var value: JSONValue
+    /// One entry of an object, made as in `Member("batchSize", .integer(128))`.
     public init(_ key: String, _ value: JSONValue) {
       self.key = key
       self.value = value
@@ -60,6 +64,7 @@ public enum JSONValue: Hashable, Sendable {
     }
   }
 
+  /// The first member of that key; nil where there is none, or where this is no object.
   public subscript(key: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }
     return members.first { $0.key == key }?.value

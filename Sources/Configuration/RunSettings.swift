@@ -9,6 +9,7 @@ public enum Method: Hashable, Sendable {
   case fullQAT
   case freeze(FreezingSettings)
 
+  /// The method without its settings.
   public var name: MethodName {
     switch self {
     case .fullQAT: .fullQAT
@@ -17,6 +18,7 @@ public enum Method: Hashable, Sendable {
   }
 }
 
+/// As configurations write methods and labels show them.
 public enum MethodName: String, CaseIterable, Sendable {
   case fullQAT
   case freeze
@@ -46,7 +48,9 @@ public enum LearningRateSettings: Hashable, Sendable {
 public struct TrainingSettings: Hashable, Sendable {
   /// Complete but for what data, durations, quantization and seed decide.
   public var spec: TrainingSpec
+  /// In epochs or steps, never percent; `RunPlan` refuses one that rounds to no step.
   public var duration: TrainingDuration
+  /// The factor over time, for every parameter group alike.
   public var learningRate: LearningRateSettings
 
   public subscript<Value>(dynamicMember path: KeyPath<TrainingSpec, Value>) -> Value { spec[keyPath: path] }
@@ -54,21 +58,32 @@ public struct TrainingSettings: Hashable, Sendable {
 
 /// The full-precision network that the quantized ones start from: one for all seeds.
 public struct PretrainingSettings: Hashable, Sendable {
+  /// Augments as the quantized runs do; everything else is its own.
   public var training: TrainingSettings
+  /// 0 to `Int.max`; 1 where the configuration has none, whatever the runs' seeds.
   public var seed: UInt64
 }
 
 /// One point of a sweep, as configured: nothing here depends on the data yet.
 public struct RunSettings: Hashable, Sendable {
+  /// Gives the quantizers, and every value that the configuration leaves out.
   public var recipe: Recipe
+  /// Of the full-precision network too; ResNet-20 where the configuration names none.
   public var architecture: ModelSpec.Architecture
+  /// 2 to 8; layers to which the recipe gives a width of their own have that.
   public var weightBits: Int
+  /// 2 to 8; layers to which the recipe gives a width of their own have that.
   public var activationBits: Int
+  /// Of `fullQAT` runs the configuration's section `freezing` leaves no trace.
   public var method: Method
+  /// One of the recipe's; its first where nothing freezes, as all are the same sum there.
   public var rangeGradient: RangeGradient
+  /// Of the quantized network; `pretraining` has its own.
   public var training: TrainingSettings
+  /// Of the network whose weights the quantized one starts from.
   public var pretraining: PretrainingSettings
   /// Images of the fixed training subset; nil: all.
   public var subset: Int?
+  /// 0 to `Int.max`.
   public var seed: UInt64
 }

@@ -1,8 +1,11 @@
 /// Where a value sits in a configuration: object keys joined by dots ("freezing.threshold").
 public struct SettingPath: Hashable, Sendable, CustomStringConvertible {
+  /// Keys from the outermost inwards; empty: the root.
   public var components: [String]
 
+  /// Takes each key as it is, dots included.
   public init(_ components: [String] = []) { self.components = components }
+  /// Splits at every dot, so that a key with a dot in it cannot be reached; nothing between two dots is an empty key.
   public init(dotted text: String) {
     components = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
   }

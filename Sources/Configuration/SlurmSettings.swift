@@ -10,6 +10,7 @@ public struct SlurmSettings: Hashable, Sendable {
   /// nil: the cluster's default.
   public var partition: String?
 
+  /// What an experiment has that sets nothing.
   public init() {}
 }
 

@@ -4,7 +4,9 @@ public import Training
 
 /// What a stored run was trained with, read back from its canonical form.
 public struct StoredSpecification: Sendable {
+  /// Its model makes a graph. Full precision, which stores no rule for quantizers, has the weights' there.
   public var spec: TrainingSpec
+  /// Of red, green and blue, in units of byte / 255; standard deviations are above 0.
   public var normalization: Normalization
   /// Images of the fixed training subset; nil: all.
   public var subset: Int?

@@ -2,9 +2,12 @@ import Foundation
 
 /// Why results cannot be used, in one line: path, what is wrong, what helps.
 public struct ResultsError: Error, Equatable, CustomStringConvertible {
+  /// Of the file or folder, or the program that was run (sbatch).
   public var path: String
+  /// What is wrong and what helps, without the path.
   public var problem: String
 
+  /// - Parameter problem: one line that says what helps, too.
   public init(path: String, problem: String) {
     self.path = path
     self.problem = problem
@@ -34,17 +37,21 @@ public struct ResultsDirectory: Sendable {
   /// The experiment's name.
   public let name: String
 
+  /// Names the folders; `prepare` makes them.
   public init(root: String, name: String) {
     self.root = root
     self.name = name
   }
 
+  /// `root`/`name`: everything of this experiment but its tables, which lie beside it.
   public var folder: String { "\(root)/\(name)" }
+  /// Holds a file for each run that has ended.
   public var runsFolder: String { "\(folder)/runs" }
   /// Written once, when the run has ended.
   public func runFile(_ id: String) -> String { "\(runsFolder)/\(id).h5" }
   /// Gone once the run has ended.
   public func checkpoint(_ id: String) -> String { "\(folder)/checkpoints/\(id).h5" }
+  /// The file that `RunLock` locks; it stays when the run has ended.
   public func lock(_ id: String) -> String { "\(folder)/locks/\(id).lock" }
   /// What a job of `--jobs` wrote to standard error.
   public func log(_ id: String) -> String { "\(folder)/logs/\(id).log" }

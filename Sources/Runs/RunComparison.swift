@@ -4,16 +4,23 @@ public import Records
 
 /// What differs between two runs, value by value.
 public struct RunComparison: Sendable {
+  /// Parts of a record, in the order in which differences are listed.
   public enum Section: String, CaseIterable, Sendable {
     case identity, configuration, provenance, outcome, series, tensors
   }
 
+  /// One value that the two records do not share.
   public struct Difference: Equatable, Sendable {
+    /// Where the value stands in the records.
     public var section: Section
+    /// Its path within the section, with dots and 0-based "[index]"; of tensors the tensor's name.
     public var key: String
+    /// As text; "absent" where the first record has none. Of tensors: the first element that differs, or the shape.
     public var first: String
+    /// As text; "absent" where the second record has none. Of tensors also how many elements differ.
     public var second: String
 
+    /// A difference as it is: nothing is compared.
     public init(section: Section, key: String, first: String, second: String) {
       self.section = section
       self.key = key
@@ -22,6 +29,7 @@ public struct RunComparison: Sendable {
     }
   }
 
+  /// By section, then by key; empty where the records are the same. Tensors are compared by bits.
   public let differences: [Difference]
 
   /// - Parameter ignoringTimes: leave out seconds and provenance, which differ between two executions of one run;

@@ -5,10 +5,15 @@ import Foundation
 public final class RunLock {
   /// What the holder last wrote about itself.
   public struct Holder: Codable, Equatable, Sendable {
+    /// Its number on `host`; of a holder that has not written yet, the reader's own.
     public var process: Int32
+    /// By its network name, "unknown" where the system tells none.
     public var host: String
+    /// Steps done, of all sessions together; 0 of a holder that has not written yet.
     public var step: Int
+    /// Of the whole run; 0 of a holder that has not written yet.
     public var totalSteps: Int
+    /// Training images over the last steps; 0 before the first.
     public var imagesPerSecond: Double
     /// False once anything else of this program trained on the machine at the same time.
     public var exclusive: Bool

@@ -8,21 +8,29 @@ public import Training
 
 /// One run with everything resolved: what will be trained, from what, under which id.
 public struct PlannedRun: Sendable {
+  /// Of spec, data set, normalisation, subset and parent; label and axes are no part of it.
   public var identity: RunIdentity
+  /// 12 hexadecimal digits, which name the run's files.
   public var id: String { identity.id }
+  /// Full precision where `spec.quantization` is nil.
   public var kind: RunKind
   /// For people and `--only`: bits, method, what the sweep varies, seed.
   public var label: String
+  /// Every duration in steps.
   public var spec: TrainingSpec
   /// Id of the full-precision run that it starts from; nil: random weights.
   public var parent: String?
   /// Images of the fixed training subset; nil: all.
   public var subset: Int?
+  /// The recipe's constants for this data set, else the data set's own statistics.
   public var normalization: Normalization
+  /// Of a full-precision run: that of the runs that start from it.
   public var recipe: Recipe
   /// What the sweep varies and this run therefore differs in.
   public var axisValues: [Experiment.AxisValue]
+  /// Batches of the training subset; a last partial one counts unless it is dropped.
   public var stepsPerEpoch: Int
+  /// Images of the whole test set: `subset` concerns training alone.
   public var testImages: Int
   /// Epochs, a last part of one counted whole: each ends in an evaluation.
   public var evaluations: Int { (spec.totalSteps + stepsPerEpoch - 1) / stepsPerEpoch }
@@ -31,6 +39,7 @@ public struct PlannedRun: Sendable {
 /// An experiment's runs on one data set, in the order they are trained: full-precision networks, then baselines, then
 /// the rest, seed by seed, so that an interrupted sweep can already be compared.
 public struct RunPlan: Sendable {
+  /// Parents before the runs that start from them; each id once.
   public var runs: [PlannedRun]
 
   /// - Parameter manifest: of the whole data set; `subset` is taken out of it when a run trains.

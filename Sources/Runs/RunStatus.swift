@@ -4,6 +4,7 @@ import Records
 
 /// Where one planned run stands.
 public struct RunStatus: Sendable {
+  /// What lock and files say; a lock that is held counts before any file.
   public enum Phase: Equatable, Sendable {
     case finished(topOne: Double)
     /// Under this experiment of the same root; a sweep will take it over.
@@ -17,8 +18,10 @@ public struct RunStatus: Sendable {
     case waiting
   }
 
+  /// At the time this value was made.
   public var phase: Phase
 
+  /// Reads lock, run file and checkpoint, and other experiments' files where this one has none; writes nothing.
   public init(_ run: PlannedRun, in results: ResultsDirectory) {
     if let holder = RunLock.currentHolder(at: results.lock(run.id)) {
       phase = .running(holder)
@@ -60,6 +63,7 @@ public struct RunStatus: Sendable {
     }
   }
 
+  /// For people, on one line.
   public var summary: String {
     switch phase {
     case .finished: "finished"
@@ -75,7 +79,9 @@ public struct RunStatus: Sendable {
 
 /// A run's file that an older version of the algorithm wrote for settings that are planned now.
 public struct StaleRun: Equatable, Sendable {
+  /// The old run's, by which its file is named.
   public var id: String
+  /// Of the algorithm that trained it; `RunIdentity.algorithmVersion` is the planned runs'.
   public var version: Int
   /// The planned run with the same settings.
   public var successor: String

@@ -20,7 +20,9 @@ public final class RunTrainer {
     case ends(PlannedRun, RunEnd)
   }
 
+  /// How runs are trained; nothing of it is part of a run's id.
   public struct Options: Sendable {
+    /// At least 1; recorded with each run.
     public var threads: Int
     /// Longest time between checkpoints, seconds; there is one after every epoch besides.
     public var checkpointInterval: Double
@@ -31,6 +33,7 @@ public final class RunTrainer {
     /// Recorded with each run.
     public var commandLine: String
 
+    /// A checkpoint every 300 seconds, the machine to itself and diverged runs left alone, unless said otherwise.
     public init(
       threads: Int, checkpointInterval: Double = 300, isExclusive: Bool = true, retriesFailed: Bool = false,
       commandLine: String

@@ -6,24 +6,33 @@ public import Configuration
 /// begins when those before it have ended, however they ended, as one failure is no reason to lose the rest. A task
 /// whose full-precision network failed says so and ends.
 public struct SlurmJobs: Sendable {
+  /// A job's part in the sweep; the raw value ends the job's name.
   public enum Stage: String, Sendable {
     case pretraining, training, table
   }
 
+  /// One script for sbatch: an array with a task for each run, or the table's job.
   public struct Job: Sendable {
+    /// Each stage has one job at most.
     public var stage: Stage
+    /// Array task i, counted from 0, trains run i; empty for the table.
     public var runs: [PlannedRun]
     /// The stages that have to end first.
     public var after: [Stage]
+    /// What sbatch reads from its standard input, a line break at its end.
     public var script: String
   }
 
   /// What the scripts are told of where they were made; paths are absolute.
   public struct Environment: Sendable {
+    /// The executable that tasks start.
     public var program: String
+    /// Where the scripts change to before they start the program.
     public var workingDirectory: String
+    /// Its `logs` folder, which has to exist when a task starts, receives the output.
     public var results: ResultsDirectory
 
+    /// Checks nothing: `SlurmJobs` refuses paths with line breaks.
     public init(program: String, workingDirectory: String, results: ResultsDirectory) {
       self.program = program
       self.workingDirectory = workingDirectory

@@ -33,19 +33,25 @@ public enum RecordedState: Equatable, Sendable {
 
 /// The order of a sweep: parents before those that start from them, nothing twice, failures put aside.
 public struct Sweep {
+  /// A run that was given up in this sweep, or that an earlier one recorded as diverged.
   public struct Failure: Equatable, Sendable {
+    /// Its id.
     public var run: String
+    /// The planned run's, for people.
     public var label: String
+    /// What went wrong, as reports print it.
     public var reason: String
     /// Rather the full-precision run that it starts from failed.
     public var isConsequence: Bool
   }
 
+  /// What became of the plan's runs: each is trained, found, failed or left.
   public struct Summary: Equatable, Sendable {
     /// Ids trained to the end now.
     public var trained: [String] = []
     /// Ids that were finished before, or meanwhile by another process.
     public var found: [String] = []
+    /// In the order in which they were met.
     public var failures: [Failure] = []
     /// Ids left for another time: by a limit or a stop.
     public var left: [String] = []
@@ -53,12 +59,14 @@ public struct Sweep {
     public var outOfSpace: String?
   }
 
+  /// Has to hold every run's parent: a run without it would be waited for without end.
   public var plan: RunPlan
   /// Runs to train at most; those that are finished do not count.
   public var limit: Int?
   /// Train diverged runs again.
   public var retriesFailed: Bool
 
+  /// - Parameter limit: nil: as many as there are; 0 trains nothing, but settles what is finished.
   public init(plan: RunPlan, limit: Int? = nil, retriesFailed: Bool = false) {
     self.plan = plan
     self.limit = limit

@@ -12,6 +12,7 @@ public struct WorkerExecutor: RunExecutor {
     case outOfSpace = 5
   }
 
+  /// Processes at most: the initialiser's `jobs`.
   public let slots: Int
   private let results: ResultsDirectory
   private let arguments: (PlannedRun) -> [String]
@@ -36,6 +37,7 @@ public struct WorkerExecutor: RunExecutor {
     self.observe = observe
   }
 
+  /// Empties the run's log and starts the worker; where that fails, `next` returns the failure.
   public mutating func start(_ run: PlannedRun) {
     do {
       guard FileManager.default.createFile(atPath: results.log(run.id), contents: nil),
@@ -50,6 +52,7 @@ public struct WorkerExecutor: RunExecutor {
     }
   }
 
+  /// Looks every 20 ms, and passes a stop on once, as SIGTERM. Does not return where no run is under way.
   public mutating func next() -> (id: String, end: RunEnd) {
     while true {
       if !failures.isEmpty { return failures.removeFirst() }
@@ -91,14 +94,20 @@ public struct WorkerExecutor: RunExecutor {
 
 /// Trains in this process, one run after another.
 public struct LocalExecutor: RunExecutor {
+  /// A run blocks the process that trains it.
   public let slots = 1
   private let trainer: RunTrainer
   private var ended: (id: String, end: RunEnd)?
 
+  /// The trainer's own options decide about stops and checkpoints.
   public init(_ trainer: RunTrainer) { self.trainer = trainer }
 
+  /// Returns when the run has ended.
   public mutating func start(_ run: PlannedRun) { ended = (run.id, trainer.train(run)) }
 
+  /// The end of the run that was started last.
+  ///
+  /// - Precondition: a run was started.
   public mutating func next() -> (id: String, end: RunEnd) {
     guard let ended else { preconditionFailure("next follows start") }
     return ended

@@ -305,8 +305,11 @@ extension Table {
 }
 
 extension Recipe: ExpressibleByArgument {
+  /// nil where no recipe has this name, spelled exactly so.
   public init?(argument: String) { self.init(named: argument) }
+  /// As help shows a default: the name that the command line takes.
   public var defaultValueDescription: String { name }
+  /// Every recipe's name, for help, completion and errors; the default comes first.
   public static var allValueStrings: [String] { names }
 }
 extension RangeGradient: ExpressibleByArgument {}
