@@ -5,9 +5,11 @@ public import Tensor
 /// The output of a layer for a whole batch, `images × height × width × channels`, and the gradients that its readers send
 /// back. A reader takes either the floats (`gradients`) or a quantized copy.
 public final class Activation {
+  /// Of one image.
   public let shape: Graph.Shape
   /// The values as floats; nil where only quantized copies are read.
   public let values: Buffer<Float>?
+  /// One for each convolution that quantizes this output; at most two.
   public let copies: [QuantizedCopy]
   /// Of the floats, one for each reader that sends one.
   package let gradients: [Buffer<Float>]
@@ -17,6 +19,7 @@ public final class Activation {
 
   /// The levels for one convolution.
   public final class QuantizedCopy {
+    /// Belongs to the convolution that reads the copy; its grid turns the values into levels.
     public let quantizer: any ActivationQuantizer
     /// One byte an element: x̂ = level · step.
     public let levels: Buffer<UInt8>
@@ -42,10 +45,15 @@ public final class Activation {
     gradientSums = NormalizationSums(channels: shape.channels)
   }
 
+  /// Rows of pixels of one image.
   public var height: Int { shape.height }
+  /// Pixels of one row.
   public var width: Int { shape.width }
+  /// Numbers of one pixel, which lie next to each other.
   public var channels: Int { shape.channels }
+  /// Pixels of one image: rows of the matrix whose columns are the channels.
   public var rowsPerImage: Int { shape.height * shape.width }
+  /// height · width · channels.
   public var elementsPerImage: Int { shape.count }
   /// Elements of a whole batch.
   public var count: Int { batch * shape.count }

@@ -24,12 +24,15 @@ extension Architecture: Hashable {
 
 /// In files and on the command line a network is its name.
 extension Architecture: RawRepresentable, CaseIterable, Codable, CustomStringConvertible {
+  /// One of `all`; nil for any other name.
   public init?(rawValue: String) {
     guard let found = Self.all.first(where: { $0.name == rawValue }) else { return nil }
     self = found
   }
 
+  /// The name, as configurations write it.
   public var rawValue: String { name }
   public var description: String { name }
+  /// As `all`, in its order.
   public static var allCases: [Architecture] { all }
 }

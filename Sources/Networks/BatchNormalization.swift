@@ -10,17 +10,28 @@ public import Tensor
 /// The way back takes two passes: the first gives g, the gradient of y, with Σ g and Σ g·x of each channel; the second,
 /// which needs those sums, gives the input's as a·g + b·x + d.
 public final class BatchNormalization: Layer {
+  /// PyTorch's, for example "layer1.0.bn1".
   public let name: String
+  /// x, read as floats.
   public let input: Activation
+  /// Added before the rectifier, of the output's shape; nil: nothing is added.
   public let residual: Activation?
+  /// Whether max(x, 0) comes last.
   public let relu: Bool
+  /// Floats, levels or both, as its readers need them.
   public let output: Activation
+  /// γ, one a channel; starts at 1.
   public let weight: Parameter
+  /// β, one a channel; starts at 0.
   public let bias: Parameter
+  /// Of each channel, starts at 0: what evaluation takes for μ.
   public let runningMean: Buffer<Float>
+  /// Of each channel, with n − 1, starts at 1: what evaluation takes for σ².
   public let runningVariance: Buffer<Float>
 
+  /// ε, added to the variance: PyTorch's default.
   public static let epsilon = 1e-5
+  /// The share of a batch's statistics in the running ones: PyTorch's default.
   public static let momentum = 0.1
 
   private let scale: Buffer<Float>
@@ -76,8 +87,11 @@ public final class BatchNormalization: Layer {
     self.sums = sums ?? ChannelSums(channels: channels)
   }
 
+  /// γ, then β.
   public var parameters: [Parameter] { [weight, bias] }
 
+  /// In training normalizes by the batch's statistics (σ² with n) and moves the running ones; in evaluation by those.
+  /// Overwrites the output. In training a NaN in the input makes its whole channel NaN.
   public func forward(_ pass: ForwardPass) {
     pass.backend.measure(.normalizationAndQuantization) {
       let channels = input.channels
@@ -123,6 +137,8 @@ public final class BatchNormalization: Layer {
       wantsChannelSums: true)
   }
 
+  /// Back through the last training forward: overwrites the gradients of γ, β and, unless the convolution before does
+  /// it, of the input, and sets those of the quantizers that read the output.
   public func backward(_ pass: BackwardPass) {
     pass.backend.measure(.normalizationAndQuantization) {
       if backwardPasses.runsFirst { pass.backend.normalizeBackward(firstPass, images: pass.images) }

@@ -5,11 +5,17 @@ public import Tensor
 /// A convolution or (as a 1×1 convolution over 1×1 images) a linear layer, in float or quantized, with frozen weights
 /// left out of the weight gradient.
 public final class Convolution: Layer {
+  /// PyTorch's, for example "layer1.0.conv1".
   public let name: String
+  /// With the batch that there is memory for.
   public let shape: ConvolutionShape
+  /// Read as floats or as the copy that `activationQuantizer` gives.
   public let input: Activation
+  /// Floats, before batch norm and rectifier.
   public let output: Activation
+  /// w, not quantized: output channel, kernel row, kernel column, input channel of its group.
   public let weight: Parameter
+  /// One an output channel; linear layers have it, convolutions do not.
   public let bias: Parameter?
   /// Whether this layer sees the images.
   public let isFirst: Bool
@@ -18,7 +24,9 @@ public final class Convolution: Layer {
 
   /// Seconds in this layer since the last `resetSeconds()`.
   public private(set) var forwardSeconds = 0.0
+  /// Seconds of the gradient of the input since the last `resetSeconds()`, without batch norms' passes on its pieces.
   public private(set) var inputGradientSeconds = 0.0
+  /// Seconds of the gradient of the weights since the last `resetSeconds()`, without indexing the frozen ones.
   public private(set) var weightGradientSeconds = 0.0
 
   private let arithmetic: Arithmetic
@@ -129,11 +137,14 @@ public final class Convolution: Layer {
     sparseThreshold = SparseThresholds.builtIn(for: shape)
   }
 
+  /// Weight, bias, then the numbers of the weights' and of the input's quantizer, as far as there are any.
   public var parameters: [Parameter] {
     [weight, bias].compactMap { $0 } + (weightQuantizer?.parameters ?? []) + (activationQuantizer?.parameters ?? [])
   }
 
+  /// nil: the weights are used as floats.
   public var weightQuantizer: (any WeightQuantizer)? { arithmetic.weights?.quantizer }
+  /// Of the input; nil: it is read as floats.
   public var activationQuantizer: (any ActivationQuantizer)? { arithmetic.copy?.quantizer }
   /// nil where the weights never freeze.
   public var freezing: FreezingState? { arithmetic.weights?.freezing }
@@ -155,6 +166,7 @@ public final class Convolution: Layer {
 
   // MARK: Forward
 
+  /// Advances freezing where the pass says so, quantizes the weights, then overwrites the output.
   public func forward(_ pass: ForwardPass) {
     if let weights = arithmetic.weights { quantize(weights, pass) }
     forwardSeconds += pass.backend.measure(.forward) {
@@ -198,6 +210,8 @@ public final class Convolution: Layer {
 
   // MARK: Backward
 
+  /// Overwrites the gradients of weights, bias and input, and sets those of the weight quantizer. Those of frozen
+  /// weights are 0 where the sparse kernel computes them.
   public func backward(_ pass: BackwardPass) {
     computeGradients(pass)
     if let bias { sumBiasGradient(bias, pass) }
@@ -258,6 +272,7 @@ public final class Convolution: Layer {
     return freezing.frozenShare >= sparseThreshold
   }
 
+  /// Starts the three times again from 0.
   public func resetSeconds() {
     forwardSeconds = 0
     inputGradientSeconds = 0

@@ -3,9 +3,11 @@ public import Tensor
 
 /// Mean softmax cross-entropy over the batch (nats), and how well the labels rank.
 public final class CrossEntropy {
+  /// The scores of the classes, 1 × 1 × classes floats an image.
   public let logits: Activation
   /// One class an image, to be set before a pass.
   public let labels: Buffer<Int32>
+  /// Per image, in nats: −log softmax(logits)[label] as of the last `evaluate`.
   public let losses: Buffer<Double>
   /// Per image: how many classes beat the label (0: top-1 correct).
   public let ranks: Buffer<Int32>
@@ -20,10 +22,13 @@ public final class CrossEntropy {
     ranks = backend.allocate(Int32.self, count: batch)
   }
 
+  /// What one `evaluate` found.
   public struct Result: Sendable {
     /// Mean over the batch.
     public var loss: Double
+    /// Images whose label has the highest score.
     public var topOne: Int
+    /// Images whose label is among the five highest scores.
     public var topFive: Int
   }
 

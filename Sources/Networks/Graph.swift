@@ -5,10 +5,14 @@ public import Quantization
 public struct Graph: Sendable {
   /// The extents of one image's tensor. Memory is NHWC.
   public struct Shape: Hashable, Sendable, CustomStringConvertible {
+    /// Rows of pixels.
     public var height: Int
+    /// Pixels of a row.
     public var width: Int
+    /// Numbers of a pixel, innermost in memory.
     public var channels: Int
 
+    /// Extents are not checked here: `Graph.init` and the operations refuse what cannot be.
     public init(height: Int, width: Int, channels: Int) {
       self.height = height
       self.width = width
@@ -23,18 +27,22 @@ public struct Graph: Sendable {
 
   /// The output of a node.
   public struct Value: Hashable, Sendable {
+    /// 0-based, into `nodes`.
     public let node: Int
   }
 
   /// The rectangle of pixels that a convolution or a pooling sees at once.
   public struct Window: Hashable, Sendable {
+    /// Rows of pixels.
     public var height: Int
+    /// Pixels of a row.
     public var width: Int
     /// Rows and columns between two windows.
     public var stride: Int
     /// Rows and columns of zeros on every side; pooling for maxima leaves them out instead.
     public var padding: Int
 
+    /// Whether a window fits is checked by the operation that it is for.
     public init(height: Int, width: Int, stride: Int = 1, padding: Int = 0) {
       self.height = height
       self.width = width
@@ -43,6 +51,7 @@ public struct Graph: Sendable {
     }
   }
 
+  /// What a node computes from its inputs.
   public enum Operation: Hashable, Sendable {
     /// The images that the network starts from.
     case images
@@ -64,15 +73,19 @@ public struct Graph: Sendable {
   /// Where a convolution stands in the network: recipes quantize the ends otherwise than the rest.
   public typealias Place = QuantizationScheme.Place
 
+  /// An operation in its place: what it reads and what shape comes out.
   public struct Node: Sendable {
     /// PyTorch's name where the node has parameters.
     public let name: String
+    /// With its constants; weights lie elsewhere.
     public let operation: Operation
+    /// Outputs of earlier nodes: none for the images, two for an addition, else one.
     public let inputs: [Value]
     /// Of the output.
     public let shape: Shape
   }
 
+  /// In an order in which they can run: the images first, each behind all that it reads.
   public private(set) var nodes: [Node] = []
   /// The scores of the classes, 1 × 1 × classes; the loss starts from them.
   public private(set) var logits: Value
@@ -92,6 +105,8 @@ public struct Graph: Sendable {
     if let problem { throw NetworkError(description: problem) }
   }
 
+  /// Of one image.
+  /// - Precondition: The value is this graph's.
   public func shape(of value: Value) -> Shape { nodes[value.node].shape }
 
   private mutating func append(_ name: String, _ operation: Operation, _ inputs: [Value], _ shape: Shape) -> Value {
@@ -139,6 +154,7 @@ extension Graph {
       Shape(height: 1, width: 1, channels: outputs))
   }
 
+  /// Over each channel, with its own γ and β; keeps the shape.
   public mutating func batchNorm(_ name: String, _ input: Value) -> Value {
     append(name, .batchNorm, [input], shape(of: input))
   }
@@ -150,6 +166,7 @@ extension Graph {
     return append(name, .add, [first, second], shape(of: first))
   }
 
+  /// max(x, 0)
   public mutating func relu(_ input: Value) -> Value {
     append("\(nodes[input.node].name).relu", .rectify(upper: nil), [input], shape(of: input))
   }

@@ -4,17 +4,22 @@ public import Tensor
 
 /// What a forward pass is for.
 public struct ForwardPass {
+  /// Training takes the batch's statistics, evaluation the running ones; a backward pass follows the former alone.
   public enum Purpose {
     case training
     case evaluation
   }
 
+  /// Runs the kernels and counts their time.
   public let backend: any Backend
+  /// 1 up to the network's batch; they lie at the front of every buffer.
   public let images: Int
+  /// Decides about statistics and about the start of quantizers, not about freezing.
   public let purpose: Purpose
   /// How weights freeze in this pass, and its number (1-based); nil: no freezing in this pass.
   public let freezing: (policy: FreezingPolicy, forward: Int)?
 
+  /// Weights freeze where `freezing` is given, whatever the purpose.
   public init(
     backend: any Backend, images: Int, purpose: Purpose, freezing: (policy: FreezingPolicy, forward: Int)? = nil
   ) {
@@ -24,13 +29,18 @@ public struct ForwardPass {
     self.freezing = freezing
   }
 
+  /// Whether batch statistics are formed and quantizers may take their start.
   public var isTraining: Bool { purpose == .training }
 }
 
+/// What a way back needs to know; it follows a training forward over the same images.
 public struct BackwardPass {
+  /// Runs the kernels and counts their time.
   public let backend: any Backend
+  /// As many as in the forward pass.
   public let images: Int
 
+  /// `images` are those of the forward pass before.
   public init(backend: any Backend, images: Int) {
     self.backend = backend
     self.images = images

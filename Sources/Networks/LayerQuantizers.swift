@@ -3,11 +3,14 @@ public import Quantization
 
 /// How one convolution or linear layer is quantized; what is nil stays float.
 public struct LayerQuantizers {
+  /// nil: the weights stay float.
   public var weight: (any WeightQuantizer)?
+  /// Of the layer's input; nil: it stays float.
   public var activation: (any ActivationQuantizer)?
   /// Whether weights may freeze.
   public var freezes: Bool
 
+  /// - Precondition: An input is quantized, or weights freeze, only where weights are quantized.
   public init(weight: (any WeightQuantizer)?, activation: (any ActivationQuantizer)?, freezes: Bool) {
     precondition(weight != nil || (activation == nil && !freezes), "an input is quantized for quantized weights")
     self.weight = weight

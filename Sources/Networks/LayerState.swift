@@ -3,6 +3,7 @@ public import Tensor
 
 /// A named part of what a layer keeps from step to step. Checkpoints, final tensors, imports and exports walk lists of these.
 public struct LayerState {
+  /// What a part is to its layer; readers and writers choose parts by it.
   public enum Role: Sendable, CaseIterable {
     /// Weights, biases and batch norm's scales and shifts.
     case parameter
@@ -18,9 +19,11 @@ public struct LayerState {
     case level
   }
 
+  /// The layer's name: "layer1.0.conv1".
   public let layer: String
   /// Without the layer: "weight", "running_mean", "frozen".
   public let name: String
+  /// From which follows whether files and comparisons take the part.
   public let role: Role
   /// In this project's layout.
   public let values: StateValues
@@ -62,11 +65,14 @@ public struct LayerState {
 }
 
 extension Layer {
+  /// The parameters alone.
   public var state: [LayerState] { parameters.map { LayerState($0, of: name) } }
+  /// Does nothing: from parameters alone nothing follows.
   public func didRestoreState() {}
 }
 
 extension BatchNormalization {
+  /// γ and β, then the running statistics by PyTorch's names, `running_mean` and `running_var`.
   public var state: [LayerState] {
     parameters.map { LayerState($0, of: name) } + [
       LayerState("running_mean", of: name, role: .statistic, shape: [runningMean.count], .floats(runningMean)),
@@ -76,6 +82,7 @@ extension BatchNormalization {
 }
 
 extension Convolution {
+  /// What PyTorch has two modules for.
   public enum Kind: String, Sendable {
     case convolution
     case linear
@@ -84,6 +91,8 @@ extension Convolution {
   /// Linear layers are those with a bias: convolutions have batch norm behind them.
   public var kind: Kind { bias == nil ? .convolution : .linear }
 
+  /// The parameters; `level` where weights are quantized; `frozen`, `distance`, `previous_index` and `level_moves`
+  /// where they freeze.
   public var state: [LayerState] {
     let isLinear = kind == .linear
     func likeWeight(_ name: String, _ role: LayerState.Role, _ values: StateValues) -> LayerState {
@@ -104,6 +113,7 @@ extension Convolution {
     return state
   }
 
+  /// Counts the frozen weights and has the sparse gradient's index built again.
   public func didRestoreState() {
     if let freezing { freezing.restore(levelMoves: freezing.levelMoves) }
     forgetIndex()

@@ -1,5 +1,6 @@
 /// Which network, before anything is allocated.
 public struct ModelSpec: Hashable, Sendable {
+  /// The networks that a specification chooses from.
   public typealias Architecture = Networks.Architecture
 
   /// What joins two stages of a ResNet whose shapes differ.
@@ -16,18 +17,24 @@ public struct ModelSpec: Hashable, Sendable {
     case kaimingFanOut
   }
 
+  /// Whose function `graph()` calls.
   public var architecture: Architecture
   /// Channels of the first stage; each later stage has twice those of the one before.
   public var width: Int
+  /// Also decides the linear layer's name: "linear" behind `pad`, "fc" otherwise.
   public var shortcut: Shortcut
   /// Batch norm over the pooled features, before the linear layer.
   public var batchNormBeforeLinear: Bool
+  /// Of the weights of convolutions and linear layers; `Network.initializeWeights(seed:)` draws them.
   public var initialization: Initialization
+  /// 2 or more, which `graph()` checks.
   public var classes: Int
   /// Pixels.
   public var inputHeight: Int
+  /// Pixels.
   public var inputWidth: Int
 
+  /// Checks nothing: whether there is such a network, `graph()` says.
   public init(
     architecture: Architecture, shortcut: Shortcut, batchNormBeforeLinear: Bool, initialization: Initialization,
     classes: Int, inputHeight: Int, inputWidth: Int, width: Int = 16

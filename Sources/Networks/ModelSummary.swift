@@ -2,7 +2,9 @@ public import Quantization
 
 /// What a network consists of, in numbers that follow from its graph alone.
 public struct ModelSummary: Codable, Equatable, Sendable {
+  /// A row: what one node of the graph gives and costs.
   public struct Layer: Codable, Equatable, Sendable {
+    /// The node's, for example "layer1.0.conv1".
     public var name: String
     /// "convolution", "depthwise convolution", "grouped convolution", "linear", "batch norm", "average pool", "max pool" or
     /// "pad shortcut".
@@ -29,8 +31,11 @@ public struct ModelSummary: Codable, Equatable, Sendable {
     layers = graph.nodes.compactMap { Self.layer($0, graph, quantization) }
   }
 
+  /// Of all layers: weights, biases, γ and β, without quantizers' numbers.
   public var parameters: Int { layers.reduce(0) { $0 + $1.parameters } }
+  /// Of all layers; 0 where nothing freezes.
   public var freezableWeights: Int { layers.reduce(0) { $0 + $1.freezableWeights } }
+  /// Multiply-adds of one image's forward pass through all convolutions and linear layers, padding included.
   public var macs: Int { layers.reduce(0) { $0 + $1.macs } }
 
   private static func layer(_ node: Graph.Node, _ graph: Graph, _ quantization: QuantizationSpec?) -> Layer? {

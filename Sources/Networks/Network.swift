@@ -4,15 +4,23 @@ public import Tensor
 
 /// A plan carried out on a back end: layers in execution order, memory for activations and gradients, the loss.
 public final class Network {
+  /// As given: the graph and the rule of the first weights follow from it.
   public let spec: ModelSpec
+  /// nil: full precision.
   public let quantization: QuantizationSpec?
+  /// What was allocated, and how the steps run.
   public let plan: Plan
+  /// The back end that all layers run on.
   public let context: any Backend
   /// The images: `batch × height × width × 3` normalised floats, to be filled before a pass.
   public let images: Activation
+  /// In execution order, the images' first.
   public let layers: [any Layer]
+  /// In execution order; linear layers are among them.
   public let convolutions: [Convolution]
+  /// In execution order.
   public let batchNorms: [BatchNormalization]
+  /// Behind the logits, with the labels' memory; no pass evaluates it.
   public let loss: CrossEntropy
 
   /// Everything that training changes (fixed quantizer scales are not among them).
@@ -67,6 +75,10 @@ public final class Network {
 
   // MARK: Passes
 
+  /// Runs the first `count` images, at most `batch`, up to the logits.
+  ///
+  /// In training batch norms use the batch's statistics and move the running ones, and activation quantizers without a
+  /// start take it from the batch; evaluation needs them started. `forward` in `freezing` is 1-based.
   public func forward(
     images count: Int, purpose: ForwardPass.Purpose, freezing: (policy: FreezingPolicy, forward: Int)? = nil
   ) {
@@ -74,6 +86,10 @@ public final class Network {
     for layer in layers { layer.forward(pass) }
   }
 
+  /// From the logits' gradient, which `loss.evaluate` has written, to those of `trainedParameters`, which it
+  /// overwrites.
+  ///
+  /// To be called behind a training forward of as many images.
   public func backward(images count: Int) {
     let pass = BackwardPass(backend: context, images: count)
     for layer in layers.reversed() { layer.backward(pass) }
@@ -103,6 +119,8 @@ public final class Network {
     for layer in convolutions { layer.weightQuantizer?.initialize(weights: layer.weight.value) }
   }
 
+  /// True also where no activation is quantized. Setting it, after parameters were read from a file, decides for
+  /// all layers.
   public var areActivationQuantizersInitialized: Bool {
     get { convolutions.allSatisfy { $0.activationQuantizer?.isInitialized ?? true } }
     set { for layer in convolutions { layer.activationQuantizer?.isInitialized = newValue } }
@@ -110,7 +128,10 @@ public final class Network {
 
   // MARK: Counts
 
+  /// Weights of all layers that freeze.
   public var freezableWeights: Int { convolutions.reduce(0) { $0 + ($1.freezing?.count ?? 0) } }
+  /// Those of them that are frozen for good.
   public var frozenWeights: Int { convolutions.reduce(0) { $0 + ($1.freezing?.frozenCount ?? 0) } }
+  /// How often frozen weights changed level as their range moved, summed over layers and forward passes.
   public var levelMoves: Int { convolutions.reduce(0) { $0 + ($1.freezing?.levelMoves ?? 0) } }
 }

@@ -31,10 +31,13 @@ public struct Plan: Sendable {
     public let nodes: [Graph.Node]
     /// The steps whose outputs it reads.
     public let inputs: [Int]
+    /// Which layer runs, and how it is fused with its neighbours.
     public internal(set) var kind: Kind
+    /// What the last of its nodes gives, and where its gradients lie.
     public internal(set) var output: Tensor
   }
 
+  /// By a step's first node, with all that is decided about it.
   public enum Kind: Sendable {
     case images(Images)
     case convolution(Convolution)
@@ -44,6 +47,7 @@ public struct Plan: Sendable {
 
   /// What a step gives: as floats, quantized for the convolutions that read it, or both.
   public struct Tensor: Sendable {
+    /// Of one image.
     public let shape: Graph.Shape
     /// Whether the floats are kept.
     public internal(set) var holdsValues = false
@@ -58,9 +62,11 @@ public struct Plan: Sendable {
     package var arriving: [Int] { gradients + copies.compactMap(\.gradient) }
   }
 
+  /// A tensor as levels, for the one convolution that reads it so.
   public struct QuantizedCopy: Sendable {
     /// The convolution that reads it.
     public let reader: Int
+    /// 2...8; levels are 0...2^bits − 1.
     public let bits: Int
     /// The region of its gradient.
     public internal(set) var gradient: Int?
@@ -73,12 +79,15 @@ public struct Plan: Sendable {
     case inside(Int)
   }
 
+  /// The start: images are filled in from outside.
   public struct Images: Sendable {
     /// The region of the images' gradient; nil where no quantizer learns from it.
     public internal(set) var gradient: Int?
   }
 
+  /// A convolution or, with a bias, a linear layer.
   public struct Convolution: Sendable {
+    /// What the products of the forward pass are formed from.
     public enum Arithmetic: Hashable, Sendable {
       /// Float weights and input.
       case floats
@@ -102,15 +111,20 @@ public struct Plan: Sendable {
       }
     }
 
+    /// What the way back starts from.
     public enum OutputGradient: Hashable, Sendable {
       case region(Int)
       /// a[c]·x + b[c]·y + d[c] with x in the region and y the output: the second pass back through the step's batch norm.
       case affine(region: Int, normalization: Int)
     }
 
+    /// With the whole batch.
     public let shape: ConvolutionShape
+    /// From which its quantization follows.
     public let place: Graph.Place
+    /// True for linear layers; no batch norm's second pass runs inside these.
     public let hasBias: Bool
+    /// Of the forward pass; follows from bits, shape and back end.
     public let arithmetic: Arithmetic
     /// nil: float.
     public let weightBits: Int?
@@ -122,17 +136,23 @@ public struct Plan: Sendable {
     public internal(set) var statisticsOf: Int?
     /// The batch norm whose first backward pass runs here.
     public internal(set) var firstPassOf: Int?
+    /// From one reader: a batch norm, or the loss behind the logits.
     public internal(set) var outputGradient = OutputGradient.region(0)
     /// nil: the images' gradient, which nobody needs.
     public internal(set) var inputGradient: Int?
   }
 
+  /// Batch norm, then addition and rectifier where they follow: y = relu(norm(x) + residual).
   public struct Normalization: Sendable {
     /// Adds the second input's values.
     public let hasResidual: Bool
+    /// Whether max(x, 0) comes last.
     public let rectifies: Bool
+    /// Where training forms Σ x and Σ x² of each channel.
     public let statistics: Placement
+    /// Where arriving gradients are added up and Σ g and Σ g·x of each channel formed.
     public internal(set) var firstPass = Placement.alone
+    /// Where the input's gradient is formed from the first pass's result and sums.
     public internal(set) var secondPass = Placement.alone
     /// The region of the first pass's result: the gradient before addition and rectifier.
     public internal(set) var result = 0
@@ -140,19 +160,24 @@ public struct Plan: Sendable {
     public internal(set) var inputGradient: Int?
   }
 
+  /// Pooling, or the shortcut without parameters: floats in, floats out.
   public struct Pooling: Sendable {
+    /// Which kernel the step calls.
     public enum Kind: String, Hashable, Sendable {
       case average
       case maximum
       case padShortcut
     }
 
+    /// Also what its title says.
     public let kind: Kind
     /// The window as a convolution's.
     public let shape: ConvolutionShape
     /// The region of the output's gradient, and whether several gradients are added up in it first.
     public internal(set) var outputGradient = 0
+    /// Also true where the only gradient is a quantized copy's, which has to go back through its quantizer.
     public internal(set) var sumsGradients = false
+    /// The region of the gradient that it writes.
     public internal(set) var inputGradient = 0
   }
 

@@ -4,7 +4,9 @@ import Kernels
 extension Plan {
   /// Memory of one purpose.
   public struct Memory: Codable, Equatable, Sendable {
+    /// What it holds: "values", "levels for fc", "freezing".
     public var name: String
+    /// For the whole batch where it grows with that.
     public var bytes: Int
   }
 

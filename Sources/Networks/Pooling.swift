@@ -3,13 +3,18 @@ public import Tensor
 
 /// A layer without parameters from one float activation to another: pooling, or the parameter-free shortcut.
 public final class Pooling: Layer {
+  /// As plans have it.
   public typealias Kind = Plan.Pooling.Kind
 
+  /// The graph node's, for example "avgpool".
   public let name: String
+  /// Which kernels the passes call.
   public let kind: Kind
   /// The window as a convolution's.
   public let shape: ConvolutionShape
+  /// Read as floats.
   public let input: Activation
+  /// Holds floats always, and levels for convolutions that quantize it.
   public let output: Activation
   /// Of max pooling: which position of its window each output element came from.
   private let winners: Buffer<UInt8>
@@ -41,8 +46,10 @@ public final class Pooling: Layer {
     winners = backend.allocate(UInt8.self, count: kind == .maximum ? shape.outputCount : 0)
   }
 
+  /// None.
   public var parameters: [Parameter] { [] }
 
+  /// Overwrites the output and, for maxima, which positions they came from.
   public func forward(_ pass: ForwardPass) {
     let backend = pass.backend
     backend.measure(.normalizationAndQuantization) {
@@ -57,6 +64,8 @@ public final class Pooling: Layer {
     }
   }
 
+  /// Overwrites the input's gradient and sets those of the quantizers that read the output. Maxima need the winners of
+  /// the last forward.
   public func backward(_ pass: BackwardPass) {
     let backend = pass.backend
     backend.measure(.normalizationAndQuantization) {

@@ -10,6 +10,7 @@ public enum PyTorchLayout {
     return isLinear ? [shape[0], shape[3]] : [shape[0], shape[3], shape[1], shape[2]]
   }
 
+  /// A copy in PyTorch's order of values whose `shape` is given in this project's layout.
   public static func export<Element>(_ values: Buffer<Element>, shape: [Int]) -> [Element] {
     guard shape.count == 4 else { return values.array }
     var result: [Element] = []
@@ -26,6 +27,8 @@ public enum PyTorchLayout {
     return result
   }
 
+  /// The inverse of `export`: `values` in PyTorch's order, `shape` in this project's layout; overwrites `buffer`.
+  /// - Precondition: There are as many values as `buffer` holds.
   public static func `import`<Element>(_ values: [Element], shape: [Int], into buffer: Buffer<Element>) {
     precondition(values.count == buffer.count)
     guard shape.count == 4 else {

@@ -2,10 +2,15 @@ import Quantization
 
 /// ResNets for small images (He et al. 2016, section 4.2): ResNet-(6n + 2) has n basic blocks in each of three stages.
 extension Architecture {
+  /// n = 1; smaller than those of the paper.
   public static let resnet8 = smallImageResNet(depth: 8)
+  /// n = 3; 0.27 million parameters at a width of 16 (He et al., table 6).
   public static let resnet20 = smallImageResNet(depth: 20)
+  /// n = 5; 0.46 million parameters at a width of 16 (He et al., table 6).
   public static let resnet32 = smallImageResNet(depth: 32)
+  /// n = 7; 0.66 million parameters at a width of 16 (He et al., table 6).
   public static let resnet44 = smallImageResNet(depth: 44)
+  /// n = 9; 0.85 million parameters at a width of 16 (He et al., table 6).
   public static let resnet56 = smallImageResNet(depth: 56)
 
   private static func smallImageResNet(depth: Int) -> Architecture {
