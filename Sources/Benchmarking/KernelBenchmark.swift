@@ -4,6 +4,7 @@ import Tensor
 
 /// Every convolution kernel on the shapes of a network, against this machine's peak and against its reference.
 public struct KernelBenchmark: Sendable {
+  /// Whose convolutions are measured: 128 images of 32×32 pixels (ResNet-20), 8 of 224×224 (ResNet-18).
   public enum Network: String, CaseIterable, Sendable {
     case resnet20
     case resnet18
@@ -39,11 +40,16 @@ public struct KernelBenchmark: Sendable {
     }
   }
 
+  /// Each of its distinct shapes is measured once, however often it occurs.
   public var network: Network
+  /// At least 1.
   public var threads: Int
+  /// Timed runs of each kernel, at least 1, after one that is not timed.
   public var repetitions: Int
+  /// One that is available; results are compared with `reference`, whichever it is.
   public var instructionSet: InstructionSet
 
+  /// Measures nothing until `run` or `breakEven`.
   public init(network: Network, threads: Int, repetitions: Int, instructionSet: InstructionSet) {
     self.network = network
     self.threads = threads

@@ -7,23 +7,36 @@ import Training
 
 /// A whole training step on random images: where its time goes.
 public struct StepBenchmark: Sendable {
+  /// What kind of training the step belongs to.
   public enum Method: String, CaseIterable, Sendable {
+    /// Without quantizers.
     case fullPrecision
+    /// Quantized; nothing freezes.
     case fullQAT
     /// With a random `frozenShare` of every layer's weights frozen from the start.
     case freeze
   }
 
+  /// Gives the quantizers, the optimizers and the form of the model.
   public var recipe: Recipe
+  /// Decides which of the members below count.
   public var method: Method
+  /// Of weights and activations alike; `fullPrecision` ignores it.
   public var bits: Int
+  /// Images a step.
   public var batch: Int
+  /// At least 1.
   public var threads: Int
+  /// 0...1, of each layer's weights; `freeze` alone uses it.
   public var frozenShare: Double
+  /// Counts for recipes with a learned range of weights.
   public var rangeGradient: RangeGradient
+  /// Built for ten classes.
   public var architecture: ModelSpec.Architecture
+  /// Pixels: images are square, of three channels.
   public var imageSide: Int
 
+  /// Measures nothing until `run`. By default ResNet-20 on 32×32 images, as for CIFAR-10.
   public init(
     recipe: Recipe, method: Method, bits: Int, batch: Int, threads: Int, frozenShare: Double,
     rangeGradient: RangeGradient = .unfrozen, architecture: ModelSpec.Architecture = .resnet20, imageSide: Int = 32
@@ -41,8 +54,11 @@ public struct StepBenchmark: Sendable {
 
   /// Milliseconds a step; the parts are medians of their own.
   public struct Result: Sendable {
+    /// Wall time of gradients and update together, without `warmUp` steps.
     public var milliseconds: Spread
+    /// In the order of `StepPart.allCases`; need not add up to the whole.
     public var parts: [(part: StepPart, milliseconds: Double)]
+    /// The batch over the median step.
     public var imagesPerSecond: Double
     /// The weight gradient by layer, milliseconds.
     public var weightGradientByLayer: [(layer: String, milliseconds: Double)]
@@ -110,12 +126,19 @@ public struct StepBenchmark: Sendable {
 
 /// Quartiles and extremes of repeated measurements.
 public struct Spread: Sendable {
+  /// In the unit of the values, as all five.
   public var minimum: Double
+  /// The value a quarter of the way from the smallest to the largest rank.
   public var lowerQuartile: Double
+  /// The middle value, or the mean of the two in the middle.
   public var median: Double
+  /// The value three quarters of the way from the smallest to the largest rank.
   public var upperQuartile: Double
+  /// Equal to `minimum` for a single value.
   public var maximum: Double
 
+  /// Interpolates linearly between neighbouring ranks, as NumPy does by default; `values` may be in any order.
+  /// - Precondition: there is at least one.
   public init(_ values: [Double]) {
     precondition(!values.isEmpty)
     let sorted = values.sorted()

@@ -32,6 +32,7 @@ public protocol Backend: AnyObject {
 
   // MARK: Convolution
 
+  /// For calls of up to as many images as the shape's batch has.
   func makeConvolution(_ shape: ConvolutionShape) -> any ConvolutionOperation
   /// Whether levels up to these magnitudes can be convolved exactly in integers.
   func supportsIntegers(_ shape: ConvolutionShape, maximumInput: Int, maximumWeight: Int) -> Bool
@@ -65,16 +66,19 @@ public protocol Backend: AnyObject {
 
   /// Means over windows; padding counts as zeros.
   func averagePool(_ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, images: Int)
+  /// Overwrites the input gradient; each position of a window gets an equal share, padding's is lost.
   func averagePoolBackward(
     _ shape: ConvolutionShape, outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int)
   /// Maxima over windows; padding is ignored. `winners` remembers which position won.
   func maxPool(
     _ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, winners: Buffer<UInt8>, images: Int)
+  /// Overwrites the input gradient: an output's gradient goes to the position that won. `winners` is `maxPool`'s.
   func maxPoolBackward(
     _ shape: ConvolutionShape, outputGradient: Buffer<Float>, winners: Buffer<UInt8>, inputGradient: Buffer<Float>,
     images: Int)
   /// Every stride-th pixel, with zero channels in equal numbers on both sides.
   func padShortcut(_ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, images: Int)
+  /// Overwrites the input gradient, with zeros at the pixels that were left out.
   func padShortcutBackward(
     _ shape: ConvolutionShape, outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int)
 
@@ -88,6 +92,7 @@ public protocol Backend: AnyObject {
 
   // MARK: Weights
 
+  /// Overwrites `values` and, where given, `levels`, which needs `grid.levelsFitByte`.
   func quantize(_ grid: WeightGrid, weights: Buffer<Float>, values: Buffer<Float>, levels: Buffer<Int8>?)
   /// Advances a layer's freezing state by one forward pass.
   /// - Returns: how many weights are frozen now, and how many frozen ones changed level in this pass.
@@ -109,6 +114,7 @@ public protocol Backend: AnyObject {
 
 /// One convolution of a network with its packed weights and index: takes its memory once, then runs without allocating.
 public protocol ConvolutionOperation: AnyObject {
+  /// Its `batch` is the most images of a call.
   var shape: ConvolutionShape { get }
 
   /// Takes over the weights of the following forward passes in floats.
@@ -158,12 +164,18 @@ public enum OutputGradient {
 
 /// a[c] · x + b[c] · y + d[c] for the channel c of each element.
 public struct AffineGradient {
+  /// Rows × channels; a row is a pixel of an image.
   public let x: Buffer<Float>
+  /// Of the same form as `x`.
   public let y: Buffer<Float>
+  /// The factor of x, one a channel.
   public let a: Buffer<Float>
+  /// The factor of y, one a channel.
   public let b: Buffer<Float>
+  /// What is added, one a channel.
   public let d: Buffer<Float>
 
+  /// Keeps the buffers, which are read where the gradient is used: they must not change before.
   public init(x: Buffer<Float>, y: Buffer<Float>, a: Buffer<Float>, b: Buffer<Float>, d: Buffer<Float>) {
     self.x = x
     self.y = y
@@ -177,6 +189,8 @@ public struct AffineGradient {
 public struct BackwardSeconds: Sendable {
   /// The output gradient, where it is affine, and what was called for each piece.
   public var normalization = 0.0
+  /// 0 or next to it where no input gradient was asked for.
   public var inputGradient = 0.0
+  /// Dense or sparse, as it was asked for.
   public var weightGradient = 0.0
 }

@@ -3,12 +3,19 @@ import CKernels
 /// A two-dimensional convolution: activations are NHWC, weights output channel, kernel row, kernel column, input channel
 /// of the group. A linear layer is a 1×1 convolution over 1×1 images.
 public struct ConvolutionShape: Hashable, Sendable {
+  /// Images that tensors have room for; operations may work on fewer.
   public var batch: Int
+  /// Pixels, without padding, and channels of all groups.
   public var inputHeight, inputWidth, inputChannels: Int
+  /// Of all groups.
   public var outputChannels: Int
+  /// Pixels; no dilation.
   public var kernelHeight, kernelWidth: Int
+  /// Pixels, in both directions.
   public var stride: Int
+  /// Pixels on each of the four sides, fewer than the kernel is high or wide.
   public var padding: Int
+  /// Divides both channel counts; as many as input channels: depthwise.
   public var groups: Int
 
   /// With square windows.
@@ -22,6 +29,8 @@ public struct ConvolutionShape: Hashable, Sendable {
       groups: groups)
   }
 
+  /// - Precondition: sizes are positive, groups divide channels, the window fits into the padded image, and padding is
+  ///   smaller than the window.
   public init(
     batch: Int, inputHeight: Int, inputWidth: Int, inputChannels: Int, outputChannels: Int, kernelHeight: Int,
     kernelWidth: Int, stride: Int = 1, padding: Int = 0, groups: Int = 1
@@ -43,10 +52,15 @@ public struct ConvolutionShape: Hashable, Sendable {
     self.groups = groups
   }
 
+  /// Whole strides only: rows that are left over at the bottom are not seen.
   public var outputHeight: Int { (inputHeight + 2 * padding - kernelHeight) / stride + 1 }
+  /// As `outputHeight`, for columns.
   public var outputWidth: Int { (inputWidth + 2 * padding - kernelWidth) / stride + 1 }
+  /// Without biases.
   public var weightCount: Int { outputChannels * kernelHeight * kernelWidth * (inputChannels / groups) }
+  /// Of the whole batch.
   public var inputCount: Int { batch * inputHeight * inputWidth * inputChannels }
+  /// Of the whole batch.
   public var outputCount: Int { batch * outputHeight * outputWidth * outputChannels }
   /// Multiply-adds of one image's forward pass, padding included, as FLOP counters do.
   public var macs: Int { outputHeight * outputWidth * weightCount }

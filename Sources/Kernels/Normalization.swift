@@ -2,13 +2,16 @@ public import Tensor
 
 /// How an activation x becomes a level: rint(clamp((x − lower) · inverseStep, 0, levels)), half to even.
 public struct ActivationGrid: Sendable, Equatable {
+  /// The activation at level 0.
   public var lower: Float
+  /// Levels per unit of activation.
   public var inverseStep: Float
   /// 2^b − 1
   public var levels: Float
   /// The factor from the gradient of the quantized value to that of x, in range.
   public var gradientScale: Float
 
+  /// With `levels` at most 255: they are kept as bytes.
   public init(lower: Float, inverseStep: Float, levels: Float, gradientScale: Float) {
     self.lower = lower
     self.inverseStep = inverseStep
@@ -20,10 +23,15 @@ public struct ActivationGrid: Sendable, Equatable {
 /// The way back through `normalize` to scale · input + shift: adds up the gradients of z and those that pass its quantized
 /// copies, masks them by the rectifier, and forms the sums that batch norm and the quantizers need.
 public struct NormalizationGradient {
+  /// What `normalize` was given: rows × channels.
   public let input: Buffer<Float>
+  /// Of a row.
   public let channels: Int
+  /// One a channel; nil: 1.
   public let scale: Buffer<Float>?
+  /// One a channel; nil: 0.
   public let shift: Buffer<Float>?
+  /// The gradient then passes where z > 0.
   public let relu: Bool
   /// z as kept by the forward pass; nil: recomputed, which a residual forbids.
   public let output: Buffer<Float>?
@@ -33,11 +41,14 @@ public struct NormalizationGradient {
   public let copies: [(grid: ActivationGrid, gradient: Buffer<Float>)]
   /// Receives the gradient of scale · input + shift; may be one of the others.
   public let result: Buffer<Float>
+  /// Height · width.
   public let rowsPerImage: Int
   /// Receives Σ g · x of the copies and, if `wantsChannelSums`, Σ g and Σ g · input per channel.
   public let sums: NormalizationSums
+  /// Batch norm needs them. False: they stay 0.
   public let wantsChannelSums: Bool
 
+  /// Keeps the buffers, of which `result` is overwritten and `sums` added to.
   public init(
     input: Buffer<Float>, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, relu: Bool,
     output: Buffer<Float>?, gradients: [Buffer<Float>], copies: [(grid: ActivationGrid, gradient: Buffer<Float>)],

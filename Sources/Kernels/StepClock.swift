@@ -16,11 +16,13 @@ public final class StepClock {
   /// By part, since the last `reset()`.
   public private(set) var seconds = [Double](repeating: 0, count: StepPart.allCases.count)
 
+  /// All parts at 0 seconds.
   public init() {}
 
   /// Adds seconds that were measured elsewhere.
   public func add(_ elapsed: Double, to part: StepPart) { seconds[part.rawValue] += elapsed }
 
+  /// All parts to 0 seconds, without allocating.
   public func reset() {
     for index in seconds.indices { seconds[index] = 0 }
   }
@@ -44,8 +46,10 @@ extension Backend {
     return elapsed
   }
 
+  /// Adds seconds that were measured elsewhere to `clock`.
   public func add(_ elapsed: Double, to part: StepPart) { clock.add(elapsed, to: part) }
   /// By part, since the last `resetSeconds()`.
   public var seconds: [Double] { clock.seconds }
+  /// All parts of `clock` to 0 seconds.
   public func resetSeconds() { clock.reset() }
 }

@@ -20,6 +20,7 @@ public final class ChannelSums {
   private var channels = 0
   private var slices = 0
 
+  /// Room for up to so many channels: one object can serve tensors of different widths, one at a time.
   public init(channels: Int) {
     buffer = Buffer(count: BatchSlices.maximum * 2 * channels)
   }
@@ -52,6 +53,7 @@ public struct RangeSums: Sendable, Equatable {
   /// Σ g · x
   public var gradientTimesValue: Double
 
+  /// Sums over no elements, unless given.
   public init(gradient: Double = 0, gradientTimesValue: Double = 0) {
     self.gradient = gradient
     self.gradientTimesValue = gradientTimesValue
@@ -66,6 +68,7 @@ public final class NormalizationSums {
   private let rangeSums = Buffer<Double>(count: BatchSlices.maximum * 4)
   private var slices = 0
 
+  /// For tensors of exactly so many channels.
   public init(channels: Int) {
     channelCount = channels
     self.channels = ChannelSums(channels: channels)

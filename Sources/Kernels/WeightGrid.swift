@@ -3,14 +3,22 @@ import CKernels
 /// How a weight w becomes a level: index = rint(clamp((w − offset) · inverseStep, lowest, highest)), half to even;
 /// level = multiplier · index + addend; value = level · valueScale.
 public struct WeightGrid: Sendable, Equatable {
+  /// The weight at index 0: 0 for a fixed scale (SpQAT), l for a learned range (LTS).
   public var offset: Float
+  /// Indexes per unit of weight: 2^(b−1)/(|s| + 1e-6) or (2^b − 1)/(h − l).
   public var inverseStep: Float
+  /// A whole number: −2^(b−1) or 0.
   public var lowest: Float
+  /// A whole number: 2^(b−1) − 1 or 2^b − 1.
   public var highest: Float
+  /// Levels from one index to the next: 1 or 2.
   public var multiplier: Int
+  /// The level of index 0: 0 or −(2^b − 1).
   public var addend: Int
+  /// The value of level 1: 2^−(b−1), times s where the output is scaled, or 1/(2^b − 1).
   public var valueScale: Float
 
+  /// `lowest` ≤ `highest`, both whole numbers; nothing is checked.
   public init(
     offset: Float, inverseStep: Float, lowest: Float, highest: Float, multiplier: Int, addend: Int, valueScale: Float
   ) {
@@ -43,6 +51,7 @@ public struct WeightGrid: Sendable, Equatable {
 
 /// One forward pass of the freezing rule.
 public struct FreezingStep: Sendable, Equatable {
+  /// What happens to D̄, the average of D = |(w − offset) · inverseStep − index| · u.
   public enum Rule: Int32, Sendable {
     /// Record the levels; the distance is not touched.
     case recordLevels = 0
@@ -52,6 +61,7 @@ public struct FreezingStep: Sendable, Equatable {
     case full = 2
   }
 
+  /// Levels are recorded under every rule.
   public var rule: Rule
   /// m
   public var distanceEMA: Float
@@ -60,6 +70,7 @@ public struct FreezingStep: Sendable, Equatable {
   /// λ·u; nil: nothing freezes in this pass.
   public var thresholdDistance: Float?
 
+  /// `distanceEMA` is in 0...1; `thresholdDistance` counts under rules that touch the distance alone.
   public init(rule: Rule, distanceEMA: Float, spacing: Float, thresholdDistance: Float?) {
     self.rule = rule
     self.distanceEMA = distanceEMA

@@ -12,9 +12,12 @@
 /// pieces between the pool's barriers, which is what makes sharing it safe. Its address is for the kernels alone
 /// (`@_spi(Kernels)`); everybody else has checked elements.
 public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
+  /// Elements, without the 64 bytes past the end.
   public let count: Int
   @usableFromInline let memory: UnsafeMutablePointer<Element>
 
+  /// Zeros. `Shortage` ends the program where memory is lacking.
+  /// - Precondition: `count` is not negative.
   public init(count: Int) {
     precondition(count >= 0)
     let (size, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
@@ -29,6 +32,7 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     memory = raw.bindMemory(to: Element.self, capacity: count + 64 / Swift.max(1, MemoryLayout<Element>.stride))
   }
 
+  /// A copy of them, in order.
   public convenience init(_ elements: some Collection<Element>) {
     self.init(count: elements.count)
     _ = UnsafeMutableBufferPointer(start: memory, count: count).initialize(from: elements)
@@ -36,8 +40,10 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
 
   deinit { free(memory) }
 
+  /// Of the first element; valid for as long as the buffer lives, which the caller sees to.
   @_spi(Kernels) @inlinable public var pointer: UnsafeMutablePointer<Element> { memory }
 
+  /// From 0; an index out of range stops the program.
   @inlinable public subscript(index: Int) -> Element {
     get {
       precondition(index >= 0 && index < count)
@@ -49,8 +55,10 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     }
   }
 
+  /// A copy.
   public var array: [Element] { Array(UnsafeBufferPointer(start: memory, count: count)) }
 
+  /// Overwrites every element; both have as many.
   public func copy(from other: Buffer) {
     precondition(other.count == count)
     memcpy(memory, other.memory, count * MemoryLayout<Element>.stride)
@@ -73,12 +81,14 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
 
 /// The elements in order. (Not a collection: a second subscript would make expressions of elements slow to type-check.)
 extension Buffer: Sequence {
+  /// Holds on to the buffer, and reads each element when it is asked for.
   public struct Iterator: IteratorProtocol {
     @usableFromInline let buffer: Buffer
     @usableFromInline var index = 0
 
     @usableFromInline init(_ buffer: Buffer) { self.buffer = buffer }
 
+    /// Nil past the last element.
     @inlinable public mutating func next() -> Element? {
       guard index < buffer.count else { return nil }
       defer { index += 1 }
@@ -86,6 +96,8 @@ extension Buffer: Sequence {
     }
   }
 
+  /// Begins at the first element.
   @inlinable public func makeIterator() -> Iterator { Iterator(self) }
+  /// Exact.
   @inlinable public var underestimatedCount: Int { count }
 }

@@ -13,6 +13,7 @@ import Synchronization
 /// Which thread runs a task is left to chance; callers make results independent of it by giving each task its own output.
 /// A run allocates nothing.
 public final class ThreadPool: @unchecked Sendable {
+  /// The caller's included: at least 1.
   public let threads: Int
   private let state: State
   private var handles: [pthread_t] = []
@@ -78,6 +79,8 @@ public final class ThreadPool: @unchecked Sendable {
     }
   }
 
+  /// Starts `threads` − 1 threads, which end with the pool. `Shortage` ends the program where they cannot be had.
+  /// - Precondition: `threads` is at least 1.
   public init(threads: Int) {
     precondition(threads >= 1)
     self.threads = threads

@@ -6,7 +6,9 @@ public import Tensor
 /// Work over a batch is cut into slices, which depend on the batch alone; sums are formed per slice and added up in the
 /// slices' order, so results do not depend on the number of threads.
 public final class CPUBackend: Backend {
+  /// Available on this machine.
   public let instructionSet: InstructionSet
+  /// Of this backend alone: its operations run here, so none may be called from within a task.
   public let pool: ThreadPool
   let convolution: sq_convolution_kernels
   let integerConvolution: sq_integer_convolution_kernels
@@ -26,8 +28,11 @@ public final class CPUBackend: Backend {
   /// Seconds of each slice by part of a convolution's backward pass.
   let sliceSeconds = Buffer<Double>(count: 3 * BatchSlices.maximum)
 
+  /// Filled by `measure` and `add` from the thread that drives the training, not by operations.
   public let clock = StepClock()
 
+  /// Starts `threads` − 1 threads, which end with the backend; `Shortage` ends the program where they cannot be had.
+  /// - Precondition: `threads` is at least 1, and the instruction set is available.
   public init(threads: Int, instructionSet: InstructionSet = .best) {
     precondition(instructionSet.isAvailable, "this machine has no \(instructionSet.rawValue)")
     self.instructionSet = instructionSet
@@ -44,16 +49,20 @@ public final class CPUBackend: Backend {
     pieceSums = (0..<threads).map { _ in Buffer(count: 0) }
   }
 
+  /// The instruction set's raw value: "avx2", for example.
   public var arithmeticName: String { instructionSet.rawValue }
 
+  /// Aligned to 64 bytes; `Shortage` ends the program where memory is lacking.
   public func allocate<Element: BitwiseCopyable>(_ type: Element.Type, count: Int) -> Buffer<Element> {
     Buffer(count: count)
   }
 
+  /// A `CPUConvolution`. It holds on to this backend, whose scratch memory grows to what it needs.
   public func makeConvolution(_ shape: ConvolutionShape) -> any ConvolutionOperation {
     CPUConvolution(shape: shape, backend: self)
   }
 
+  /// Every sum must fit 32 bits; vector kernels also decline narrow groups, for which floats remain.
   public func supportsIntegers(_ shape: ConvolutionShape, maximumInput: Int, maximumWeight: Int) -> Bool {
     withUnsafePointer(to: shape.c) {
       integerConvolution.supports($0, Int32(maximumInput), Int32(maximumWeight)) != 0
@@ -83,7 +92,9 @@ extension CPUBackend {
     BatchSlices.range(index, of: slices, count: count)
   }
 
+  /// Monotonic seconds, from an origin of the system's choice: differences alone mean something.
   public static func now() -> Double { StepClock.now() }
 }
 
+/// The backend that programs train on.
 public typealias ComputeContext = CPUBackend

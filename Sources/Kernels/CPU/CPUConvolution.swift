@@ -3,6 +3,7 @@ import CKernels
 
 /// One convolution of a network with its packed weights and index: plans its memory once, then runs without allocating.
 public final class CPUConvolution: ConvolutionOperation {
+  /// Its `batch` is the most images of a call.
   public let shape: ConvolutionShape
   private let backend: CPUBackend
   private let c: sq_conv
@@ -20,6 +21,7 @@ public final class CPUConvolution: ConvolutionOperation {
   /// Floats of output gradient that are worked on at a time: a quarter of a core's second-level cache or less.
   private static let pieceBudget = 64 << 10
 
+  /// Grows the backend's scratch memory, which its convolutions share: two operations must not run at once.
   public init(shape: ConvolutionShape, backend: CPUBackend) {
     self.shape = shape
     self.backend = backend
@@ -58,11 +60,14 @@ public final class CPUConvolution: ConvolutionOperation {
 
   // MARK: Forward
 
+  /// Copies them: a later change of `weights` has to be packed again. In the layout of `ConvolutionShape`.
   public func pack(weights: Buffer<Float>) {
     precondition(weights.count == shape.weightCount)
     withUnsafePointer(to: c) { backend.convolution.forward_pack($0, weights.pointer, packedForward.pointer) }
   }
 
+  /// Overwrites the first `images` images of `output`. `bias`: one an output channel; nil: 0.
+  /// - Precondition: `pack(weights:)` was called, and 1 ≤ `images` ≤ the shape's batch.
   public func forward(
     input: Buffer<Float>, bias: Buffer<Float>?, output: Buffer<Float>, images: Int, sums: ChannelSums?
   ) {
@@ -77,6 +82,7 @@ public final class CPUConvolution: ConvolutionOperation {
     }
   }
 
+  /// Copies them. The maxima bound the levels' magnitudes and choose the kernel; `supportsIntegers` has to accept them.
   public func pack(levels: Buffer<Int8>, maximumInput: Int, maximumWeight: Int) {
     precondition(levels.count == shape.weightCount)
     withUnsafePointer(to: c) {
@@ -87,6 +93,8 @@ public final class CPUConvolution: ConvolutionOperation {
     }
   }
 
+  /// Overwrites the first `images` images of `output`; `sums` are of that, scale and bias included.
+  /// - Precondition: `pack(levels:maximumInput:maximumWeight:)` was called with the same maxima.
   public func forward(
     levels: Buffer<UInt8>, maximumInput: Int, maximumWeight: Int, scale: Float, bias: Buffer<Float>?,
     output: Buffer<Float>, images: Int, sums: ChannelSums?
@@ -104,8 +112,11 @@ public final class CPUConvolution: ConvolutionOperation {
 
   // MARK: Backward
 
+  /// At most 8 and at most `images`; fewer where so many partial weight gradients would take too much memory.
   public func backwardSlices(images: Int) -> Int { min(weightGradientSlices, BatchSlices.count(of: images)) }
 
+  /// Overwrites both gradients. Packs `weights` itself; `sparse` needs `index(frozen:)` first.
+  /// - Returns: wall seconds, the threads' time by part in proportion.
   @discardableResult
   public func backward(
     outputGradient: OutputGradient, weights: Buffer<Float>, inputGradient: Buffer<Float>?, input: ConvolutionInput,
@@ -239,6 +250,7 @@ public final class CPUConvolution: ConvolutionOperation {
     }
   }
 
+  /// Copies the mask: weights that freeze later are computed until it is indexed again.
   public func index(frozen: Buffer<UInt8>) {
     precondition(frozen.count == shape.weightCount)
     withUnsafePointer(to: cPiece) {

@@ -2,6 +2,9 @@ import CKernels
 @_spi(Kernels) public import Tensor
 
 extension CPUBackend {
+  /// `losses` are not divided by the number of images, the gradient is: (softmax − one hot) / `images`. An equal logit
+  /// beats the label where its class is lower; a row with an infinite or NaN logit has the rank `Int32.max`.
+  /// - Precondition: labels are in 0..<classes.
   public func softmaxCrossEntropy(
     logits: Buffer<Float>, labels: Buffer<Int32>, classes: Int, images: Int, losses: Buffer<Double>,
     ranks: Buffer<Int32>, gradient: Buffer<Float>?

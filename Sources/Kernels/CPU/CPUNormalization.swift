@@ -14,6 +14,7 @@ extension CPUBackend {
     }
   }
 
+  /// Overwrites `sums`; a tensor's rows are its pixels. Accurate to about 1e-7, relatively.
   public func channelStatistics(
     _ input: Buffer<Float>, channels: Int, images: Int, rowsPerImage: Int, sums: ChannelSums
   ) {
@@ -24,6 +25,8 @@ extension CPUBackend {
     }
   }
 
+  /// Activations are rows × channels, `scale` and `shift` one a channel; overwrites `output` and the copies' levels.
+  /// A NaN becomes level 0 and stays NaN in `output`.
   public func normalize(
     input: Buffer<Float>, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
     relu: Bool, output: Buffer<Float>?, copies: [(grid: ActivationGrid, levels: Buffer<UInt8>)], images: Int,
@@ -53,6 +56,7 @@ extension CPUBackend {
       output: copy.levels.pointer)
   }
 
+  /// Runs on the calling thread: calls for different slices may run at once, those for one slice may not.
   public func normalizeBackward(_ gradient: NormalizationGradient, images: Range<Int>, slice: Int) {
     let rows = gradient.rowsPerImage
     withUnsafePointer(to: gradient.c) {
@@ -62,6 +66,7 @@ extension CPUBackend {
     }
   }
 
+  /// Runs on the pool, one task a slice.
   public func normalizeBackward(_ gradient: NormalizationGradient, images: Int) {
     let slices = BatchSlices.count(of: images)
     gradient.sums.reset(slices: slices)
@@ -70,6 +75,7 @@ extension CPUBackend {
     }
   }
 
+  /// All but the factors are rows × channels; overwrites `output`.
   public func channelAffine(
     _ operand: AffineGradient, output: Buffer<Float>, channels: Int, images: Int, rowsPerImage: Int
   ) {
@@ -80,6 +86,7 @@ extension CPUBackend {
     }
   }
 
+  /// Of all channels together, in one pass from the sums of values and squares; needs at least two elements.
   public func rangeStatistics(
     _ input: Buffer<Float>, images: Int, elementsPerImage: Int
   ) -> (minimum: Double, mean: Double, standardDeviation: Double) {
@@ -101,6 +108,7 @@ extension CPUBackend {
     return (minimum, sum / count, variance.squareRoot())
   }
 
+  /// Overwrites `values`.
   public func dequantize(
     _ levels: Buffer<UInt8>, step: Float, values: Buffer<Float>, images: Int, elementsPerImage: Int
   ) {

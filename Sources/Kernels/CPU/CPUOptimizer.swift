@@ -2,6 +2,8 @@ import CKernels
 @_spi(Kernels) public import Tensor
 
 extension CPUBackend {
+  /// g = gradient + weightDecay · w, v = momentum · v + g, w = w − rate · v, as PyTorch has it without dampening or
+  /// Nesterov; `velocity` starts from zeros. Frozen weights keep their velocity too; gradients stay as they are.
   public func sgd(
     _ parameter: Parameter, velocity: Buffer<Float>?, rate: Float, momentum: Float, weightDecay: Float
   ) {

@@ -11,6 +11,7 @@ extension CPUBackend {
     }
   }
 
+  /// Divides by the whole window, padding included. The shape's input and output channels are equal in number.
   public func averagePool(_ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, images: Int) {
     precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
     withUnsafePointer(to: shape.c) { c in
@@ -18,6 +19,7 @@ extension CPUBackend {
     }
   }
 
+  /// Overwrites the first `images` images of the input gradient.
   public func averagePoolBackward(
     _ shape: ConvolutionShape, outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int
   ) {
@@ -29,6 +31,8 @@ extension CPUBackend {
     }
   }
 
+  /// `winners`, one an output element: kernel width · row + column in the window, from 0; the first of equal maxima.
+  /// NaN wins. Windows have at most 255 positions.
   public func maxPool(
     _ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, winners: Buffer<UInt8>, images: Int
   ) {
@@ -40,6 +44,7 @@ extension CPUBackend {
     }
   }
 
+  /// Overwrites the first `images` images of the input gradient; windows that overlap add up.
   public func maxPoolBackward(
     _ shape: ConvolutionShape, outputGradient: Buffer<Float>, winners: Buffer<UInt8>, inputGradient: Buffer<Float>,
     images: Int
@@ -52,6 +57,7 @@ extension CPUBackend {
     }
   }
 
+  /// (output − input channels) / 2 zero channels come before, rounded down, and the rest after.
   public func padShortcut(_ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, images: Int) {
     precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
     withUnsafePointer(to: shape.c) { c in
@@ -59,6 +65,7 @@ extension CPUBackend {
     }
   }
 
+  /// Overwrites the first `images` images of the input gradient.
   public func padShortcutBackward(
     _ shape: ConvolutionShape, outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int
   ) {

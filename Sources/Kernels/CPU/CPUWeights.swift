@@ -3,6 +3,7 @@ import CKernels
 
 /// Quantization and freezing of weights.
 extension CPUBackend {
+  /// Overwrites `values` and `levels`, as many as there are weights, on the calling thread.
   public func quantize(
     _ grid: WeightGrid, weights: Buffer<Float>, values: Buffer<Float>, levels: Buffer<Int8>?
   ) {
@@ -12,6 +13,8 @@ extension CPUBackend {
     }
   }
 
+  /// Overwrites `distance` (D̄) and `previousIndex` (on the grid, not levels); sets bytes of `frozen` to 1,
+  /// clears none. All have as many elements as `weights`.
   public func updateFreezing(
     _ grid: WeightGrid, step: FreezingStep, weights: Buffer<Float>, distance: Buffer<Float>,
     previousIndex: Buffer<Int16>, frozen: Buffer<UInt8>
@@ -33,6 +36,8 @@ extension CPUBackend {
     return (Int(count), Int(moves))
   }
 
+  /// scale · gradient where the position on the grid is within `lowest`...`highest`, else 0; 0 for frozen weights. The
+  /// sums are not scaled.
   public func straightThrough(
     _ grid: WeightGrid, weights: Buffer<Float>, valueGradient: Buffer<Float>, scale: Float, frozen: Buffer<UInt8>?,
     skipFrozen: Bool, weightGradient: Buffer<Float>
@@ -48,6 +53,7 @@ extension CPUBackend {
     }
   }
 
+  /// In order on the calling thread: the same bits with any number of threads.
   public func dotProduct(_ first: Buffer<Float>, _ second: Buffer<Float>) -> Double {
     precondition(first.count == second.count)
     var sum = 0.0

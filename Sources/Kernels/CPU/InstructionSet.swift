@@ -6,7 +6,9 @@ public enum InstructionSet: String, Codable, Sendable, CaseIterable {
   case reference
   /// Vector code for the build's default target.
   case portable
+  /// With FMA; x86-64 alone.
   case avx2
+  /// With BW, DQ, VL and VNNI; x86-64 alone.
   case avx512
 
   var code: sq_isa {
@@ -18,10 +20,12 @@ public enum InstructionSet: String, Codable, Sendable, CaseIterable {
     }
   }
 
+  /// Whether kernels were built for it and this processor has it; `reference` and `portable` always are.
   public var isAvailable: Bool { sq_kernels_for(code) != nil }
 
   /// The best one of this machine.
   public static var best: InstructionSet { available.last ?? .portable }
 
+  /// Of this machine, from the simplest to the best.
   public static var available: [InstructionSet] { allCases.filter(\.isAvailable) }
 }
