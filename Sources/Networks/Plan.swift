@@ -1,3 +1,5 @@
+// One file although it is long: whoever asks what is fused, or where a tensor lies, finds every decision here.
+
 public import Kernels
 public import Quantization
 

@@ -1,3 +1,5 @@
+// One file although it is long: every kernel of the family is held against its reference over the same operands.
+
 import CKernels
 import Testing
 
