@@ -40,6 +40,7 @@ let package = Package(
 
     module("Host", []),
     module("Tensor", []),
+    module("Statistics", []),
     module("Kernels", ["CKernels", "Tensor"]),
     module("Quantization", ["Kernels", "Tensor"]),
     module("Networks", ["Quantization", "Kernels", "Tensor"]),
@@ -85,6 +86,7 @@ let package = Package(
       name: "TestSupport", dependencies: ["Storage", "Tensor"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("Host"),
     tests("Tensor"),
+    tests("Statistics", exclude: ["make_reference.py", "reference.json"]),
     tests("Kernels", ["CKernels", "Tensor"]),
     tests("Quantization", ["Kernels", "Tensor"]),
     tests("Networks", ["Recipes", "Quantization", "Kernels", "Tensor"]),
