@@ -54,11 +54,11 @@ let package = Package(
     module(
       "Verification",
       ["Recipes", "Training", "Networks", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),
-    module("Records", ["Diagnostics", "Storage", "Tables"]),
+    module("Records", ["Diagnostics", "Files", "Statistics", "Storage", "Tables"]),
     module(
       "Configuration",
       [
-        "Recipes", "Training", "Networks", "Quantization", "Datasets",
+        "Recipes", "Training", "Networks", "Quantization", "Datasets", "Statistics",
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
     module(
@@ -67,7 +67,7 @@ let package = Package(
         "Configuration", "Recipes", "Training", "Networks", "Quantization", "Kernels", "Datasets", "Diagnostics",
         "Records", "Storage", "Host",
       ]),
-    module("Reporting", ["Diagnostics", "Files", "Host", "Records", "Storage", "Tables"]),
+    module("Reporting", ["Diagnostics", "Files", "Host", "Records", "Statistics", "Storage", "Tables"]),
     module(
       "Benchmarking",
       ["Recipes", "Training", "Networks", "Quantization", "Kernels", "Storage", "Tables", "Tensor"]),
@@ -78,7 +78,8 @@ let package = Package(
         "Training", "Networks",
         "Quantization",
         "Kernels", "Datasets",
-        "Storage", "Tables", "Host", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Statistics", "Storage", "Tables", "Host", "Tensor",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
@@ -98,15 +99,15 @@ let package = Package(
     tests("Recipes", ["Quantization", "Datasets", "Tensor"]),
     tests("Training", ["Recipes", "Networks", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
     tests("Verification", ["Training", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),
-    tests("Records", ["Storage", "Tables"]),
+    tests("Records", ["Statistics", "Storage", "Tables"]),
     .target(
       name: "ConfigurationSupport", dependencies: ["Configuration", "Datasets", "TestSupport"],
       path: "Tests/ConfigurationSupport", swiftSettings: strict),
-    tests("Configuration", ["ConfigurationSupport", "Recipes", "Training", "Networks", "Quantization"]),
+    tests("Configuration", ["ConfigurationSupport", "Recipes", "Training", "Networks", "Quantization", "Statistics"]),
     tests(
       "Runs",
       ["ConfigurationSupport", "Configuration", "Recipes", "Training", "Quantization", "Datasets", "Records", "Host"]),
-    tests("Reporting", ["Diagnostics", "Records", "Storage", "Tables"]),
+    tests("Reporting", ["Diagnostics", "Records", "Statistics", "Storage", "Tables"]),
     .testTarget(
       name: "CommandLineTests", dependencies: ["spqat", "Datasets", "Host", "TestSupport", "Records", "Storage"],
       path: "Tests/CommandLineTests", swiftSettings: strict),

@@ -89,6 +89,12 @@ public struct RecordedSettings: Hashable, Encodable, Sendable {
     RecordedSettings(values: values.filter { !isLeftOut($0.key) })
   }
 
+  /// These settings with another text for that key, where there is one.
+  public func replacing(_ key: String, with text: (String) -> String?) -> RecordedSettings {
+    guard case .text(let old)? = values[key], let new = text(old) else { return self }
+    return RecordedSettings(values: values.merging([key: .text(new)]) { $1 })
+  }
+
   public func encode(to encoder: any Encoder) throws { try values.encode(to: encoder) }
 
   private enum Node: Decodable {

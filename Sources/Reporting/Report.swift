@@ -8,16 +8,21 @@ import Tables
 /// An experiment's report: figures with their data and scripts, and one HTML page with everything in it.
 public struct Report: Sendable {
   let collection: RunCollection
+  let comparison: Comparison
   let figures: [Figure]
   let tables: [(name: String, table: Table)]
   let omissions: [String]
 
   /// Makes the tables and scripts; nothing is written or drawn yet.
-  public init(_ collection: RunCollection) {
+  ///
+  /// - Parameter claim: what the comparison with full QAT tests.
+  public init(_ collection: RunCollection, claim: SettledClaim = SettledClaim()) {
     self.collection = collection
+    comparison = Comparison(runs: collection.runs, claim: claim)
     let drawn = ReportFigures(runs: collection.runs)
-    figures = drawn.figures
-    tables = drawn.tables
+    let forest = ForestPlot(comparison)
+    figures = [forest?.figure].compactMap(\.self) + drawn.figures
+    tables = [forest.map { (name: ForestPlot.name, table: $0.table) }].compactMap(\.self) + drawn.tables
     omissions = drawn.omissions
   }
 

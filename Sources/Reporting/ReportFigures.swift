@@ -1,4 +1,5 @@
 import Records
+import Statistics
 import Tables
 
 /// The figures of an experiment and the tables that they are drawn from.

@@ -6,7 +6,6 @@ import Tables
 extension Report {
   func page(in folder: String) throws -> String {
     let table = ResultTable(runs: collection.runs, caption: collection.caption, problems: collection.problems)
-    let comparison = Comparison(runs: collection.runs)
     var body = "<h1>\(html(collection.name))</h1>\n<p class=\"lead\">\(html(table.caption)).</p>\n"
     body += "<h2>Results</h2>\n" + sortable(table.narrow) + list(table.notes)
     body += "<h2>Compared with full QAT</h2>\n" + sortable(comparison.table) + list(comparison.remarks)

@@ -1,5 +1,6 @@
 import Foundation
 import Records
+import Statistics
 import Tables
 
 extension ResultTable {

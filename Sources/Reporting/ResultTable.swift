@@ -1,5 +1,6 @@
 import Files
 public import Records
+import Statistics
 public import Storage
 public import Tables
 

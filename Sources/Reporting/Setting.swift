@@ -1,10 +1,11 @@
 import Records
 
-/// Runs that differ in nothing but their seeds: what one row of a table sums up.
+/// Runs that differ in nothing but their seeds, or in the seed of the full-precision network that they start from: what one row
+/// of a table sums up.
 struct Setting {
   let kind: RunKind
   let recipe: RecipeName
-  /// The configuration without the seed.
+  /// The configuration without the seed; for full-precision networks that differ in their seed alone one stands as the parent.
   let configuration: RecordedSettings
   /// What the sweep varies, without method and bit widths, which have columns of their own.
   let axes: [AxisSetting]
@@ -61,16 +62,35 @@ struct Setting {
       let recipe: RecipeName
       let configuration: RecordedSettings
     }
+    let parents = representatives(of: runs)
     let groups = Dictionary(grouping: runs) { run in
-      Key(kind: run.kind, recipe: run.recipe, configuration: run.settings.without { $0 == "seed" })
+      Key(
+        kind: run.kind, recipe: run.recipe,
+        configuration: run.settings.without { $0 == "seed" }.replacing("parent") { parents[$0] })
     }
     return groups.map { key, runs in
       let runs = runs.sorted { ($0.provenance.seed, $0.id) < ($1.provenance.seed, $1.id) }
       return Setting(
         kind: key.kind, recipe: key.recipe, configuration: key.configuration,
-        axes: runs[0].axes.filter { !hasColumn($0.name) },
+        axes: runs[0].axes.filter { axis in
+          !hasColumn(axis.name)
+            && !(axis.name == "pretraining.seed" && Set(runs.map(\.provenance.parentRunID)).count > 1)
+        },
         runs: runs)
     }.sorted { $0.precedes($1) }
+  }
+
+  /// For each full-precision run that is at hand, the first of those that differ from it in their seed alone.
+  private static func representatives(of runs: [RunRecord]) -> [String: String] {
+    let networks = runs.filter { $0.kind == .fullPrecision }.sorted { $0.id < $1.id }
+    let groups = Dictionary(grouping: networks) { run in
+      Family(recipe: run.recipe, configuration: run.settings.without { $0 == "seed" })
+    }
+    var representatives: [String: String] = [:]
+    for group in groups.values {
+      for run in group { representatives[run.id] = group[0].id }
+    }
+    return representatives
   }
 
   private func precedes(_ other: Setting) -> Bool {

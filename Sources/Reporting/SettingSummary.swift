@@ -1,4 +1,5 @@
 public import Records
+import Statistics
 
 /// What the finished runs of a setting amount to, beside those of its baseline.
 struct SettingSummary {
@@ -60,13 +61,14 @@ struct SettingSummary {
     }
   }
 
-  /// Finished runs and what they are compared with: the run of the same seed, or the full-precision run that they started
-  /// from, which several may share.
+  /// Finished runs and what they are compared with: the run of the same seed and parent, or the full-precision run that
+  /// they started from, which several may share.
   static func pairs(_ runs: [RunRecord], _ baseline: Setting) -> [(RunRecord, RunRecord)] {
     runs.compactMap { run in
       baseline.finished.first { other in
         baseline.kind == .fullPrecision
-          ? other.id == run.provenance.parentRunID : other.provenance.seed == run.provenance.seed
+          ? other.id == run.provenance.parentRunID
+          : other.provenance.seed == run.provenance.seed && other.provenance.parentRunID == run.provenance.parentRunID
       }.map { (run, $0) }
     }
   }

@@ -1,4 +1,5 @@
 import Records
+import Statistics
 import Tables
 
 /// Accuracy and weight updates eliminated along each axis of the sweep.

@@ -1,4 +1,5 @@
 import Records
+import Statistics
 
 /// The ranges of the figure's axes, and where in them labels can be read.
 struct TradeOffFrame {

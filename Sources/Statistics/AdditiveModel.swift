@@ -7,10 +7,14 @@
 public struct AdditiveModel: Sendable {
   /// One run's value.
   public struct Observation: Sendable {
+    /// Any number that names it.
     public var setting: Int
+    /// Any number that names it.
     public var block: Int
+    /// In the unit of the differences.
     public var value: Double
 
+    /// The value of a setting in a block.
     public init(setting: Int, block: Int, value: Double) {
       self.setting = setting
       self.block = block

@@ -1,6 +1,7 @@
 /// What an experiment claims of its settings beside their baseline, and how certain it wants to be.
 public struct Claim: Equatable, Sendable {
-  public enum Test: String, Sendable, CaseIterable {
+  /// What must be shown of the difference.
+  public enum Test: String, Codable, Sendable, CaseIterable {
     /// "On par or better": the difference is above −margin. One one-sided test.
     case nonInferiority
     /// "On par": the difference is within ± margin. Two one-sided tests, both of which must reject (TOST: Schuirmann, J.
@@ -12,14 +13,23 @@ public struct Claim: Equatable, Sendable {
   public let margin: Double
   /// 1 − α. One-sided tests use α on their one side.
   public let confidence: Double
+  /// What must be shown.
   public let test: Test
 
-  /// Allowed confidences.
+  /// Half of an interval of less would say nothing, and 1 would need an infinite one.
   public static let confidences: Range<Double> = 0.5..<1
 
-  /// - Precondition: a margin above 0, a confidence in [0.5, 1).
+  /// - Precondition: a margin above 0, a confidence in `confidences`.
   public init(margin: Double = 0.5, confidence: Double = 0.95, test: Test = .nonInferiority) {
-    precondition(margin > 0 && margin.isFinite && Self.confidences.contains(confidence), "not a claim")
+    guard let claim = Claim(checking: margin, confidence: confidence, test: test) else {
+      preconditionFailure("not a claim: margin \(margin), confidence \(confidence)")
+    }
+    self = claim
+  }
+
+  /// nil where the margin is not a finite number above 0, or the confidence not in `confidences`.
+  public init?(checking margin: Double, confidence: Double, test: Test) {
+    guard margin > 0, margin.isFinite, Self.confidences.contains(confidence) else { return nil }
     self.margin = margin
     self.confidence = confidence
     self.test = test

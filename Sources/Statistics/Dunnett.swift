@@ -7,6 +7,7 @@ import Foundation
 /// The comparisons T_i = (difference)/(standard error) share the baseline and the estimate of spread. Their correlations are
 /// taken as ρ_ij = λ_i·λ_j, which holds exactly where settings differ in their number of runs alone.
 public struct DunnettDistribution: Sendable {
+  /// ν of the shared estimate of spread.
   public let degreesOfFreedom: Double
   /// λ of each comparison, in [0, 1).
   public let loadings: [Double]

@@ -1,8 +1,10 @@
 /// An estimated difference of two settings, such as points of top-1.
 public struct Estimate: Equatable, Sendable {
+  /// Setting less baseline.
   public let value: Double
   /// Of `value`, never below the resolution it was made with.
   public let standardError: Double
+  /// ν of the standard error.
   public let degreesOfFreedom: Double
 
   /// - Parameter resolution: a floor of the standard error: the step of what was measured. A top-1 accuracy is a whole number

@@ -4,6 +4,7 @@
 /// of a difference paired by seed (√2 times that of a run beside its seed and setting effects), and (k − 1)·(n − 1) degrees of
 /// freedom where the variance is pooled over k settings; k = 2 is the plain paired test.
 public struct PowerAnalysis: Equatable, Sendable {
+  /// What is to be shown.
   public let claim: Claim
   /// σ_d, in the unit of the margin.
   public let standardDeviation: Double
@@ -67,4 +68,16 @@ public struct PowerAnalysis: Equatable, Sendable {
     }
     return max(2, high)
   }
+}
+
+/// The one-sided upper bound of a standard deviation that was estimated from few runs: s/q with q the quantile of √(χ²_ν/ν) that
+/// is not exceeded with probability 1 − confidence (e.g. Snedecor and Cochran, "Statistical Methods", sect. 5.11).
+/// - Precondition: at least one degree of freedom, a confidence in (0, 1).
+public func upperLimit(
+  ofStandardDeviation deviation: Double, degreesOfFreedom: Double, confidence: Double
+) -> Double {
+  precondition(degreesOfFreedom >= 1 && confidence > 0 && confidence < 1, "not a bound")
+  let scale = ScaleDistribution(degreesOfFreedom: degreesOfFreedom)
+  let quantile = positiveRoot(of: { limit in scale.expectation(below: limit) { _ in 1 } }, reaching: 1 - confidence)
+  return deviation / quantile
 }

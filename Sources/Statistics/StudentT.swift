@@ -2,6 +2,7 @@ import Foundation
 
 /// Student's t distribution.
 public struct StudentT: Sendable {
+  /// ν.
   public let degreesOfFreedom: Double
 
   /// - Precondition: degrees of freedom above 0.
@@ -36,7 +37,9 @@ public struct StudentT: Sendable {
 
 /// The noncentral t distribution: that of (Z + δ)/S with Z standard normal and S = √(χ²_ν/ν).
 public struct NoncentralT: Sendable {
+  /// ν.
   public let degreesOfFreedom: Double
+  /// δ.
   public let noncentrality: Double
 
   /// - Precondition: at least one degree of freedom.

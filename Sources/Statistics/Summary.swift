@@ -2,6 +2,7 @@ import Foundation
 
 /// Mean and spread of a few numbers, such as one accuracy a seed.
 public struct Summary: Equatable, Sendable {
+  /// In the given order, at least one.
   public let values: [Double]
 
   /// nil where there are no values.
@@ -10,7 +11,9 @@ public struct Summary: Equatable, Sendable {
     self.values = values
   }
 
+  /// How many.
   public var count: Int { values.count }
+  /// Their sum over their number.
   public var mean: Double { values.reduce(0, +) / Double(count) }
 
   /// With n − 1 in the denominator; nil for one value.

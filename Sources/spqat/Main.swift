@@ -20,6 +20,7 @@ struct Spqat: ParsableCommand {
       EvaluateCommand.self,
       TableCommand.self,
       CompareCommand.self,
+      PowerCommand.self,
       ReportCommand.self,
       ExportCommand.self,
       ModelCommand.self,

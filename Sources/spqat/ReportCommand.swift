@@ -20,7 +20,7 @@ struct ReportCommand: ParsableCommand {
     let collection = try RunCollection.load(results)
     for problem in collection.problems { printError(problem) }
     let folder = output ?? collection.folder + "/report"
-    try Report(collection).write(to: folder)
+    try Report(collection, claim: try SettledClaim.recorded(in: [results])).write(to: folder)
     print("\(folder)/index.html")
   }
 }

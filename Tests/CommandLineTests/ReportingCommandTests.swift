@@ -89,9 +89,10 @@ struct ReportingCommandTests {
     #expect(output.standardError == "")
     let row = try #require(output.standardOutput.split(separator: "\n").first { $0.contains("SpQAT") })
     #expect(row.contains("+1.20"))
-    #expect(row.contains("better"))
+    #expect(row.contains("on par or better"))
+    #expect(output.standardOutput.contains("chosen afterwards"))
     #expect(!output.standardOutput.contains("nothing can be concluded"))
-    let json = try place.run(["compare", folder, "--json", "--margin", "5"])
+    let json = try place.run(["compare", folder, "--json", "--margin", "5", "--test", "equivalence"])
     let object = try JSONSerialization.jsonObject(with: Data(json.standardOutput.utf8)) as? [String: Any]
     let comparison = try #require(object?["comparison"] as? [String: Any])
     let entries = try #require(comparison["entries"] as? [[String: Any]])
@@ -105,10 +106,10 @@ struct ReportingCommandTests {
     #expect(output.status == 0)
     #expect(
       output.standardOutput.contains(
-        "- One seed: nothing can be concluded. A difference between two single runs may be chance; train at least three "
-          + "seeds.\n"))
+        "- Too few seeds: nothing can be concluded. A difference between two single runs may be chance; train at least "
+          + "three seeds.\n"))
     let row = try #require(output.standardOutput.split(separator: "\n").first { $0.contains("SpQAT") })
-    #expect(row.contains("not enough seeds"))
+    #expect(row.contains("too few seeds"))
   }
 
   @Test("report writes a page where there is gnuplot, and else the data with a line on what is missing")
@@ -188,7 +189,8 @@ struct ReportingCommandTests {
       [command, folder],
       "\(folder)/runs: no runs here (1 file(s) cannot be used: \(notes.path): an HDF5 file of another program: expected "
         + "format 'spqat-run', found none); train some with 'spqat sweep', or give another folder")
-    try expectError([command], "Missing expected argument '<results>'; see 'spqat --help'")
+    let argument = command == "compare" ? "<results> ..." : "<results>"
+    try expectError([command], "Missing expected argument '\(argument)'; see 'spqat --help'")
   }
 
   @Test("a file of another program among the runs is named, and left out")
@@ -239,6 +241,25 @@ struct ReportingCommandTests {
       "--baseline is 'zebra'; allowed: fullQAT, fullPrecision, AXIS=VALUE[,AXIS=VALUE]; see 'spqat --help'")
     try expectError(
       ["compare", folder, "--margin", "0"], "--margin is 0.0; give a number above 0; see 'spqat --help'")
+    try expectError(
+      ["compare", folder, "--confidence", "95"],
+      "--confidence is 95.0; give a number from 0.5 to below 1, such as 0.95; see 'spqat --help'")
+    try expectError(
+      ["compare", folder, "--test", "zebra"],
+      "The value 'zebra' is invalid for '--test <nonInferiority|equivalence>': allowed: nonInferiority, equivalence; see "
+        + "'spqat --help'")
+    try expectError(["power"], "give either folders of results or --sd, such as --sd 0.4; see 'spqat --help'")
+    try expectError(
+      ["power", folder, "--sd", "1"], "give either folders of results or --sd, such as --sd 0.4; see 'spqat --help'")
+    try expectError(["power", "--sd", "0"], "--sd is 0.0; give a number above 0; see 'spqat --help'")
+    try expectError(
+      ["power", folder],
+      "\(folder): no spread to plan with: it needs a setting and its full QAT with two seeds each that differ; give --sd "
+        + "instead")
+    try Data("{\"margin\": -1}".utf8).write(to: URL(fileURLWithPath: folder + "/comparison.json"))
+    try expectError(
+      ["compare", folder],
+      "\(folder)/comparison.json: is not a recorded comparison; remove it, and give --margin, --confidence and --test")
   }
 
   @Test("export refuses unknown formats, runs that are not there, and places that cannot be written")

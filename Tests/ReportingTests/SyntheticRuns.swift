@@ -17,12 +17,10 @@ enum SyntheticRuns {
       forwardMACs: 640, inputGradientMACs: 640, weightGradientMACs: 640, sparseThreshold: nil),
   ]
 
-  static func fullPrecision(topOne: Double = 0.92) -> RunRecord {
-    var run = record(
-      id: parentID, kind: .fullPrecision, bits: nil, label: "fullPrecision spqat seed=1", axes: [], seed: 1,
-      configuration: base(seed: 1), topOne: topOne, epochs: 4, frozen: 0, seconds: 1)
-    run.provenance.parentRunID = nil
-    return run
+  static func fullPrecision(topOne: Double = 0.92, seed: Int = 1, id: String = parentID) -> RunRecord {
+    record(
+      id: id, kind: .fullPrecision, bits: nil, label: "fullPrecision spqat seed=\(seed)", axes: [], seed: seed,
+      configuration: base(seed: seed), topOne: topOne, epochs: 4, frozen: 0, seconds: 1)
   }
 
   static func fullQAT(
@@ -35,7 +33,7 @@ enum SyntheticRuns {
     configuration["quantization.weightBits"] = "\(bits)"
     configuration["quantization.activationBits"] = "\(activationBits)"
     return record(
-      id: id("q", 10 * bits + activationBits, seed, 0), kind: .fullQAT,
+      id: id("q", 10 * bits + activationBits, seed, 0, parent), kind: .fullQAT,
       bits: BitWidths(weights: bits, activations: activationBits),
       label: "W\(bits)A\(activationBits) fullQAT seed=\(seed)",
       axes: [
@@ -62,7 +60,7 @@ enum SyntheticRuns {
     configuration["freezing.distanceEMA"] = "0.0"
     let variant = axes.reduce(into: 1) { $0 = ($0 &* 31 &+ $1.value.utf8.reduce(0) { $0 &* 31 &+ Int($1) }) & 0xFFFF }
     return record(
-      id: id("f", 10 * bits + activationBits, seed, variant), kind: .freeze,
+      id: id("f", 10 * bits + activationBits, seed, variant, parent), kind: .freeze,
       bits: BitWidths(weights: bits, activations: activationBits),
       label: "W\(bits)A\(activationBits) freeze threshold=\(threshold) seed=\(seed)",
       axes: [
@@ -87,8 +85,8 @@ enum SyntheticRuns {
       }
   }
 
-  private static func id(_ kind: String, _ bits: Int, _ seed: Int, _ variant: Int) -> String {
-    "\(kind)\(bits)s\(seed)v" + String(variant, radix: 16)
+  private static func id(_ kind: String, _ bits: Int, _ seed: Int, _ variant: Int, _ parent: String) -> String {
+    "\(kind)\(bits)s\(seed)v" + String(variant, radix: 16) + (parent == parentID ? "" : parent.prefix(4))
   }
 
   private static func base(seed: Int) -> [String: String] {
@@ -163,3 +161,6 @@ enum SyntheticRuns {
     return run
   }
 }
+
+/// False for NaN.
+func isClose(_ value: Double, _ expected: Double, _ tolerance: Double) -> Bool { abs(value - expected) <= tolerance }

@@ -100,4 +100,14 @@ struct ClaimTests {
     let beyond = PowerAnalysis(claim: Claim(test: test), standardDeviation: 0.4, difference: 0.6).seeds(power: 0.8)
     #expect((beyond == nil) == (test == .equivalence))
   }
+
+  @Test("the bound of a standard deviation, by hand")
+  func spread() {
+    // χ² with two degrees of freedom is exponential with mean 2: its 5 % quantile is −2·ln 0.95.
+    let expected = 3 / (-log(0.95)).squareRoot()
+    #expect(isClose(upperLimit(ofStandardDeviation: 3, degreesOfFreedom: 2, confidence: 0.95), expected, 1e-6))
+    // The 5 % quantile of χ² with 14 degrees of freedom is 6.571 (NIST/SEMATECH e-Handbook 1.3.6.7.4).
+    let published = (14 / 6.571).squareRoot()
+    #expect(isClose(upperLimit(ofStandardDeviation: 1, degreesOfFreedom: 14, confidence: 0.95), published, 1e-3))
+  }
 }

@@ -55,6 +55,15 @@ struct SummaryTests {
     #expect(Estimate(value: 0, standardError: 2, degreesOfFreedom: 4, resolution: 1).standardError == 2)
   }
 
+  @Test("the step of accuracies is that of the test set")
+  func step() {
+    #expect(accuracyStep([0.8, 0.79, 0.5]) == 0.01)
+    #expect(accuracyStep([0.6637, 0.6575]) == 1 / 10_000.0)
+    #expect(accuracyStep([1 / 3.0, 0.5]) == 1 / 6.0)
+    #expect(accuracyStep([0.5.squareRoot()]) == 0)
+    #expect(accuracyStep([]) == 0)
+  }
+
   @Test("one-sided p values, by hand")
   func pValues() {
     // t(2) below 2 is 1/2 + 2/(2·√(2 + 4)) = 0.908248290463863.
