@@ -1,4 +1,5 @@
 import Quantization
+import Statistics
 import Training
 
 /// Where experiment files may hold values, in the order in which messages list them.
@@ -15,6 +16,7 @@ package enum ConfigurationKeys {
     outlines.append(SettingOutline("pretraining.seed", SettingCodec<UInt64>.seed.schema))
     outlines += ["seeds", "axes", "profiles"].map { SettingOutline($0) }
     outlines += SlurmSettings.keys.map { SettingOutline("slurm.\($0)") }
+    outlines += Claim.outlines
     return outlines
   }()
 

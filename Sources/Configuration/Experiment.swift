@@ -1,4 +1,5 @@
 import Foundation
+public import Statistics
 
 /// An experiment file, decoded: one profile of it, with the command line's overrides, expanded into its runs.
 public struct Experiment: Sendable {
@@ -60,6 +61,8 @@ public struct Experiment: Sendable {
   public let dataset: String
   /// For `sweep --launcher slurm`.
   public let slurm: SlurmSettings
+  /// What `compare` tests; nil where nothing is claimed.
+  public let claim: Claim?
   /// Without duplicates, in the order of the file.
   public let points: [Point]
 
@@ -103,7 +106,9 @@ private struct Source {
   var profileNames: [String] { profilePatches.map(\.key) }
 
   /// Sweeps may not vary what names the experiment or chooses its data.
-  private static let notAxes = ["$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm"]
+  private static let notAxes = [
+    "$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm", "comparison",
+  ]
   private static let maximumPoints = 10_000
 
   /// - Parameter checksKeys: false reads any JSON object.
@@ -184,6 +189,7 @@ private struct Source {
         file: file, name: name, title: try root.value("title", .title) ?? name, profile: profile,
         profiles: profileNames, dataset: try root.value("dataset", .string) ?? "default",
         slurm: try SlurmSettings(root.section("slurm")),
+        claim: try Claim(root.section("comparison")),
         points: try points(tree, axes: axes, seeds: try seeds(root)))
     } catch {
       let origin =

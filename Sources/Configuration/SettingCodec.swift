@@ -143,7 +143,8 @@ extension SettingCodec<Double> {
     number("as it is", SettingSchema(kind: .number)) { _ in true }
   }
 
-  private static func number(
+  /// - Parameter range: in words, after "a number".
+  static func number(
     _ range: String, _ schema: SettingSchema, where isValid: @escaping @Sendable (Double) -> Bool
   ) -> SettingCodec {
     SettingCodec(

@@ -74,6 +74,7 @@ struct SlurmLauncher {
           + "the scripts")
     }
     try loaded.results.prepare()
+    try recordClaim(of: loaded)
     var submitted: [SlurmJobs.Stage: String] = [:]
     for job in jobs {
       let earlier = job.after.compactMap { submitted[$0] }

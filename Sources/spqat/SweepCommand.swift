@@ -198,6 +198,7 @@ private func train(
   }
   // All of them now, whatever --limit says; the sweep asks again before it starts a run, and reports what went wrong.
   for run in loaded.plan.runs { _ = try? state(run) }
+  try recordClaim(of: loaded)
   let sweep = Sweep(plan: loaded.plan, limit: limit, retriesFailed: retryFailed)
   func pause(_ runs: [PlannedRun]) {
     if let run = runs.first, let holder = RunLock.currentHolder(at: results.lock(run.id)) {
@@ -238,6 +239,16 @@ private func train(
       on: &executor, state: state, shouldStop: { Interruption.isRequested }, pause: pause)
   }
   try close(loaded, summary, takenOver: takenOver)
+}
+
+/// Writes what the experiment claims beside its results, before what is still to be trained shows anything.
+func recordClaim(of loaded: LoadedExperiment) throws {
+  guard let claim = loaded.experiment.claim else { return }
+  let ended = loaded.plan.runs.count { run in
+    guard run.parent != nil, let state = try? loaded.results.state(run.id) else { return false }
+    return state != .absent
+  }
+  try RecordedClaim.record(claim, in: loaded.results.folder, runsBefore: ended)
 }
 
 /// The closing list, the tables, and the exit status.

@@ -27,6 +27,30 @@ struct SweepTests {
     }
   }
 
+  @Test("write down what an experiment claims before its runs are trained, and mark a later claim")
+  func claims() throws {
+    let place = try Workplace(
+      #""axes": [{"method": ["fullQAT", "freeze"]}], "seeds": [1, 2], "comparison": {"margin": 40, "test": "equivalence"}"#
+    )
+    let folder = "\(place.results)/tiny"
+    let first = try place.sweep(["--limit", "0"])
+    #expect(first.status == 0, "\(first.standardError)")
+    let ids = try place.sweep(["--dry-run"]).standardOutput
+    #expect(try place.sweep(["--set", "comparison=null", "--dry-run"]).standardOutput == ids)
+    #expect(try place.sweep().status == 0)
+    func comparison(_ more: [String] = []) throws -> String {
+      try place.run(["compare", folder] + more).standardOutput
+    }
+    #expect(try comparison().contains("on par = within ±40 points, shown at 95 %"))
+    #expect(try comparison().contains("written down before the runs were trained"))
+    #expect(try comparison(["--margin", "40"]).contains("written down before"))
+    #expect(try comparison(["--margin", "50"]).contains("chosen afterwards"))
+    // Another claim with the runs at hand is marked, and the same one again is not written anew.
+    #expect(try place.sweep(["--set", "comparison.margin=30"]).status == 0)
+    #expect(try comparison().contains("±30 points"))
+    #expect(try comparison().contains("written down when 4 of the runs had ended"))
+  }
+
   @Test("take new axis values into an existing sweep, and limits and patterns")
   func extended() throws {
     let place = try Workplace()

@@ -67,7 +67,7 @@ struct ErrorMessageTests {
         "experiment.json: batchsize: unknown key \"batchsize\"; did you mean \"batchSize\"? allowed: \"$schema\", "
           + "\"name\", \"title\", \"dataset\", \"subset\", \"recipe\", \"model\", \"bits\", \"method\", \"freezing\", "
           + "\"rangeGradient\", \"duration\", \"batchSize\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", "
-          + "\"learningRate\", \"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\""),
+          + "\"learningRate\", \"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\", \"comparison\""),
       .freezing(
         #"{"treshold": 0.1}"#,
         "experiment.json: freezing.treshold: unknown key \"treshold\"; did you mean \"threshold\"? allowed: "
@@ -100,7 +100,7 @@ struct ErrorMessageTests {
         "experiment.json: found a list, expected an object with \"$schema\", \"name\", \"title\", "
           + "\"dataset\", \"subset\", \"recipe\", \"model\", \"bits\", \"method\", \"freezing\", \"rangeGradient\", "
           + "\"duration\", \"batchSize\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", "
-          + "\"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\""),
+          + "\"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\", \"comparison\""),
       Mistake(
         #"{"name": "x", "bits": {"weights": 9, "activations": 4}, "method": "fullQAT"}"#,
         "experiment.json: bits.weights: found 9, expected a whole number from 2 to 8"),

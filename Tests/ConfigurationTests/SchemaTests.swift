@@ -74,7 +74,7 @@ struct SchemaTests {
     let items = try #require(axes["items"] as? Object)
     let pattern = try #require((items["propertyNames"] as? Object)?["pattern"] as? String)
     let expression = try NSRegularExpression(pattern: pattern)
-    let notAxes = ["$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm"]
+    let notAxes = ["$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm", "comparison"]
     for key in ConfigurationKeys.names(in: "") {
       let matches = expression.firstMatch(in: key, range: NSRange(key.startIndex..., in: key)) != nil
       #expect(matches != notAxes.contains(key), "\(key)")

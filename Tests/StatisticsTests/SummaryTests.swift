@@ -60,7 +60,7 @@ struct SummaryTests {
     #expect(accuracyStep([0.8, 0.79, 0.5]) == 0.01)
     #expect(accuracyStep([0.6637, 0.6575]) == 1 / 10_000.0)
     #expect(accuracyStep([1 / 3.0, 0.5]) == 1 / 6.0)
-    #expect(accuracyStep([0.5.squareRoot()]) == 0)
+    #expect(accuracyStep([(0.5).squareRoot()]) == 0)
     #expect(accuracyStep([]) == 0)
   }
 
