@@ -111,16 +111,16 @@ public struct KernelBenchmark: Sendable {
   }
 
   private func measure(_ name: String, _ shape: ConvolutionShape) -> [Row] {
-    let context = ComputeContext(threads: threads, instructionSet: instructionSet)
-    let operation = CPUConvolution(shape: shape, backend: context)
+    let backend = CPUBackend(threads: threads, instructionSet: instructionSet)
+    let operation = CPUConvolution(shape: shape, backend: backend)
     // The scalar reference is slow: it checks a few images of a shape of its own.
     var small = shape
     small.batch = min(shape.batch, max(1, 40_000_000 / shape.macs))
     let data = OperandSet(shape: shape)
     let reference = OperandSet(shape: small)
-    let referenceContext = ComputeContext(threads: threads, instructionSet: .reference)
-    let referenceOperation = CPUConvolution(shape: small, backend: referenceContext)
-    let checkedOperation = CPUConvolution(shape: small, backend: context)
+    let referenceBackend = CPUBackend(threads: threads, instructionSet: .reference)
+    let referenceOperation = CPUConvolution(shape: small, backend: referenceBackend)
+    let checkedOperation = CPUConvolution(shape: small, backend: backend)
 
     let dense = 2 * Double(shape.macs) * Double(shape.batch)
     var rows: [Row] = []
@@ -128,9 +128,9 @@ public struct KernelBenchmark: Sendable {
       body()
       return Spread(
         (0..<repetitions).map { _ in
-          let start = ComputeContext.now()
+          let start = StepClock.now()
           body()
-          return (ComputeContext.now() - start) * 1e3
+          return (StepClock.now() - start) * 1e3
         })
     }
     /// Runs `body` with the kernels under test and with the reference on the same few images; compares what it writes.
@@ -168,7 +168,7 @@ public struct KernelBenchmark: Sendable {
     for bits in [2, 4] {
       let maximumInput = (1 << bits) - 1
       let maximumWeight = 1 << (bits - 1)
-      guard context.supportsIntegers(shape, maximumInput: maximumInput, maximumWeight: maximumWeight) else { continue }
+      guard backend.supportsIntegers(shape, maximumInput: maximumInput, maximumWeight: maximumWeight) else { continue }
       data.fillLevels(bits: bits)
       reference.fillLevels(bits: bits)
       _ = add("forward, \(bits)-bit integers", result: reference.output) { operation, data in
@@ -218,17 +218,17 @@ extension KernelBenchmark {
     var thresholds: [Double] = []
     for (name, _, shape) in network.shapes {
       progress("\(network.rawValue) \(name)")
-      let context = ComputeContext(threads: threads, instructionSet: instructionSet)
-      let operation = CPUConvolution(shape: shape, backend: context)
+      let backend = CPUBackend(threads: threads, instructionSet: instructionSet)
+      let operation = CPUConvolution(shape: shape, backend: backend)
       let data = OperandSet(shape: shape)
       func time(sparse: Bool) -> Double {
         let times = (0..<repetitions).map { _ in
-          let start = ComputeContext.now()
+          let start = StepClock.now()
           operation.backward(
             outputGradient: .buffer(data.outputGradient), weights: data.weights, inputGradient: nil,
             input: .levels(data.levels), weightGradient: data.weightGradient, scale: 1, images: shape.batch,
             sparse: sparse)
-          return (ComputeContext.now() - start) * 1e3
+          return (StepClock.now() - start) * 1e3
         }
         return Spread(times).median
       }

@@ -68,7 +68,7 @@ public struct StepBenchmark: Sendable {
   public func run(
     steps: Int, warmUp: Int = 3, instructionSet: InstructionSet = .best
   ) throws(NetworkError) -> Result {
-    let context = ComputeContext(threads: threads, instructionSet: instructionSet)
+    let backend = CPUBackend(threads: threads, instructionSet: instructionSet)
     let quantization =
       method == .fullPrecision
       ? nil : recipe.quantization(weightBits: bits, activationBits: bits, rangeGradient: rangeGradient)
@@ -83,7 +83,7 @@ public struct StepBenchmark: Sendable {
       batchNorm: recipe.batchNormGroup(besides: weights), quantizers: recipe.quantizerGroup(learningRate: 1e-4),
       learningRateSchedule: .constant, batchSize: batch, dropLastPartialBatch: true, totalSteps: 1 << 30,
       augment: false, seed: 1)
-    let learner = try Learner(spec: spec, context: context)
+    let learner = try Learner(spec: spec, backend: backend)
     let network = learner.network
     network.initializeWeights(seed: 1)
     network.initializeWeightQuantizers()
@@ -104,13 +104,13 @@ public struct StepBenchmark: Sendable {
     var layerTimes: [[Double]] = network.convolutions.map { _ in [] }
     for step in 0..<(warmUp + steps) {
       learner.resetSeconds()
-      let start = ComputeContext.now()
+      let start = StepClock.now()
       _ = learner.computeGradients(images: batch)
       learner.applyGradients()
-      let elapsed = ComputeContext.now() - start
+      let elapsed = StepClock.now() - start
       if step < warmUp { continue }
       times.append(elapsed * 1e3)
-      for part in StepPart.allCases { parts[part.rawValue].append(context.seconds[part.rawValue] * 1e3) }
+      for part in StepPart.allCases { parts[part.rawValue].append(backend.seconds[part.rawValue] * 1e3) }
       for (index, layer) in network.convolutions.enumerated() {
         layerTimes[index].append(layer.weightGradientSeconds * 1e3)
       }

@@ -1,15 +1,15 @@
 @_spi(Kernels) import Tensor
 
 /// How a batch is cut for its sums, whatever the number of threads.
-enum BatchSlices {
+public enum BatchSlices {
   /// Most slices a batch is cut into.
-  static let maximum = 8
+  public static let maximum = 8
 
   /// Into how many slices a batch of `images` is cut.
-  static func count(of images: Int) -> Int { max(1, min(maximum, images)) }
+  public static func count(of images: Int) -> Int { max(1, min(maximum, images)) }
 
   /// The piece of `count` items that slice `index` of `slices` covers.
-  static func range(_ index: Int, of slices: Int, count: Int) -> Range<Int> {
+  public static func range(_ index: Int, of slices: Int, count: Int) -> Range<Int> {
     (count * index / slices)..<(count * (index + 1) / slices)
   }
 }

@@ -11,7 +11,7 @@ public final class Network {
   /// What was allocated, and how the steps run.
   public let plan: Plan
   /// The back end that all layers run on.
-  public let context: any Backend
+  public let backend: any Backend
   /// The images: `batch × height × width × 3` normalised floats, to be filled before a pass.
   public let images: Activation
   /// In execution order, the images' first.
@@ -30,18 +30,18 @@ public final class Network {
 
   /// - Throws: `NetworkError` where there is no such network.
   public init(
-    spec: ModelSpec, quantization: QuantizationSpec?, batch: Int, context: any Backend
+    spec: ModelSpec, quantization: QuantizationSpec?, batch: Int, backend: any Backend
   ) throws(NetworkError) {
     self.spec = spec
     self.quantization = quantization
-    self.context = context
-    plan = try Plan(spec.graph(), quantization: quantization, batch: batch, on: context)
-    var builder = NetworkBuilder(plan, quantization, context)
+    self.backend = backend
+    plan = try Plan(spec.graph(), quantization: quantization, batch: batch, on: backend)
+    var builder = NetworkBuilder(plan, quantization, backend)
     layers = builder.build()
     images = builder.activations[0]
     loss = CrossEntropy(
       batch: batch, logits: builder.activations.last!, gradient: builder.regions[plan.logitsGradient],
-      backend: context)
+      backend: backend)
     convolutions = layers.compactMap { $0 as? Convolution }
     batchNorms = layers.compactMap { $0 as? BatchNormalization }
     parameters = layers.flatMap(\.parameters)
@@ -82,7 +82,7 @@ public final class Network {
   public func forward(
     images count: Int, purpose: ForwardPass.Purpose, freezing: (policy: FreezingPolicy, forward: Int)? = nil
   ) {
-    let pass = ForwardPass(backend: context, images: count, purpose: purpose, freezing: freezing)
+    let pass = ForwardPass(backend: backend, images: count, purpose: purpose, freezing: freezing)
     for layer in layers { layer.forward(pass) }
   }
 
@@ -91,7 +91,7 @@ public final class Network {
   ///
   /// To be called behind a training forward of as many images.
   public func backward(images count: Int) {
-    let pass = BackwardPass(backend: context, images: count)
+    let pass = BackwardPass(backend: backend, images: count)
     for layer in layers.reversed() { layer.backward(pass) }
   }
 

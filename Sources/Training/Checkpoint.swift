@@ -12,7 +12,7 @@ extension TrainingSession {
   public func writeCheckpoint(to path: String) throws {
     try HDF5File.writeAtomically(to: path) { file in
       try Self.checkpointFormat.stamp(file)
-      try file.setAttribute("instruction_set", to: network.context.arithmeticName)
+      try file.setAttribute("instruction_set", to: network.backend.arithmeticName)
       try file.setAttribute("step", to: step)
       try file.setAttribute("diverged", to: isDiverged ? 1 : 0)
       try file.setAttribute("message", to: divergence ?? "")
@@ -33,9 +33,9 @@ extension TrainingSession {
     }
     var warnings: [String] = []
     let instructionSet = try file.stringAttribute("instruction_set")
-    if instructionSet != network.context.arithmeticName {
+    if instructionSet != network.backend.arithmeticName {
       warnings.append(
-        "\(path): was computed with \(instructionSet), goes on with \(network.context.arithmeticName); "
+        "\(path): was computed with \(instructionSet), goes on with \(network.backend.arithmeticName); "
           + "the result will equal an uninterrupted run's to rounding only")
     }
     let series = Data(try file.readString("series").utf8)

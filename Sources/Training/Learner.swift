@@ -5,7 +5,7 @@ public import Quantization
 
 /// A network and what changes it: one training step at a time, on the batch that was loaded last.
 public final class Learner {
-  /// Its context carries out every pass and update.
+  /// Its backend carries out every pass and update.
   public let network: Network
   /// Holds the velocities and moments of the network's trained parameters.
   public let optimizer: Optimizer
@@ -29,9 +29,9 @@ public final class Learner {
 
   /// - Parameter batch: images that the network has memory for; nil: a full batch.
   /// - Throws: `NetworkError` where there is no such network.
-  public convenience init(spec: TrainingSpec, context: any Backend, batch: Int? = nil) throws(NetworkError) {
+  public convenience init(spec: TrainingSpec, backend: any Backend, batch: Int? = nil) throws(NetworkError) {
     let network = try Network(
-      spec: spec.model, quantization: spec.quantization, batch: batch ?? spec.batchSize, context: context)
+      spec: spec.model, quantization: spec.quantization, batch: batch ?? spec.batchSize, backend: backend)
     self.init(
       network: network,
       optimizer: Optimizer(
@@ -45,17 +45,17 @@ public final class Learner {
   /// - Returns: the batch's images, to be passed on to what is done with it.
   public func load(_ batches: any BatchSource, epoch: Int, batch: Int) throws -> Int {
     var images = 0
-    try network.context.measure(.data) {
+    try network.backend.measure(.data) {
       images = try network.withInput { memory in
-        try batches.fill(memory, epoch: epoch, batch: batch, on: network.context.pool)
+        try batches.fill(memory, epoch: epoch, batch: batch, on: network.backend.pool)
       }
     }
     return images
   }
 
-  /// Sets the seconds of the context and of all layers back.
+  /// Sets the seconds of the backend and of all layers back.
   public func resetSeconds() {
-    network.context.resetSeconds()
+    network.backend.resetSeconds()
     for layer in network.convolutions { layer.resetSeconds() }
   }
 
@@ -73,21 +73,21 @@ public final class Learner {
   public func computeGradients(images: Int) -> CrossEntropy.Result {
     step += 1
     network.forward(images: images, purpose: .training, freezing: freezing.map { ($0, step) })
-    let result = network.loss.evaluate(images: images, withGradient: true, on: network.context)
+    let result = network.loss.evaluate(images: images, withGradient: true, on: network.backend)
     if result.loss.isFinite { network.backward(images: images) }
     return result
   }
 
   /// Updates the parameters from `computeGradients`' result, at the learning rates of its step. Frozen weights stay.
   public func applyGradients() {
-    network.context.measure(.optimizer) {
-      optimizer.update(step: step, factor: schedule.factor(step: step), on: network.context)
+    network.backend.measure(.optimizer) {
+      optimizer.update(step: step, factor: schedule.factor(step: step), on: network.backend)
     }
   }
 
   /// Loss and ranks of the batch with running statistics; changes nothing.
   public func evaluate(images: Int) -> CrossEntropy.Result {
     network.forward(images: images, purpose: .evaluation)
-    return network.loss.evaluate(images: images, withGradient: false, on: network.context)
+    return network.loss.evaluate(images: images, withGradient: false, on: network.backend)
   }
 }

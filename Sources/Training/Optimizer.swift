@@ -52,13 +52,13 @@ public final class Optimizer {
   /// - Parameters:
   ///   - step: 1-based, for Adam's bias correction.
   ///   - factor: the schedule's factor on every learning rate.
-  public func update(step: Int, factor: Double, on context: any Backend) {
+  public func update(step: Int, factor: Double, on backend: any Backend) {
     for entry in entries {
       let group = groups[entry.parameter.group]!
       let rate = group.learningRate * factor
       switch group.optimizer {
       case .sgd(let momentum, let weightDecay):
-        context.sgd(
+        backend.sgd(
           entry.parameter, velocity: entry.first, rate: Float(rate), momentum: Float(momentum),
           weightDecay: Float(weightDecay))
       case .adam(let beta1, let beta2, let epsilon):

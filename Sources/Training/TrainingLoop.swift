@@ -27,7 +27,7 @@ struct TrainingLoop {
   /// otherwise.
   func run(afterStep: (TrainingStep) throws -> Directive) throws -> End {
     while learner.step < totalSteps {
-      let start = ComputeContext.now()
+      let start = StepClock.now()
       let (epoch, batch) = learner.step.quotientAndRemainder(dividingBy: batches.batchCount)
       if batch == 0 { for observer in observers { observer.willBeginEpoch(learner) } }
       learner.resetSeconds()
@@ -41,7 +41,7 @@ struct TrainingLoop {
 
       let step = TrainingStep(
         number: learner.step, epoch: epoch, images: images, loss: result.loss, topOne: result.topOne,
-        seconds: ComputeContext.now() - start,
+        seconds: StepClock.now() - start,
         endsEpoch: batch + 1 == batches.batchCount || learner.step == totalSteps)
       for observer in observers { observer.didStep(step, learner) }
       switch try afterStep(step) {

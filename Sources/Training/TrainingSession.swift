@@ -77,7 +77,7 @@ public final class TrainingSession {
     self.test = test
     // A batch may be larger than the data set, but is never filled beyond it.
     learner = try Learner(
-      spec: spec, context: ComputeContext(threads: threads, instructionSet: instructionSet),
+      spec: spec, backend: CPUBackend(threads: threads, instructionSet: instructionSet),
       batch: min(spec.batchSize, max(training.imageCount, test.imageCount)))
     freezing = FreezingSeries(layers: learner.network.convolutions.count)
     observers = [accuracy, freezing, seconds, QuantizerSeries()]
@@ -142,9 +142,9 @@ public final class TrainingSession {
   private func finishEpoch(_ step: TrainingStep) throws -> String? {
     let place = "epoch \(step.epoch + 1) (step \(step.number))"
     if let fault = network.nonFinitePart { return "\(place): \(fault)" }
-    let start = ComputeContext.now()
+    let start = StepClock.now()
     let evaluation = try evaluate()
-    seconds.add(evaluation: ComputeContext.now() - start)
+    seconds.add(evaluation: StepClock.now() - start)
     guard evaluation.loss.isFinite else { return "\(place): the test loss is not finite" }
     var record = EpochRecord(epoch: step.epoch + 1, step: step.number)
     record.testLoss = evaluation.loss

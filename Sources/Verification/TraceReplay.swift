@@ -15,10 +15,10 @@ public struct TraceReplay {
   var network: Network { learner.network }
 
   /// - Throws: `Diagnostic` where the trace does not describe this network's layers and tensors.
-  public init(trace: Trace, context: ComputeContext) throws {
+  public init(trace: Trace, backend: CPUBackend) throws {
     self.trace = trace
     let network = try Network(
-      spec: trace.model, quantization: trace.quantization, batch: trace.imagesPerBatch, context: context)
+      spec: trace.model, quantization: trace.quantization, batch: trace.imagesPerBatch, backend: backend)
     learner = Learner(
       network: network,
       optimizer: Optimizer(
@@ -81,8 +81,8 @@ public struct TraceReplay {
     let startValues = described(start, trace.quantizerStart[...])
     let finalValues = described(quantizerValues(), trace.quantizerValues(step: trace.steps))
     return ReplayReport(
-      trace: trace.path, instructionSet: network.context.arithmeticName,
-      threads: network.context.pool.threads, quantizerStart: startValues,
+      trace: trace.path, instructionSet: network.backend.arithmeticName,
+      threads: network.backend.pool.threads, quantizerStart: startValues,
       quantizerStartDeviation: .init(
         "quantizer initialization", deviation: Self.deviation(startValues),
         tolerance: ReplayTolerances.quantizerStart),

@@ -130,9 +130,9 @@ extension BenchCommand {
     }
 
     static func measureMachine(_ machine: MachineOptions) -> (Table, peak: Double) {
-      let context = ComputeContext(threads: machine.threads, instructionSet: machine.instructionSet)
-      let peak = context.measurePeak()
-      let bandwidth = context.measureCopyBandwidth()
+      let backend = CPUBackend(threads: machine.threads, instructionSet: machine.instructionSet)
+      let peak = backend.measurePeak()
+      let bandwidth = backend.measureCopyBandwidth()
       let table = Table(
         title: "This machine",
         columns: [

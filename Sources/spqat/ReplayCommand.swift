@@ -24,7 +24,7 @@ struct ReplayCommand: ParsableCommand {
     do {
       let replay = try TraceReplay(
         trace: Trace(path: trace),
-        context: ComputeContext(threads: machine.threads, instructionSet: machine.instructionSet))
+        backend: CPUBackend(threads: machine.threads, instructionSet: machine.instructionSet))
       if !json { printStepHeader() }
       report = try replay.run { step in
         if !json { printStep(step) }

@@ -62,7 +62,7 @@ enum Elementwise {
 
   /// Expects the same numbers (NaN where NaN) and untouched surroundings.
   static func expectSame<Element: BitwiseCopyable & Equatable>(
-    _ result: Buffer<Element>, _ reference: Buffer<Element>, _ context: @autoclosure () -> String,
+    _ result: Buffer<Element>, _ reference: Buffer<Element>, _ backend: @autoclosure () -> String,
     sourceLocation: SourceLocation = #_sourceLocation
   ) {
     let difference = (0..<result.count).first {
@@ -71,23 +71,23 @@ enum Elementwise {
     }
     if let index = difference {
       Issue.record(
-        "\(context()): element \(index) is \(result.pointer[index]), not \(reference.pointer[index])",
+        "\(backend()): element \(index) is \(result.pointer[index]), not \(reference.pointer[index])",
         sourceLocation: sourceLocation)
     }
     if !result.isIntact {
-      Issue.record("\(context()): wrote outside the buffer", sourceLocation: sourceLocation)
+      Issue.record("\(backend()): wrote outside the buffer", sourceLocation: sourceLocation)
     }
   }
 
   /// Expects sums within 3e-7 of the reference, relative to the sums of magnitudes.
   static func expectClose(
-    _ result: [Double], _ reference: [Double], magnitudes: [Double], _ context: @autoclosure () -> String,
+    _ result: [Double], _ reference: [Double], magnitudes: [Double], _ backend: @autoclosure () -> String,
     sourceLocation: SourceLocation = #_sourceLocation
   ) {
     for index in result.indices
     where !(abs(result[index] - reference[index]) <= 3e-7 * magnitudes[index]) {
       Issue.record(
-        "\(context()): sum \(index) is \(result[index]), not \(reference[index])", sourceLocation: sourceLocation)
+        "\(backend()): sum \(index) is \(result[index]), not \(reference[index])", sourceLocation: sourceLocation)
     }
   }
 }

@@ -230,16 +230,16 @@ struct NormalizationKernelsTests {
           for test in Self.backwardCases(channels: channels) {
             let result = runBackward(isa, test, rows: range, data)
             let reference = runBackward(SQ_ISA_REFERENCE, test, rows: range, data)
-            let context = "\(test), rows \(range) of \(rows)"
-            Elementwise.expectSame(result.preGradient, reference.preGradient, context)
+            let backend = "\(test), rows \(range) of \(rows)"
+            Elementwise.expectSame(result.preGradient, reference.preGradient, backend)
             Elementwise.expectClose(
-              result.channelSums.values, reference.channelSums.values, magnitudes: bounds, context)
+              result.channelSums.values, reference.channelSums.values, magnitudes: bounds, backend)
             let elements = Double(range.count * channels)
             Elementwise.expectClose(
               result.quantizerSums.values, reference.quantizerSums.values,
-              magnitudes: (0..<result.quantizerSums.count).map { elements * ($0 % 2 == 0 ? 2 : 4) }, context)
+              magnitudes: (0..<result.quantizerSums.count).map { elements * ($0 % 2 == 0 ? 2 : 4) }, backend)
             if !result.channelSums.isIntact || !result.quantizerSums.isIntact {
-              Issue.record("\(context): wrote outside the sums")
+              Issue.record("\(backend): wrote outside the sums")
             }
           }
         }

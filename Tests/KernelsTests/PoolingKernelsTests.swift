@@ -61,14 +61,14 @@ struct PoolingKernelsTests {
           return (outputs + gradients, winner)
         }
         let (result, reference) = (run(isa), run(SQ_ISA_REFERENCE))
-        let context = "\(shape), images from \(first), \(count) of them"
-        Elementwise.expectSame(result.1, reference.1, "winner, \(context)")
-        Elementwise.expectSame(result.0[1], reference.0[1], "maximum, \(context)")
-        Elementwise.expectSame(result.0[3], reference.0[3], "maximum's gradient, \(context)")
+        let backend = "\(shape), images from \(first), \(count) of them"
+        Elementwise.expectSame(result.1, reference.1, "winner, \(backend)")
+        Elementwise.expectSame(result.0[1], reference.0[1], "maximum, \(backend)")
+        Elementwise.expectSame(result.0[3], reference.0[3], "maximum's gradient, \(backend)")
         for index in [0, 2] {
           let (a, b) = (result.0[index], reference.0[index])
           let worst = zip(a.values, b.values).map { abs($0 - $1) }.max()!
-          #expect(worst <= 1e-6, "average \(index), \(context)")
+          #expect(worst <= 1e-6, "average \(index), \(backend)")
           #expect(a.isIntact)
         }
       }

@@ -132,12 +132,12 @@ struct QuantizationKernelsTests {
             return state
           }
           let (result, reference) = (run(isa), run(SQ_ISA_REFERENCE))
-          let context = "\(count) weights, threshold \(threshold), \(quantizer)"
-          Elementwise.expectSame(result.distance, reference.distance, "distance, \(context)")
-          Elementwise.expectSame(result.previous, reference.previous, "previous index, \(context)")
-          Elementwise.expectSame(result.frozen, reference.frozen, "frozen, \(context)")
-          #expect(result.counts == reference.counts, "\(context)")
-          #expect(result.moves == reference.moves, "\(context)")
+          let backend = "\(count) weights, threshold \(threshold), \(quantizer)"
+          Elementwise.expectSame(result.distance, reference.distance, "distance, \(backend)")
+          Elementwise.expectSame(result.previous, reference.previous, "previous index, \(backend)")
+          Elementwise.expectSame(result.frozen, reference.frozen, "frozen, \(backend)")
+          #expect(result.counts == reference.counts, "\(backend)")
+          #expect(result.moves == reference.moves, "\(backend)")
           #expect(result.counts.last! == Int64(result.frozen.values.count { $0 == 1 }))
           #expect(zip(result.counts, result.counts.dropFirst()).allSatisfy { $0 <= $1 })
           #expect(threshold >= 0 || result.counts.last! == 0)
@@ -233,10 +233,10 @@ struct QuantizationKernelsTests {
               return (target, sums)
             }
             let (result, reference) = (run(isa, inPlace: inPlace), run(SQ_ISA_REFERENCE, inPlace: false))
-            let context = "\(count) weights, masked \(masked), skip \(skip), \(quantizer)"
-            Elementwise.expectSame(result.0, reference.0, context)
+            let backend = "\(count) weights, masked \(masked), skip \(skip), \(quantizer)"
+            Elementwise.expectSame(result.0, reference.0, backend)
             Elementwise.expectClose(
-              result.1.values, reference.1.values, magnitudes: [Double(count) * 2, Double(count) * 4], context)
+              result.1.values, reference.1.values, magnitudes: [Double(count) * 2, Double(count) * 4], backend)
             #expect(result.1.isIntact)
           }
         }
@@ -289,9 +289,9 @@ struct QuantizationKernelsTests {
           return (weights, velocity)
         }
         let (result, reference) = (run(isa), run(SQ_ISA_REFERENCE))
-        let context = "\(count) weights, momentum \(momentum), masked \(masked)"
-        Elementwise.expectSame(result.0, reference.0, "weights, \(context)")
-        Elementwise.expectSame(result.1, reference.1, "velocity, \(context)")
+        let backend = "\(count) weights, momentum \(momentum), masked \(masked)"
+        Elementwise.expectSame(result.0, reference.0, "weights, \(backend)")
+        Elementwise.expectSame(result.1, reference.1, "velocity, \(backend)")
         if masked {
           for index in stride(from: 1, to: count, by: 3) {
             #expect(result.0.pointer[index] == start[index] && result.1.pointer[index] == 0)

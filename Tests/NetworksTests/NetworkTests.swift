@@ -98,11 +98,11 @@ struct NetworkGradientTests {
     let spec = ModelSpec.resNet(recipe, .resnet8, classes: 7, side: 8, width: 4)
     var expected: [String: [Double]] = [:]
     for instructionSet in InstructionSet.available.reversed() {
-      let context = ComputeContext(threads: 2, instructionSet: instructionSet)
-      let network = try Network(spec: spec, quantization: nil, batch: 3, context: context)
+      let backend = CPUBackend(threads: 2, instructionSet: instructionSet)
+      let network = try Network(spec: spec, quantization: nil, batch: 3, backend: backend)
       network.fill(seed: 3)
       network.forward(images: 3, purpose: .training)
-      let loss = network.loss.evaluate(images: 3, withGradient: true, on: context).loss
+      let loss = network.loss.evaluate(images: 3, withGradient: true, on: backend).loss
       network.backward(images: 3)
       if expected.isEmpty {
         let graph = Self.reference(spec, blocksPerStage: 1, network: network)
@@ -120,9 +120,9 @@ struct NetworkGradientTests {
   @Test("a batch that is not full gives the gradients of a smaller network", arguments: Recipe.all)
   func partialBatch(recipe: Recipe) throws {
     let spec = ModelSpec.resNet(recipe, .resnet8, classes: 7, side: 8, width: 4)
-    let context = ComputeContext(threads: 2)
+    let backend = CPUBackend(threads: 2)
     let quantization = recipe.quantization(weightBits: 4, activationBits: 4)
-    let networks = try [3, 5].map { try Network(spec: spec, quantization: quantization, batch: $0, context: context) }
+    let networks = try [3, 5].map { try Network(spec: spec, quantization: quantization, batch: $0, backend: backend) }
     networks[0].fill(seed: 3)
     for (target, source) in zip(networks[1].parameters, networks[0].parameters) {
       target.value.copy(from: source.value)
@@ -132,7 +132,7 @@ struct NetworkGradientTests {
     let losses = networks.map { network in
       network.initializeWeightQuantizers()
       network.forward(images: 3, purpose: .training)
-      let result = network.loss.evaluate(images: 3, withGradient: true, on: context)
+      let result = network.loss.evaluate(images: 3, withGradient: true, on: backend)
       network.backward(images: 3)
       return result.loss
     }
@@ -146,9 +146,9 @@ struct NetworkGradientTests {
 struct NetworkTests {
   @Test("ResNet-20 has its published size, and the shortcuts' parameters in `lts`")
   func parameterCounts() throws {
-    let context = ComputeContext(threads: 1)
+    let backend = CPUBackend(threads: 1)
     func count(_ recipe: Recipe, _ classes: Int) throws -> Int {
-      try Network(spec: .resNet(recipe, .resnet20, classes: classes), quantization: nil, batch: 1, context: context)
+      try Network(spec: .resNet(recipe, .resnet20, classes: classes), quantization: nil, batch: 1, backend: backend)
         .parameters.reduce(0) { $0 + $1.count }
     }
     // Convolutions 432 + 6·2304 + 4608 + 5·9216 + 18432 + 5·36864, batch norm 2·(7·16 + 6·32 + 6·64), linear 650.
@@ -162,11 +162,11 @@ struct NetworkTests {
 
   @Test("the quantizers' numbers, and which weights may freeze")
   func quantizedCounts() throws {
-    let context = ComputeContext(threads: 1)
+    let backend = CPUBackend(threads: 1)
     let spqat = try Network(
       spec: .resNet(.spqat, .resnet20),
       quantization: Recipe.spqat.quantization(weightBits: 2, activationBits: 3),
-      batch: 1, context: context)
+      batch: 1, backend: backend)
     // 20 weight scales, of which one learns; 19 activation scales.
     #expect(spqat.parameters.filter { $0.group == .quantizers }.count == 39)
     #expect(spqat.trainedParameters.filter { $0.group == .quantizers }.count == 20)
@@ -178,7 +178,7 @@ struct NetworkTests {
     let lts = try Network(
       spec: .resNet(.lts, .resnet20),
       quantization: Recipe.lts.quantization(weightBits: 2, activationBits: 3), batch: 1,
-      context: context)
+      backend: backend)
     #expect(lts.trainedParameters.filter { $0.group == .quantizers }.count == 22 * 4)
     #expect(lts.freezableWeights == 267_696 + 16 * 32 + 32 * 64 + 640)
     #expect(lts.convolutions.allSatisfy { $0.weightQuantizer!.bits == 2 && $0.activationQuantizer!.bits == 3 })
@@ -188,7 +188,7 @@ struct NetworkTests {
   @Test("ResNet-20 takes 40.6 million multiply-adds an image of 32×32")
   func multiplyAdds() throws {
     let network = try Network(
-      spec: .resNet(.spqat, .resnet20), quantization: nil, batch: 1, context: ComputeContext(threads: 1))
+      spec: .resNet(.spqat, .resnet20), quantization: nil, batch: 1, backend: CPUBackend(threads: 1))
     let macs = network.convolutions.reduce(0) { $0 + $1.shape.macs }
     // 1024·(432 + 6·2304) + 256·(4608 + 5·9216) + 64·(18432 + 5·36864) + 640
     #expect(macs == 40_551_040)
@@ -200,7 +200,7 @@ struct NetworkTests {
   func depth(architecture: ModelSpec.Architecture, layers: Int) throws {
     let network = try Network(
       spec: .resNet(.spqat, architecture, side: 8, width: 2), quantization: nil, batch: 1,
-      context: ComputeContext(threads: 1))
+      backend: CPUBackend(threads: 1))
     #expect(network.convolutions.count == layers)
     #expect(network.convolutions.last!.name == "linear")
   }
@@ -211,7 +211,7 @@ struct NetworkTests {
   func initialization(kind: ModelSpec.Initialization) throws {
     var spec = ModelSpec.resNet(.lts, .resnet20, classes: 100)
     spec.initialization = kind
-    let network = try Network(spec: spec, quantization: nil, batch: 1, context: ComputeContext(threads: 1))
+    let network = try Network(spec: spec, quantization: nil, batch: 1, backend: CPUBackend(threads: 1))
     network.initializeWeights(seed: 1)
     for layer in network.convolutions {
       let shape = layer.shape
@@ -232,7 +232,7 @@ struct NetworkTests {
         #expect(bias.value.contains { $0 < -bound / 2 })
       }
     }
-    let again = try Network(spec: spec, quantization: nil, batch: 1, context: ComputeContext(threads: 1))
+    let again = try Network(spec: spec, quantization: nil, batch: 1, backend: CPUBackend(threads: 1))
     again.initializeWeights(seed: 1)
     #expect(again.convolutions[3].weight.value.array == network.convolutions[3].weight.value.array)
     again.initializeWeights(seed: 2)
@@ -242,12 +242,12 @@ struct NetworkTests {
 
   @Test("an evaluation pass changes nothing and does not depend on the batch")
   func evaluation() throws {
-    let context = ComputeContext(threads: 2)
+    let backend = CPUBackend(threads: 2)
     let spec = ModelSpec.resNet(.lts, .resnet8, classes: 5, side: 8, width: 4)
     let network = try Network(
       spec: spec,
       quantization: Recipe.lts.quantization(weightBits: 3, activationBits: 3), batch: 4,
-      context: context)
+      backend: backend)
     network.fill(seed: 1)
     network.initializeWeightQuantizers()
     network.forward(images: 4, purpose: .training)

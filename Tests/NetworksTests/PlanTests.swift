@@ -154,7 +154,7 @@ struct PlanTests {
     let batch = 3
     let network = try Network(
       spec: .resNet(recipe, .resnet8, side: 8, width: 4), quantization: Self.quantization(recipe), batch: batch,
-      context: CPUBackend(threads: 1))
+      backend: CPUBackend(threads: 1))
     let plan = network.plan
     for (index, layer) in network.layers.enumerated() {
       let memory = Dictionary(uniqueKeysWithValues: plan.memory(of: index).map { ($0.name, $0.bytes) })
@@ -245,7 +245,7 @@ struct OtherNetworksTests {
         classes: 3, inputHeight: 13, inputWidth: 22),
       quantization: recipe.map {
         $0.quantization(weightBits: 8, activationBits: 8)
-      }, batch: batch, context: CPUBackend(threads: 2))
+      }, batch: batch, backend: CPUBackend(threads: 2))
   }
 
   /// The same network in float64.
@@ -305,7 +305,7 @@ struct OtherNetworksTests {
     let network = try Self.network(nil)
     network.fill(seed: 5)
     network.forward(images: 3, purpose: .training)
-    let loss = network.loss.evaluate(images: 3, withGradient: true, on: network.context).loss
+    let loss = network.loss.evaluate(images: 3, withGradient: true, on: network.backend).loss
     network.backward(images: 3)
     let graph = Self.reference(network)
     #expect(abs(loss - graph.evaluate()) <= 1e-5)
@@ -321,7 +321,7 @@ struct OtherNetworksTests {
     network.fill(seed: 5)
     network.initializeWeightQuantizers()
     network.forward(images: 3, purpose: .training)
-    #expect(network.loss.evaluate(images: 3, withGradient: true, on: network.context).loss.isFinite)
+    #expect(network.loss.evaluate(images: 3, withGradient: true, on: network.backend).loss.isFinite)
     network.backward(images: 3)
     for parameter in network.trainedParameters {
       let gradient = parameter.gradient.array
@@ -339,11 +339,11 @@ struct OtherNetworksTests {
       let network = try Network(
         spec: spec,
         quantization: recipe.quantization(weightBits: 4, activationBits: 4),
-        batch: 5, context: CPUBackend(threads: 1))
+        batch: 5, backend: CPUBackend(threads: 1))
       network.fill(seed: 2)
       network.initializeWeightQuantizers()
       network.forward(images: 5, purpose: .training)
-      #expect(network.loss.evaluate(images: 5, withGradient: true, on: network.context).loss.isFinite)
+      #expect(network.loss.evaluate(images: 5, withGradient: true, on: network.backend).loss.isFinite)
       network.backward(images: 5)
       #expect(network.convolutions.allSatisfy { $0.weight.gradient.array.allSatisfy(\.isFinite) })
     }

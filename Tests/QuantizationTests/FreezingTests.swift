@@ -115,7 +115,7 @@ struct FreezingStateTests {
         schedule: test.schedule, startStep: test.start, totalSteps: forwards, distanceEMA: test.ema),
       clock: test.clock)
     let state = FreezingState(count: count)
-    let context = ComputeContext(threads: 1)
+    let backend = CPUBackend(threads: 1)
 
     var distance = [Double](repeating: 0, count: count)
     var level = [Double](repeating: 0, count: count)
@@ -124,7 +124,7 @@ struct FreezingStateTests {
     // The few whose decision hangs on the last bits of a float.
     var unsure = Set<Int>()
     for forward in 1...forwards {
-      policy.advance(state, forward: forward, quantizer: quantizer, weights: weights, on: context)
+      policy.advance(state, forward: forward, quantizer: quantizer, weights: weights, on: backend)
 
       let startsLate = test.clock == .fromMinusOne
       let t = startsLate ? forward - 1 : forward
@@ -204,7 +204,7 @@ struct FreezingStateTests {
       spec: FreezingSpec(schedule: .fixed(0.1), startStep: 0, totalSteps: 100, distanceEMA: 0.99), clock: .fromZero)
     let state = FreezingState(count: weights.count)
     policy.advance(
-      state, forward: 1, quantizer: quantizer, weights: weights, on: ComputeContext(threads: 1))
+      state, forward: 1, quantizer: quantizer, weights: weights, on: CPUBackend(threads: 1))
     #expect(abs(state.frozenShare - expected) <= 0.01)
     for index in 0..<weights.count {
       let isOnLevelZero = abs(weights[index] / quantizer.scale.scalar * Float(1 << (bits - 1))) <= 0.5
@@ -227,7 +227,7 @@ struct FreezingStateTests {
     for forward in 1...first {
       #expect(state.frozenCount == 0)
       policy.advance(
-        state, forward: forward, quantizer: quantizer, weights: weights, on: ComputeContext(threads: 1))
+        state, forward: forward, quantizer: quantizer, weights: weights, on: CPUBackend(threads: 1))
     }
     // Not those far outside the range, and nothing on a level's edge.
     #expect(state.frozenShare > 0.99)
@@ -239,12 +239,12 @@ struct FreezingStateTests {
     let quantizer = LearnedRangeWeights(bits: 3, rangeGradient: .dense, layer: "layer")
     quantizer.initialize(weights: weights)
     let state = FreezingState(count: weights.count)
-    let context = ComputeContext(threads: 1)
+    let backend = CPUBackend(threads: 1)
     func advance(_ rule: FreezingStep.Rule, threshold: Float?) {
       state.advance(
         quantizer.grid,
         step: FreezingStep(rule: rule, distanceEMA: 0, spacing: quantizer.spacing, thresholdDistance: threshold),
-        weights: weights, on: context)
+        weights: weights, on: backend)
     }
     advance(.recordLevels, threshold: nil)
     advance(.startDistance, threshold: quantizer.spacing / 4)

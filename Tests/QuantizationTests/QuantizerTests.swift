@@ -32,13 +32,13 @@ struct WeightQuantizerTests {
     let weights = Buffer(normals(2000, seed: 1).map { 1.5 * $0 })
     let values = Buffer<Float>(count: weights.count)
     let levels = Buffer<Int8>(count: weights.count)
-    let context = ComputeContext(threads: 1)
+    let backend = CPUBackend(threads: 1)
     let quantizer = rule.quantizer(bits: bits, rangeGradient: .dense, layer: "layer")
     let start: [Float] = rule == .learnedRange ? [1.4, -0.9] : [-1.3]
     for (parameter, value) in zip(quantizer.parameters, start) { parameter.scalar = value }
     let fitsByte = rule != .learnedRange || bits < 8
     #expect(quantizer.grid.levelsFitByte == fitsByte)
-    context.quantize(quantizer.grid, weights: weights, values: values, levels: fitsByte ? levels : nil)
+    backend.quantize(quantizer.grid, weights: weights, values: values, levels: fitsByte ? levels : nil)
     var seen = Set<Float>()
     for index in 0..<weights.count {
       let w = Double(weights[index])
@@ -76,7 +76,7 @@ struct WeightQuantizerTests {
 
   @Test("rounding is half to even, and the ends of the clamp belong to the range")
   func endsAndTies() {
-    let context = ComputeContext(threads: 1)
+    let backend = CPUBackend(threads: 1)
     // Positions on the grid are the weights themselves: l = 0, h = 3, two bits.
     let ranged = learnedRange(bits: 2)
     ranged.lower.scalar = 0
@@ -84,11 +84,11 @@ struct WeightQuantizerTests {
     let weights = Buffer<Float>([-0.25, 0, 0.5, 1.5, 2.5, 3, 3.25])
     let levels = Buffer<Int8>(count: 7)
     let values = Buffer<Float>(count: 7)
-    context.quantize(ranged.grid, weights: weights, values: values, levels: levels)
+    backend.quantize(ranged.grid, weights: weights, values: values, levels: levels)
     #expect(levels.array == [-3, -3, -3, 1, 1, 3, 3])
     let gradients = Buffer<Float>([1, 2, 4, 8, 16, 32, 64])
     let result = Buffer<Float>(count: 7)
-    var sums = context.straightThrough(
+    var sums = backend.straightThrough(
       ranged.grid, weights: weights, valueGradient: gradients, scale: 1, frozen: nil, skipFrozen: false,
       weightGradient: result)
     #expect(result.array == [0, 2, 4, 8, 16, 32, 0])
@@ -98,15 +98,15 @@ struct WeightQuantizerTests {
     let grid = WeightGrid(
       offset: 0, inverseStep: 1, lowest: -2, highest: 1, multiplier: 1, addend: 0, valueScale: 0.5)
     let others = Buffer<Float>([-2.25, -2, -1.5, -0.5, 0.5, 1, 1.25])
-    context.quantize(grid, weights: others, values: values, levels: levels)
+    backend.quantize(grid, weights: others, values: values, levels: levels)
     #expect(levels.array == [-2, -2, -2, 0, 0, 1, 1])
     let frozen = Buffer<UInt8>([0, 1, 0, 0, 0, 0, 1])
-    sums = context.straightThrough(
+    sums = backend.straightThrough(
       grid, weights: others, valueGradient: gradients, scale: 1, frozen: frozen, skipFrozen: true,
       weightGradient: result)
     #expect(result.array == [0, 0, 4, 8, 16, 32, 0])
     #expect(sums.gradient == 60)
-    sums = context.straightThrough(
+    sums = backend.straightThrough(
       grid, weights: others, valueGradient: gradients, scale: 1, frozen: frozen, skipFrozen: false,
       weightGradient: result)
     #expect(result.array == [0, 0, 4, 8, 16, 32, 0])
@@ -115,14 +115,14 @@ struct WeightQuantizerTests {
 
   @Test("scale and range gradients are those of the surrogate without rounding", arguments: 2...5)
   func gradients(bits: Int) {
-    let context = ComputeContext(threads: 1)
+    let backend = CPUBackend(threads: 1)
     let weights = Buffer(normals(500, seed: 1))
     let gradients = Buffer(normals(500, seed: 2))
     let result = Buffer<Float>(count: 500)
     let ranged = learnedRange(bits: bits)
     ranged.lower.scalar = -0.9
     ranged.upper.scalar = 1.4
-    let sums = context.straightThrough(
+    let sums = backend.straightThrough(
       ranged.grid, weights: weights, valueGradient: gradients, scale: ranged.gradientScale, frozen: nil,
       skipFrozen: false,
       weightGradient: result)
@@ -150,8 +150,8 @@ struct WeightQuantizerTests {
     let gradients = Buffer(normals(300, seed: 2))
     let values = Buffer<Float>(count: 300)
     let result = Buffer<Float>(count: 300)
-    let context = ComputeContext(threads: 1)
-    context.quantize(quantizer.grid, weights: weights, values: values, levels: nil)
+    let backend = CPUBackend(threads: 1)
+    backend.quantize(quantizer.grid, weights: weights, values: values, levels: nil)
     var expected = 0.0
     var gradientTimesQuantized = 0.0
     for index in 0..<300 {
@@ -165,7 +165,7 @@ struct WeightQuantizerTests {
       expected += Double(gradients[index]) * derivative
       gradientTimesQuantized += Double(gradients[index]) * rounded
     }
-    let sums = context.straightThrough(
+    let sums = backend.straightThrough(
       quantizer.grid, weights: weights, valueGradient: gradients, scale: quantizer.gradientScale, frozen: nil,
       skipFrozen: false, weightGradient: result)
     quantizer.setGradients(sums, gradientTimesQuantized: gradientTimesQuantized)

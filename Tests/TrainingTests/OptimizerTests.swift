@@ -17,11 +17,11 @@ struct OptimizerTests {
     let optimizer = Optimizer(
       parameters: [parameter], weights: ParameterGroupSpec(optimizer: spec, learningRate: rate), batchNorm: other,
       quantizers: other)
-    let context = ComputeContext(threads: 2)
+    let backend = CPUBackend(threads: 2)
     return Self.gradients.enumerated().map { index, gradient in
       parameter.gradient[0] = gradient
       parameter.gradient[1] = gradient
-      optimizer.update(step: index + 1, factor: factor, on: context)
+      optimizer.update(step: index + 1, factor: factor, on: backend)
       #expect(parameter.value[1] == 1)
       return parameter.value[0]
     }
@@ -56,7 +56,7 @@ struct OptimizerTests {
       ParameterGroupSpec(optimizer: .sgd(momentum: rate, weightDecay: 0), learningRate: rate)
     }
     let optimizer = Optimizer(parameters: parameters, weights: spec(0.5), batchNorm: spec(0.25), quantizers: spec(0))
-    optimizer.update(step: 1, factor: 1, on: ComputeContext(threads: 1))
+    optimizer.update(step: 1, factor: 1, on: CPUBackend(threads: 1))
     #expect(parameters.map(\.value.array) == [[-0.5], [-0.25], [0]])
     // No memory for a velocity that is not used.
     #expect(optimizer.entries.map { $0.first == nil } == [false, false, true])
@@ -71,8 +71,8 @@ struct OptimizerTests {
         parameter.gradient[index] = Float(index % 29) / 29
       }
       let velocity = Buffer<Float>(count: parameter.count)
-      let context = ComputeContext(threads: threads)
-      for _ in 0..<3 { context.sgd(parameter, velocity: velocity, rate: 0.1, momentum: 0.9, weightDecay: 1e-4) }
+      let backend = CPUBackend(threads: threads)
+      for _ in 0..<3 { backend.sgd(parameter, velocity: velocity, rate: 0.1, momentum: 0.9, weightDecay: 1e-4) }
       return parameter.value.array
     }
     #expect(values[0] == values[1])

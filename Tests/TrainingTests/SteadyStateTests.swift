@@ -34,7 +34,7 @@
     private static func growth(_ method: SmallRuns.Method, threads: Int) throws -> Int {
       let freezing = FreezingSpec(schedule: .linear, startStep: 1 << 30, totalSteps: 1 << 31, distanceEMA: 0.9)
       let learner = try Learner(
-        spec: SmallRuns.spec(method, totalSteps: 1 << 30, freezing: freezing), context: ComputeContext(threads: threads)
+        spec: SmallRuns.spec(method, totalSteps: 1 << 30, freezing: freezing), backend: CPUBackend(threads: threads)
       )
       let network = learner.network
       network.initializeWeights(seed: 1)

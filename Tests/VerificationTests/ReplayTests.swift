@@ -50,7 +50,7 @@ struct ReplayTests {
   @Test("training takes the reference's steps", arguments: TraceFile.replayed, [1, 2])
   func replay(file: TraceFile, threads: Int) throws {
     let trace = try Trace(path: file.path)
-    let report = try TraceReplay(trace: trace, context: ComputeContext(threads: threads)).run()
+    let report = try TraceReplay(trace: trace, backend: CPUBackend(threads: threads)).run()
     #expect(report.steps.count == trace.steps)
     for step in report.steps { #expect(step.agrees, "\(step)") }
     for comparison in report.comparisons { #expect(comparison.agrees, "\(comparison)") }
@@ -65,7 +65,7 @@ struct ReplayTests {
   @Test("the report as JSON gives all it holds")
   func reportAsJSON() throws {
     let file = try #require(TraceFile.committed.first)
-    let report = try TraceReplay(trace: Trace(path: file.path), context: ComputeContext(threads: 1)).run()
+    let report = try TraceReplay(trace: Trace(path: file.path), backend: CPUBackend(threads: 1)).run()
     let copy = try JSONDecoder().decode(ReplayReport.self, from: JSONEncoder().encode(report))
     #expect(copy.agrees == report.agrees)
     #expect(copy.steps.map(\.loss) == report.steps.map(\.loss))
@@ -81,7 +81,7 @@ struct EditedTraceTests {
     var contents = try TraceContents(path: file.path)
     try edit(&contents)
     try contents.write(to: path)
-    return try TraceReplay(trace: Trace(path: path), context: ComputeContext(threads: 1)).run()
+    return try TraceReplay(trace: Trace(path: path), backend: CPUBackend(threads: 1)).run()
   }
 
   private static var files: [TraceFile] {

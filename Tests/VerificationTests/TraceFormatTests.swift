@@ -174,7 +174,7 @@ struct TraceFormatTests {
       try contents.write(to: path)
       let trace = try Trace(path: path)
       let error = #expect(throws: (any Error).self) {
-        try TraceReplay(trace: trace, context: ComputeContext(threads: 1))
+        try TraceReplay(trace: trace, backend: CPUBackend(threads: 1))
       }
       let text = try "\(#require(error))"
       expectLine(text, about: path)

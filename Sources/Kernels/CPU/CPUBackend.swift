@@ -82,19 +82,3 @@ public final class CPUBackend: Backend {
     if pieceSums[0].count < weights { pieceSums = pieceSums.map { _ in Buffer(count: weights) } }
   }
 }
-
-extension CPUBackend {
-  /// Into how many slices a batch of `images` is cut.
-  public static func slices(of images: Int) -> Int { BatchSlices.count(of: images) }
-
-  /// The piece of `count` items that slice `index` of `slices` covers.
-  public static func slice(_ index: Int, of slices: Int, count: Int) -> Range<Int> {
-    BatchSlices.range(index, of: slices, count: count)
-  }
-
-  /// Monotonic seconds, from an origin of the system's choice: differences alone mean something.
-  public static func now() -> Double { StepClock.now() }
-}
-
-/// The backend that programs train on.
-public typealias ComputeContext = CPUBackend

@@ -8,9 +8,9 @@ extension CPUBackend {
     let kernels = sq_kernels_for(instructionSet.code).pointee
     var best = 0.0
     for _ in 0..<repetitions {
-      let start = Self.now()
+      let start = StepClock.now()
       let operations = kernels.peak_fma(2_000_000)
-      best = max(best, operations / (Self.now() - start))
+      best = max(best, operations / (StepClock.now() - start))
     }
     return best
   }
@@ -22,12 +22,12 @@ extension CPUBackend {
     let target = Buffer<Float>(count: count)
     var best = 0.0
     for _ in 0..<repetitions {
-      let start = Self.now()
+      let start = StepClock.now()
       pool.run(pool.threads) { task, _ in
         let range = BatchSlices.range(task, of: pool.threads, count: count)
         (target.pointer + range.lowerBound).update(from: source.pointer + range.lowerBound, count: range.count)
       }
-      best = max(best, Double(8 * count) / (Self.now() - start))
+      best = max(best, Double(8 * count) / (StepClock.now() - start))
     }
     return best
   }

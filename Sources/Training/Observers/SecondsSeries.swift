@@ -19,7 +19,7 @@ final class SecondsSeries: TrainingObserver {
   }
 
   func didStep(_ step: TrainingStep, _ learner: Learner) {
-    let parts = learner.network.context.seconds
+    let parts = learner.network.backend.seconds
     sums.seconds.total += step.seconds
     sums.seconds.forward += parts[StepPart.forward.rawValue]
     sums.seconds.inputGradient += parts[StepPart.inputGradient.rawValue]

@@ -5,13 +5,13 @@ import TestSupport
 import Testing
 
 /// The Swift side of the kernels: slices, threads, instruction sets.
-struct ContextTests {
+struct CPUBackendTests {
   @Test("a batch's slices depend on its size alone, cover it in order, and none is empty")
   func slices() {
     for images in [1, 2, 7, 8, 9, 100, 128, 257] {
-      let slices = ComputeContext.slices(of: images)
+      let slices = BatchSlices.count(of: images)
       #expect(slices == min(8, images))
-      let ranges = (0..<slices).map { ComputeContext.slice($0, of: slices, count: images) }
+      let ranges = (0..<slices).map { BatchSlices.range($0, of: slices, count: images) }
       #expect(ranges.flatMap { Array($0) } == Array(0..<images))
       #expect(ranges.allSatisfy { !$0.isEmpty })
     }
@@ -19,14 +19,14 @@ struct ContextTests {
 
   @Test("seconds are added to their part, and set back")
   func seconds() {
-    let context = ComputeContext(threads: 1)
-    let first = context.measure(.forward) { usleep(2000) }
-    let second = context.measure(.forward) { usleep(1000) }
+    let backend = CPUBackend(threads: 1)
+    let first = backend.measure(.forward) { usleep(2000) }
+    let second = backend.measure(.forward) { usleep(1000) }
     #expect(first >= 0.002 && second >= 0.001)
-    #expect(context.seconds[StepPart.forward.rawValue] == first + second)
-    #expect(context.seconds[StepPart.optimizer.rawValue] == 0)
-    context.resetSeconds()
-    #expect(context.seconds == [Double](repeating: 0, count: StepPart.allCases.count))
+    #expect(backend.seconds[StepPart.forward.rawValue] == first + second)
+    #expect(backend.seconds[StepPart.optimizer.rawValue] == 0)
+    backend.resetSeconds()
+    #expect(backend.seconds == [Double](repeating: 0, count: StepPart.allCases.count))
   }
 
   @Test("the best instruction set is available, and the plain one always is")
@@ -70,8 +70,8 @@ struct ContextTests {
     var sparseLevelWeightGradient: [Float]
   }
 
-  private func results(_ shape: ConvolutionShape, images: Int, context: ComputeContext) -> Results {
-    let operation = CPUConvolution(shape: shape, backend: context)
+  private func results(_ shape: ConvolutionShape, images: Int, backend: CPUBackend) -> Results {
+    let operation = CPUConvolution(shape: shape, backend: backend)
     let input = Buffer(normals(shape.inputCount, seed: 1))
     let weights = Buffer(normals(shape.weightCount, seed: 2))
     let gradient = Buffer(normals(shape.outputCount, seed: 3))
@@ -94,7 +94,7 @@ struct ContextTests {
     let floatSums = (0..<shape.outputChannels).map { [sums[$0].0, sums[$0].1] }
     operation.index(frozen: frozen)
     var levelOutput: [Float] = []
-    if context.supportsIntegers(shape, maximumInput: 15, maximumWeight: 8) {
+    if backend.supportsIntegers(shape, maximumInput: 15, maximumWeight: 8) {
       operation.pack(levels: weightLevels, maximumInput: 15, maximumWeight: 8)
       operation.forward(
         levels: levels, maximumInput: 15, maximumWeight: 8, scale: 0.25, bias: nil, output: output, images: images,
@@ -114,9 +114,9 @@ struct ContextTests {
   func threads(shape: Int) {
     let shape = Self.shapes[shape]
     for images in [shape.batch, shape.batch - 2] {
-      let one = results(shape, images: images, context: ComputeContext(threads: 1))
+      let one = results(shape, images: images, backend: CPUBackend(threads: 1))
       for threads in 2...5 {
-        #expect(results(shape, images: images, context: ComputeContext(threads: threads)) == one)
+        #expect(results(shape, images: images, backend: CPUBackend(threads: threads)) == one)
       }
     }
   }
@@ -127,10 +127,10 @@ struct ContextTests {
     func agree(_ a: [Float], _ b: [Float], _ what: String) {
       #expect(relativeError(a, b.map(Double.init)) <= 1e-5, "\(what)")
     }
-    let plain = results(shape, images: shape.batch, context: ComputeContext(threads: 1, instructionSet: .reference))
+    let plain = results(shape, images: shape.batch, backend: CPUBackend(threads: 1, instructionSet: .reference))
     for instructionSet in InstructionSet.available.dropFirst() {
       let fast = results(
-        shape, images: shape.batch, context: ComputeContext(threads: 1, instructionSet: instructionSet))
+        shape, images: shape.batch, backend: CPUBackend(threads: 1, instructionSet: instructionSet))
       agree(fast.output, plain.output, "output")
       agree(fast.inputGradient, plain.inputGradient, "input gradient")
       agree(fast.weightGradient, plain.weightGradient, "weight gradient")
@@ -144,8 +144,8 @@ struct ContextTests {
   @Test("both gradients are the convolution's adjoints", arguments: shapes.indices)
   func adjoints(shape: Int) {
     let shape = Self.shapes[shape]
-    let context = ComputeContext(threads: 2)
-    let operation = CPUConvolution(shape: shape, backend: context)
+    let backend = CPUBackend(threads: 2)
+    let operation = CPUConvolution(shape: shape, backend: backend)
     let input = Buffer(normals(shape.inputCount, seed: 1))
     let weights = Buffer(normals(shape.weightCount, seed: 2))
     let gradient = Buffer(normals(shape.outputCount, seed: 3))
@@ -174,8 +174,8 @@ struct ContextTests {
   @Test("an affine output gradient gives the bits of one computed before", arguments: shapes.indices)
   func affineOutputGradient(shape: Int) {
     let shape = Self.shapes[shape]
-    let context = ComputeContext(threads: 3)
-    let operation = CPUConvolution(shape: shape, backend: context)
+    let backend = CPUBackend(threads: 3)
+    let operation = CPUConvolution(shape: shape, backend: backend)
     let input = Buffer(normals(shape.inputCount, seed: 1))
     let weights = Buffer(normals(shape.weightCount, seed: 2))
     let x = Buffer(normals(shape.outputCount, seed: 3))
@@ -183,7 +183,7 @@ struct ContextTests {
     let factors = (5...7).map { Buffer(normals(shape.outputChannels, seed: $0)) }
     let gradient = Buffer<Float>(count: shape.outputCount)
     let affine = AffineGradient(x: x, y: y, a: factors[0], b: factors[1], d: factors[2])
-    context.channelAffine(
+    backend.channelAffine(
       affine, output: gradient, channels: shape.outputChannels, images: shape.batch,
       rowsPerImage: shape.outputHeight * shape.outputWidth)
     let results = [OutputGradient.buffer(gradient), .affine(affine)].map { outputGradient in
@@ -200,7 +200,7 @@ struct ContextTests {
   @Test("a convolution's sums are those of its output")
   func sums() {
     for shape in Self.shapes {
-      let results = results(shape, images: shape.batch, context: ComputeContext(threads: 2))
+      let results = results(shape, images: shape.batch, backend: CPUBackend(threads: 2))
       for channel in 0..<shape.outputChannels {
         let values = stride(from: channel, to: shape.outputCount, by: shape.outputChannels).map {
           Double(results.output[$0])
@@ -222,7 +222,7 @@ struct ContextTests {
       let mean = part.reduce(0, +) / Double(part.count)
       let variance = part.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(part.count - 1)
       let all = (1...3).map {
-        ComputeContext(threads: $0).rangeStatistics(input, images: images, elementsPerImage: 35)
+        CPUBackend(threads: $0).rangeStatistics(input, images: images, elementsPerImage: 35)
       }
       #expect(all.allSatisfy { $0 == all[0] })
       #expect(all[0].minimum == part.min())
@@ -242,13 +242,13 @@ struct ContextTests {
     let copyGradient = Buffer(normals(count, seed: 5))
     let grid = ActivationGrid(lower: 0.1, inverseStep: 4, levels: 7, gradientScale: 0.5)
     let runs = [1, 2, 5].map { threads -> ([Float], RangeSums, [Double]) in
-      let context = ComputeContext(threads: threads)
+      let backend = CPUBackend(threads: threads)
       let result = Buffer<Float>(count: count)
       let sums = NormalizationSums(channels: channels)
       let backward = NormalizationGradient(
         input: input, channels: channels, scale: scale, shift: shift, relu: true, output: nil, gradients: [gradient],
         copies: [(grid, copyGradient)], result: result, rowsPerImage: rows, sums: sums, wantsChannelSums: true)
-      context.normalizeBackward(backward, images: images)
+      backend.normalizeBackward(backward, images: images)
       return (result.array, sums.range(0), (0..<channels).flatMap { [sums.channels[$0].0, sums.channels[$0].1] })
     }
     for run in runs {
