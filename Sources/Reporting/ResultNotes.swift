@@ -13,6 +13,12 @@ extension ResultTable {
         "Weight updates eliminated: frozen / freezable weights, mean over all steps. Backward FLOPs eliminated: frozen share × "
           + "weight-gradient MACs / (input-gradient + weight-gradient MACs), over all layers.")
       notes.append("Freezing: " + freezing(frozen) + ".")
+      if frozen.contains(where: { hasForeseeableSavings($0.setting) }) {
+        notes.append(
+          "With a linear threshold and without an average of distances (m = 0) the eliminated share follows from the schedule, about "
+            + "0.75 × (1 − start) whatever the data: distances spread evenly over half a level's spacing, so that a weight freezes in the "
+            + "first half of the time left.")
+      }
     }
     let parents = Set(records.compactMap(\.provenance.parentRunID)).count
     if parents > 1 {
@@ -52,6 +58,14 @@ extension ResultTable {
     notes.append("Commit: " + list(records.map(\.commit)) + ".")
     notes += problems.map { "Left out: \($0)." }
     return notes
+  }
+
+  /// λ rises from 0 to 1, a distance is at most u/2, and without an average it is compared as it is: with distances spread evenly
+  /// min(1, 2λ) of the weights are frozen at λ, in the mean over the time after the start ∫ min(1, 2λ) dλ = 3/4.
+  private static func hasForeseeableSavings(_ setting: Setting) -> Bool {
+    let criterion = setting.configuration["freezing.criterion"]?.description ?? "distance"
+    let momentum = setting.configuration["freezing.distanceEMA"].flatMap { Double($0.description) }
+    return criterion == "distance" && momentum == 0 && setting.configuration.text("freezing.threshold") == "linear"
   }
 
   private static func freezing(_ rows: [ResultRow]) -> String {

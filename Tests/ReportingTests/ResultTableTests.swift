@@ -39,6 +39,20 @@ struct ResultTableTests {
     #expect(other.runs.csv() == table.runs.csv())
   }
 
+  @Test("where the schedule alone fixes the eliminated share, a note says so")
+  func foreseeableSavings() {
+    func saysSo(_ threshold: String, average: String) -> Bool {
+      var run = SyntheticRuns.freeze(bits: 2, seed: 1, topOne: 0.8, threshold: threshold)
+      run.configuration = run.configuration.replacingOccurrences(
+        of: "\"freezing.distanceEMA\": \"0.0\"", with: "\"freezing.distanceEMA\": \(average)")
+      return ResultTable(runs: [run], caption: "T").notes.contains { $0.contains("about 0.75 × (1 − start)") }
+    }
+    #expect(saysSo("linear", average: "0"))
+    #expect(!saysSo("linear", average: "0.99"))
+    #expect(!saysSo("sine", average: "0"))
+    #expect(!saysSo("0.1", average: "0"))
+  }
+
   @Test("settings that differ in activation bits alone are told apart in tables, comparisons and figures")
   func activationBits() throws {
     let runs =
