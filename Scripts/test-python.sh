@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/.."
 environment=.venv-test
-packages="h5py pandas tables safetensors numpy pillow==11.3.0"
+packages="h5py pandas matplotlib tables safetensors numpy pillow==11.3.0"
 [ "$(cat "$environment/complete" 2>/dev/null)" = "$packages" ] && exit 0
 command -v python3 >/dev/null 2>&1 || { echo "test-python: no python3; tests with h5py, pandas and Pillow will be skipped"; exit 0; }
 echo "test-python: making $environment with $packages"

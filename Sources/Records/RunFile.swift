@@ -124,6 +124,10 @@ public enum RunFile {
 
 /// The record's series as tables, with units and descriptions.
 extension RunRecord {
+  /// A row for each epoch of each of these runs, one run after another.
+  public static func epochTable(of runs: [RunRecord]) -> Table {
+    EpochRecord.table(runs.flatMap(\.epochs), title: "Training by epoch")
+  }
   /// A row an epoch.
   public var epochTable: Table { EpochRecord.table(epochs, title: "Training by epoch, \(label)") }
   /// A row a layer.

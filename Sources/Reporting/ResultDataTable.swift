@@ -82,27 +82,27 @@ extension ResultTable {
       Column("command", description: "Command", strings { list($0.setting.runs.map(\.provenance.commandLine)) }),
     ]
     var names = UniqueNames(columns.map(\.name))
-    let axes = (rows.first?.axes ?? []).indices.flatMap { axisColumns($0, rows, &names) }
+    let axes = (rows.first?.axes ?? []).indices.flatMap { index in
+      axisColumns(rows[0].axes[index].name, values: rows.map { $0.axes[index].value }, &names)
+    }
     // Behind weight bits, activation bits, method and recipe.
     columns.insert(contentsOf: axes, at: 4)
     return Table(title: caption, columns: columns)
   }
+}
 
-  /// An axis as text, and as numbers where it has some.
-  private static func axisColumns(_ index: Int, _ rows: [ResultRow], _ names: inout UniqueNames) -> [Table.Column] {
-    let axis = rows[0].axes[index].name
-    let values = rows.map { $0.axes[index].value }
-    let wanted = axis.replacingOccurrences(of: ".", with: "_")
-    let text = Table.Column(
-      names.name(wanted, prefix: "axis_"), description: "Value on the sweep's axis \(axis)", .strings(values))
-    let numbers = values.map(axisNumber)
-    guard numbers.contains(where: { $0 != nil }) else { return [text] }
-    return [
-      text,
-      Table.Column(
-        names.name(text.name + "_number", prefix: "axis_"),
-        description: "The same as a number: shares of the run as fractions, missing for words",
-        .doubles(numbers.map { $0 ?? .nan })),
-    ]
-  }
+/// An axis of a sweep as text, and as numbers where it has some; a value a row, "" where the row is not on the axis.
+func axisColumns(_ axis: String, values: [String], _ names: inout UniqueNames) -> [Table.Column] {
+  let wanted = axis.replacingOccurrences(of: ".", with: "_")
+  let text = Table.Column(
+    names.name(wanted, prefix: "axis_"), description: "Value on the sweep's axis \(axis)", .strings(values))
+  let numbers = values.map(axisNumber)
+  guard numbers.contains(where: { $0 != nil }) else { return [text] }
+  return [
+    text,
+    Table.Column(
+      names.name(text.name + "_number", prefix: "axis_"),
+      description: "The same as a number: shares of the run as fractions, missing for words",
+      .doubles(numbers.map { $0 ?? .nan })),
+  ]
 }

@@ -16,6 +16,8 @@ public struct ResultTable: Sendable {
   public let readable: Table
   /// A row for each run, finished or not.
   public let runs: Table
+  /// A row for each run and epoch, tidy.
+  public let epochs: Table
 
   /// - Parameter problems: lines on files that could not be read, repeated in the notes.
   public init(runs records: [RunRecord], caption: String, problems: [String] = []) {
@@ -27,6 +29,7 @@ public struct ResultTable: Sendable {
     data = Self.dataTable(rows, caption: caption)
     readable = Self.readableTable(rows, caption: caption)
     runs = Self.runTable(records)
+    epochs = EpochTable.table(of: records)
   }
 
   /// Of `PREFIX.h5`.
@@ -48,7 +51,7 @@ public struct ResultTable: Sendable {
       title: readable.title, columns: readable.columns.filter { $0.name != "published" || $0.values != nothing })
   }
 
-  /// Writes `PREFIX.h5` (`/table`, `/runs`, and caption and notes as attributes of the root), `PREFIX.md`, `PREFIX.csv` and
+  /// Writes `PREFIX.h5` (`/table`, `/runs`, `/epochs`, and caption and notes as attributes of the root), `PREFIX.md`, `PREFIX.csv` and
   /// `PREFIX.tex`, each replaced as a whole.
   public func write(prefix: String) throws {
     try HDF5File.writeAtomically(to: prefix + ".h5") { root in
@@ -57,6 +60,7 @@ public struct ResultTable: Sendable {
       try root.write(notes.joined(separator: "\n"), to: "notes")
       try root.write(data, to: "table")
       try root.write(runs, to: "runs")
+      try root.write(epochs, to: "epochs")
     }
     try replaceFile(at: prefix + ".md", with: markdown())
     try replaceFile(at: prefix + ".csv", with: data.csv())

@@ -1,6 +1,8 @@
 public import Diagnostics
+import Files
 import Foundation
 public import Records
+import Tables
 
 /// The runs of one experiment, read from its folder of results.
 public struct RunCollection: Sendable {
@@ -95,6 +97,16 @@ extension RunCollection {
 }
 
 extension RunCollection {
+  /// Writes `PREFIX-epochs.csv`: a row for each run and epoch.
+  ///
+  /// - Parameter output: the prefix; an ending ".csv" is no part of it.
+  /// - Returns: the path written.
+  public func writeEpochs(to output: String) throws -> String {
+    let path = "\(output.hasSuffix(".csv") ? String(output.dropLast(4)) : output)-epochs.csv"
+    try replaceFile(at: path, with: EpochTable.table(of: runs).csv())
+    return path
+  }
+
   /// A caption for the collection's table: name, networks and data.
   public var caption: String {
     let names: [String: String] = ["resnet20": "ResNet-20"]

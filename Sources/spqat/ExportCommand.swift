@@ -1,18 +1,20 @@
 public import ArgumentParser
+import Diagnostics
 import Records
 public import Reporting
 
 struct ExportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
-    abstract: "Write a run's series, record or final tensors for other programs.",
+    abstract: "Write a run's series, record or final tensors, or all epochs of an experiment, for other programs.",
     discussion: """
       csv: the series by epoch, the layers, and the series by layer and epoch, in three files.
       json: the record with its series, without tensors.
       safetensors: final weights, quantization levels, scales and freezing masks, by PyTorch's names and shapes.
+      Of a folder of results, csv writes one long table with a row for each run and epoch.
       """)
 
-  @Argument(help: ArgumentHelp("A run's file, or the beginning of its id.", valueName: "run"))
+  @Argument(help: ArgumentHelp("A run's file, the beginning of its id, or a folder of results.", valueName: "run"))
   var target: RunArgument
 
   @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
@@ -23,12 +25,25 @@ struct ExportCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The file, or for csv the beginning of the files' names (default: the run's id).", valueName: "path"))
+      "The file, or for csv the beginning of the files' names (default: the run's id, or the folder's name).",
+      valueName: "path"))
   var output: String?
 
   func run() throws {
+    if target.isFolder { return try exportFolder() }
     let run = try RunFile.read(try target.file(in: results), includingTensors: format == .safetensors)
     for path in try format.write(run, to: output ?? run.id) { print(path) }
+  }
+
+  private func exportFolder() throws {
+    guard format == .csv else {
+      throw Diagnostic(
+        target.text, "is a folder of results, which is exported as csv alone",
+        remedy: "give one of its runs for \(format.rawValue)")
+    }
+    let collection = try RunCollection.load(target.text)
+    for problem in collection.problems { printError(problem) }
+    print(try collection.writeEpochs(to: output ?? collection.name))
   }
 }
 

@@ -133,6 +133,12 @@ struct RunArgument: ExpressibleByArgument {
   var text: String
   init?(argument: String) { text = argument }
 
+  /// Whether it is a folder and no run.
+  var isFolder: Bool {
+    var isFolder: ObjCBool = false
+    return FileManager.default.fileExists(atPath: text, isDirectory: &isFolder) && isFolder.boolValue
+  }
+
   /// The file: a path, or the beginning of an id among all experiments in `results`.
   func file(in results: String) throws -> String {
     if text.contains("/") || text.hasSuffix(".h5") { return text }

@@ -149,6 +149,21 @@ struct ReportingCommandTests {
     }
   }
 
+  @Test("export of a folder writes one table of all runs and epochs, as csv alone")
+  func exportFolder() throws {
+    try fileRuns(seeds: 1...2)
+    let prefix = place.folder.appendingPathComponent("all").path
+    let output = try place.run(["export", folder, "--format", "csv", "--output", "\(prefix).csv"])
+    #expect(output.status == 0, "\(output.standardError)")
+    #expect(output.standardOutput == "\(prefix)-epochs.csv\n")
+    let lines = try String(contentsOfFile: "\(prefix)-epochs.csv", encoding: .utf8).split(separator: "\r\n")
+    #expect(lines.count == 1 + 5)
+    #expect(lines.first?.hasPrefix("id,label,kind,method,recipe,weight_bits,activation_bits,seed,parent,") == true)
+    try expectError(
+      ["export", folder, "--format", "json"],
+      "\(folder): is a folder of results, which is exported as csv alone; give one of its runs for json")
+  }
+
   @Test("a run that experiments share is one run, whichever file is taken")
   func sharedRun() throws {
     try fileRuns(seeds: 1...1)
