@@ -9,6 +9,8 @@ public import Tables
 /// precision), `label`, `axis_names`, `axis_values`. `/configuration`: the canonical JSON.
 /// `/classes`: the names of the classes as a JSON array, absent where they are not known. `/provenance` and `/outcome`:
 /// groups of attributes. `/epochs`, `/layers` and `/layer_epochs`: tables; `/epochs_plots` the first again for NeXus viewers. `/final`: the tensors by name.
+/// `/observation`: what became of each weight's level (`ObservationRecord`), in finished quantized runs; files of earlier programs
+/// have none.
 public enum RunFile {
   /// In the root attributes of every run's file.
   public static let format = FileFormat(name: "spqat-run", version: 1)
@@ -45,11 +47,16 @@ public enum RunFile {
         try final.setAttribute("description", to: meaning.description, on: tensor.name)
         try final.setAttribute("dimensions", to: meaning.dimensions, on: tensor.name)
       }
+      if let observation = record.observation {
+        try observation.write(to: root.createGroup("observation"), layers: record.freezableRanges.count)
+      }
     }
   }
 
   /// Reads a run's file; refuses files of other programs and of newer versions.
-  public static func read(_ path: String, includingTensors: Bool) throws(Diagnostic) -> RunRecord {
+  public static func read(
+    _ path: String, includingTensors: Bool, includingObservation: Bool = false
+  ) throws(Diagnostic) -> RunRecord {
     let root = try HDF5File.open(path).root
     try format.check(root)
     let names = try root.stringAttributes("axis_names")
@@ -82,6 +89,10 @@ public enum RunFile {
     record.layers = try LayerDescription.read("layers", in: root)
     record.layerEpochs = try LayerEpochRecord.read("layer_epochs", in: root)
     if includingTensors { record.tensors = try readTensors(root.group("final")) }
+    if includingObservation, try root.contains("observation") {
+      record.observation = try ObservationRecord(
+        from: root.group("observation"), layers: record.layers.map(\.freezableWeights).filter { $0 > 0 })
+    }
     return record
   }
 

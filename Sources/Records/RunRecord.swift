@@ -54,6 +54,9 @@ public struct RunRecord: Equatable, Sendable {
   public var outcome = RunOutcome()
   /// The final weights and quantizer state, sorted by name; empty where they were not asked for.
   public var tensors: [NamedTensor] = []
+  /// What became of each weight's level; nil for full precision, runs that did not finish, files of earlier programs, and where
+  /// it was not asked for.
+  public var observation: ObservationRecord?
 
   /// A run without results yet.
   public init(
@@ -76,7 +79,7 @@ public struct RunRecord: Equatable, Sendable {
     (try? RecordedSettings(configuration: configuration)) ?? RecordedSettings(values: [:])
   }
 
-  /// The record without its tensors as JSON with sorted keys: attributes and tables by the names that the run's file has,
+  /// The record without its tensors and observation as JSON with sorted keys: attributes and tables by the names that the run's file has,
   /// the configuration as an object; NaN and infinities as the strings "nan", "inf" and "-inf".
   public func json() throws -> String {
     let encoder = JSONEncoder()

@@ -55,7 +55,7 @@ extension Reader {
 
   /// A changed file without the checksum at its end is as good as any.
   private static let run = Reader(file: "run", as: "run.h5") { file in
-    _ = try RunFile.read(file.path, includingTensors: true)
+    _ = try RunFile.read(file.path, includingTensors: true, includingObservation: true)
   }
 
   private static let trace = Reader(file: "trace", as: "trace.h5") { file in
