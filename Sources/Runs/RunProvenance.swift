@@ -32,6 +32,19 @@ extension Provenance {
 /// This program's version.
 public let programVersion = "0.1.0"
 
+/// What `spqat --version` says: the program's version and commit, and what it was built with and runs on.
+public var versionDescription: String {
+  let provenance = Provenance.ofThisProcess(threads: 1, commandLine: "")
+  let commit = provenance.gitCommit + (provenance.isDirty ? ", changed since" : "")
+  let sets = InstructionSet.available.map(\.rawValue)
+  return """
+    spqat \(programVersion) (commit \(commit))
+    algorithm version \(provenance.algorithmVersion)
+    instruction sets here: \(sets.joined(separator: ", ")); used: \(provenance.instructionSet)
+    HDF5 \(provenance.hdf5Version), libpng \(provenance.libpngVersion), Swift \(provenance.swiftVersion)
+    """
+}
+
 #if compiler(>=6.4)
   private let compilerVersion = "6.4 or later"
 #elseif compiler(>=6.3)

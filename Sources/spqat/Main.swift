@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Host
+import Runs
 import Tensor
 
 @main
@@ -8,6 +9,7 @@ struct Spqat: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "spqat",
     abstract: "Train, freeze, measure and compare quantized networks, as SpQAT describes it.",
+    version: programVersion,
     subcommands: [
       DatasetCommand.self,
       ValidateCommand.self,
@@ -46,6 +48,11 @@ struct Spqat: ParsableCommand {
   }
 
   private static func runCommand() -> Int32 {
+    // The parser's own version is a constant; the commit has to be asked for.
+    if CommandLine.arguments.dropFirst() == ["--version"] {
+      print(versionDescription)
+      return 0
+    }
     do {
       try refuseEmptyValues(CommandLine.arguments.dropFirst())
       var command = try parseAsRoot()
