@@ -15,18 +15,27 @@ public final class RunLock {
     public var totalSteps: Int
     /// Training images over the last steps; 0 before the first.
     public var imagesPerSecond: Double
+    /// Top-1 accuracy in [0, 1] on the training batches of the epoch so far; nil before the first step.
+    public var topOne: Double?
+    /// Frozen / freezable weights; nil before the first step.
+    public var frozenShare: Double?
     /// False once anything else of this program trained on the machine at the same time.
     public var exclusive: Bool
     /// When the run began, over all its sessions; ISO 8601, UTC.
     public var started: String
 
     /// This process, as far as it is.
-    public init(step: Int, totalSteps: Int, imagesPerSecond: Double, exclusive: Bool, started: String) {
+    public init(
+      step: Int, totalSteps: Int, imagesPerSecond: Double, topOne: Double? = nil, frozenShare: Double? = nil,
+      exclusive: Bool, started: String
+    ) {
       process = getpid()
       host = hostName
       self.step = step
       self.totalSteps = totalSteps
       self.imagesPerSecond = imagesPerSecond
+      self.topOne = topOne
+      self.frozenShare = frozenShare
       self.exclusive = exclusive
       self.started = started
     }

@@ -118,20 +118,20 @@ public final class RunTrainer {
     let clock = ContinuousClock()
     var lastCheckpoint = clock.now
     var lastPublished: ContinuousClock.Instant?
-    func publish(imagesPerSecond: Double) {
+    func publish(_ report: StepReport?) {
       isExclusive = isExclusive && presence.isAlone
       lock.publish(
         RunLock.Holder(
-          step: session.step, totalSteps: run.spec.totalSteps, imagesPerSecond: imagesPerSecond,
-          exclusive: isExclusive, started: started))
+          step: session.step, totalSteps: run.spec.totalSteps, imagesPerSecond: report?.imagesPerSecond ?? 0,
+          topOne: report?.epochTopOne, frozenShare: report?.frozenShare, exclusive: isExclusive, started: started))
       lastPublished = clock.now
     }
-    publish(imagesPerSecond: 0)
+    publish(nil)
 
     let result = try session.train { report in
       observe(.step(run, report, lastEpoch: session.epochs.last))
       let now = clock.now
-      if lastPublished.map({ now - $0 > .seconds(1) }) ?? true { publish(imagesPerSecond: report.imagesPerSecond) }
+      if lastPublished.map({ now - $0 > .seconds(1) }) ?? true { publish(report) }
       let isLast = report.step == report.totalSteps
       // The file of a finished run follows at once.
       if !isLast, report.finishedEpoch || now - lastCheckpoint >= .seconds(options.checkpointInterval) {
