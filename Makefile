@@ -5,7 +5,7 @@ RESULTS ?= results
 SWEEP_FLAGS ?=
 SPQAT := .build/release/spqat
 
-.PHONY: all setup build data reproduce-table2 sweep-threshold sweep-freeze-start sweep-bits test test-debug check \
+.PHONY: all setup build data reproduce-table2 sweep-threshold sweep-freeze-start sweep-bits test check schema \
   bench bench-peer soak fuzz faults sanitize test-slurm test-browser clean
 
 all: build
@@ -61,12 +61,17 @@ sanitize: setup
 test-slurm: build
 	@Scripts/test-slurm.sh
 
-# The layout of Swift and C sources; Scripts/format-c.sh lays out the latter.
-check:
+# The JSON Schema by which editors complete experiment files, from the settings' own descriptions.
+schema: build
+	$(SPQAT) schema > configs/schema.json
+
+# The layout of Swift and C sources (Scripts/format-c.sh lays out the latter), documents and the schema against the code.
+check: build
 	@Scripts/format-c.sh --check
 	swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
 	@Scripts/check-documents.py
 	@Scripts/check-documentation.py
+	@$(SPQAT) schema | diff configs/schema.json - || { echo "configs/schema.json is old: make schema" >&2; exit 1; }
 
 bench: build
 	@$(SPQAT) bench

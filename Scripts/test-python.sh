@@ -4,9 +4,9 @@
 set -u
 cd "$(dirname "$0")/.."
 environment=.venv-test
-packages="h5py pandas matplotlib tables safetensors numpy pillow==11.3.0"
+packages="h5py pandas matplotlib tables safetensors numpy pillow==11.3.0 jsonschema"
 [ "$(cat "$environment/complete" 2>/dev/null)" = "$packages" ] && exit 0
-command -v python3 >/dev/null 2>&1 || { echo "test-python: no python3; tests with h5py, pandas and Pillow will be skipped"; exit 0; }
+command -v python3 >/dev/null 2>&1 || { echo "test-python: no python3; tests with h5py, pandas, Pillow and jsonschema will be skipped"; exit 0; }
 echo "test-python: making $environment with $packages"
 rm -rf "$environment"
 if python3 -m venv "$environment" >/dev/null 2>&1 \
@@ -14,5 +14,5 @@ if python3 -m venv "$environment" >/dev/null 2>&1 \
   echo "$packages" >"$environment/complete"
 else
   rm -rf "$environment"
-  echo "test-python: could not make it (no venv module or no package index); tests with h5py, pandas and Pillow will be skipped"
+  echo "test-python: could not make it (no venv module or no package index); tests with h5py, pandas, Pillow and jsonschema will be skipped"
 fi

@@ -2,11 +2,14 @@ import Statistics
 
 /// "comparison": what the experiment claims; never part of a run's id.
 extension Claim {
-  static let outlines = [
-    SettingOutline("comparison.margin", SettingCodec<Double>.margin.schema),
-    SettingOutline("comparison.confidence", SettingCodec<Double>.confidence.schema),
-    SettingOutline("comparison.test", SettingCodec<Claim.Test>.choice().schema),
-  ]
+  static let outlines: [SettingOutline] = {
+    let usual = Claim()
+    return [
+      SettingOutline("comparison.margin", .margin, default: usual.margin),
+      SettingOutline("comparison.confidence", .confidence, default: usual.confidence),
+      SettingOutline("comparison.test", .test, default: usual.test),
+    ]
+  }()
 
   /// - Parameter reader: nil: nothing is claimed.
   init?(_ reader: ObjectReader?) throws(SettingError) {
@@ -15,7 +18,7 @@ extension Claim {
     self.init(
       margin: try reader.value("margin", .margin) ?? usual.margin,
       confidence: try reader.value("confidence", .confidence) ?? usual.confidence,
-      test: try reader.value("test", .choice()) ?? usual.test)
+      test: try reader.value("test", .test) ?? usual.test)
   }
 }
 
@@ -24,7 +27,7 @@ extension SettingCodec<Double> {
   fileprivate static var margin: SettingCodec {
     number(
       "above 0 and at most 100, in points of top-1", SettingSchema(kind: .number, exclusiveMinimum: 0, maximum: 100)
-    ) { $0 > 0 && $0 <= 100 }
+    ) { $0 > 0 && $0 <= 100 }.described("Points of top-1 that make no difference.")
   }
 
   fileprivate static var confidence: SettingCodec {
@@ -32,6 +35,12 @@ extension SettingCodec<Double> {
       "from \(Claim.confidences.lowerBound) to below 1, such as 0.95",
       SettingSchema(
         kind: .number, minimum: Claim.confidences.lowerBound, exclusiveMaximum: Claim.confidences.upperBound)
-    ) { Claim.confidences.contains($0) }
+    ) { Claim.confidences.contains($0) }.described("1 - alpha of every test and interval.")
+  }
+}
+
+extension SettingCodec<Claim.Test> {
+  fileprivate static var test: SettingCodec {
+    choice().described("nonInferiority: on par or better. equivalence: on par.")
   }
 }

@@ -1,30 +1,64 @@
 import Quantization
+import Recipes
 import Statistics
 import Training
 
 /// Where experiment files may hold values, in the order in which messages list them.
 package enum ConfigurationKeys {
   package static let outlines: [SettingOutline] = {
-    var outlines = ["$schema", "name", "title", "dataset"].map { SettingOutline($0) }
+    var outlines = [
+      SettingOutline("$schema", .string.described("Where editors find this schema.")),
+      SettingOutline("name", .experimentName.described("Names the folder of results.")),
+      SettingOutline("title", .title.described("Caption of tables and reports.")),
+      SettingOutline(
+        "dataset",
+        .string.described(
+          "\"default\" (cifar10 where it is imported, else fashion-mnist), the name of a folder in datasets/, or a path "
+            + "with a slash."), default: Experiment.defaultDataset),
+    ]
     outlines += RunSettings.configured.map { $0.outline() }
-    outlines.append(SettingOutline("method", SettingCodec<MethodName>.choice().schema))
-    outlines += FreezingSpec.configured.map { $0.outline(below: "freezing") }
-    outlines.append(SettingOutline("freezing.start", SettingCodec<TrainingDuration>.duration.schema))
-    outlines.append(SettingOutline("rangeGradient", SettingCodec<RangeGradient>.choice().schema))
-    outlines += training(TrainingSpec.configured)
-    outlines += training(TrainingSpec.pretraining, below: "pretraining")
-    outlines.append(SettingOutline("pretraining.seed", SettingCodec<UInt64>.seed.schema))
-    outlines += ["seeds", "axes", "profiles"].map { SettingOutline($0) }
-    outlines += SlurmSettings.keys.map { SettingOutline("slurm.\($0)") }
+    outlines.append(SettingOutline("method", .method))
+    outlines += FreezingSpec.chosen.map { $0.outline(below: "freezing") }
+    outlines += FreezingSpec.published.map { $0.outline(below: "freezing") { FreezingSettings($0).spec } }
+    let duration = SettingCodec<TrainingDuration>.duration
+    outlines.append(
+      SettingOutline("freezing.start", duration.described("How long nothing freezes.").schema) {
+        duration.encode(FreezingSettings($0).start)
+      })
+    outlines.append(SettingOutline("rangeGradient", .rangeGradient))
+    outlines += training(TrainingSpec.configured) { TrainingSettings($0) }
+    outlines += training(TrainingSpec.pretraining, below: "pretraining") { TrainingSettings(pretraining: $0) }
+    outlines.append(
+      SettingOutline("pretraining.seed", .seed.described("Of its initial weights and images."), default: 1))
+    outlines += [
+      SettingOutline(
+        "seeds", .seeds.described("One run of each setting for each seed."), default: Experiment.defaultSeeds),
+      SettingOutline("axes", .axes),
+      SettingOutline("profiles", .profiles),
+    ]
+    outlines += SlurmSettings.settings.map { $0.outline(below: "slurm") }
     outlines += Claim.outlines
     return outlines
   }()
 
-  private static func training(_ settings: [Setting<TrainingSpec>], below section: String = "") -> [SettingOutline] {
+  private static func training(
+    _ settings: [Setting<TrainingSpec>], below section: String = "", published: (Recipe) -> TrainingSettings
+  ) -> [SettingOutline] {
     let prefix = section.isEmpty ? "" : "\(section)."
-    return [SettingOutline("\(prefix)duration", SettingCodec<TrainingDuration>.runLength.schema)]
-      + settings.map { $0.outline(below: section) }
+    let length = SettingCodec<TrainingDuration>.runLength
+    return [
+      SettingOutline("\(prefix)duration", length.described("Length of the training.").schema) {
+        length.encode(published($0).duration)
+      }
+    ]
+      + settings.map { $0.outline(below: section) { published($0).spec } }
       + LearningRateSettings.settings.map { $0.outline(below: "\(prefix)learningRate") }
+  }
+
+  /// What sweeps may vary, as the first component of an axis: not what names the experiment, chooses its data or changes no
+  /// run.
+  package static let axes = names(in: "").filter {
+    !["$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm", "comparison"].contains($0)
   }
 
   /// The keys of the object at `section` (empty: the file's own).
@@ -37,6 +71,32 @@ package enum ConfigurationKeys {
     }
     return names
   }
+
+  /// What the sections below the file itself are for.
+  package static let described: [SettingSection] =
+    [
+      SettingSection("bits", "Bit widths; layers to which the recipe gives a width of their own have that."),
+      SettingSection(
+        "freezing", "When weights freeze; only with the method freeze, or where axes vary the method.", isOptional: true
+      ),
+      SettingSection("pretraining", "The full-precision network that all runs start from, whatever their seed."),
+      SettingSection(
+        "slurm", "What each run's task gets with --launcher slurm; makes no other run of it.", isOptional: true),
+      SettingSection(
+        "comparison",
+        "What 'spqat compare' tests, recorded with the results when training begins; makes no other run.",
+        isOptional: true),
+    ]
+    + ["", "pretraining."].flatMap { prefix in
+      [
+        SettingSection("\(prefix)optimizer", "A rule for each group of parameters."),
+        SettingSection("\(prefix)optimizer.weights", "Convolution and linear weights and biases."),
+        SettingSection("\(prefix)optimizer.batchNorm", "Batch norm's scales and shifts."),
+        SettingSection("\(prefix)optimizer.quantizers", "Scales and ranges of quantizers."),
+        SettingSection(
+          "\(prefix)learningRate", "The factor on every group's learning rate over the run.", isOptional: true),
+      ]
+    }
 
   /// Every section that has keys of its own, the file itself ("") first.
   package static let sections: [String] = {

@@ -88,6 +88,10 @@ public struct Experiment: Sendable {
   /// In force where the command line names none and the file has it.
   public static let defaultProfile = "quick"
 
+  /// The data set of an experiment that names none: cifar10 where it is imported, else fashion-mnist.
+  public static let defaultDataset = "default"
+  static let defaultSeeds: [UInt64] = [1]
+
   /// Whether `file` is a JSON Schema: `configs/*.json` matches the experiments' own.
   public static func isSchema(_ file: String) throws(ConfigurationError) -> Bool {
     guard case .string(let schema)? = try Source(file: file, checksKeys: false).base["$schema"]
@@ -105,10 +109,6 @@ private struct Source {
   let profilePatches: [JSONValue.Member]
   var profileNames: [String] { profilePatches.map(\.key) }
 
-  /// Sweeps may not vary what names the experiment or chooses its data.
-  private static let notAxes = [
-    "$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm", "comparison",
-  ]
   private static let maximumPoints = 10_000
 
   /// - Parameter checksKeys: false reads any JSON object.
@@ -187,10 +187,10 @@ private struct Source {
       guard let name else { throw root.fail("name", "missing; it names the folder of results") }
       return Experiment(
         file: file, name: name, title: try root.value("title", .title) ?? name, profile: profile,
-        profiles: profileNames, dataset: try root.value("dataset", .string) ?? "default",
+        profiles: profileNames, dataset: try root.value("dataset", .string) ?? Experiment.defaultDataset,
         slurm: try SlurmSettings(root.section("slurm")),
         claim: try Claim(root.section("comparison")),
-        points: try points(tree, axes: axes, seeds: try seeds(root)))
+        points: try points(tree, axes: axes, seeds: try root.value("seeds", .seeds) ?? Experiment.defaultSeeds))
     } catch {
       let origin =
         if overrides.contains(where: { error.path.starts(with: $0.path) }) {
@@ -200,24 +200,6 @@ private struct Source {
         } else if let profile, patch[error.path] != nil { " (from the profile \"\(profile)\")" } else { "" }
       throw ConfigurationError(file: file, path: error.path.description, problem: error.problem + origin)
     }
-  }
-
-  private func seeds(_ root: ObjectReader) throws(SettingError) -> [UInt64] {
-    guard let json = root.json("seeds") else { return [1] }
-    guard case .array(let values) = json else { throw root.fail("seeds", "found \(json.found), expected a list") }
-    var seeds: [UInt64] = []
-    for value in values {
-      let seed: UInt64
-      do {
-        seed = try SettingCodec<UInt64>.seed.decode(value)
-      } catch {
-        throw root.fail("seeds", error.text)
-      }
-      guard !seeds.contains(seed) else { throw root.fail("seeds", "\(seed) appears twice; keep one") }
-      seeds.append(seed)
-    }
-    if seeds.isEmpty { throw root.fail("seeds", "found an empty list, expected at least one seed") }
-    return seeds
   }
 
   /// Each element of the result is one dimension of the grid: the paths that vary together there, with their values.
@@ -242,10 +224,9 @@ private struct Source {
       for member in members {
         let target = SettingPath(dotted: member.key)
         let here = path.appending(member.key)
-        let allowed = ConfigurationKeys.names(in: "").filter { !Self.notAxes.contains($0) }
-        guard allowed.contains(target.components[0]) else {
+        guard ConfigurationKeys.axes.contains(target.components[0]) else {
           throw SettingError(
-            path: here, problem: unknownName(target.components[0], what: "axis", allowed: allowed))
+            path: here, problem: unknownName(target.components[0], what: "axis", allowed: ConfigurationKeys.axes))
         }
         guard seen.insert(target).inserted else {
           throw SettingError(path: here, problem: "is varied twice; keep one")

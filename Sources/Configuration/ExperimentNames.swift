@@ -2,10 +2,10 @@ extension SettingCodec<String> {
   /// Names a folder: ASCII letters and digits, "-", "_" and ".", beginning with a letter or digit.
   static var experimentName: SettingCodec {
     SettingCodec(
-      remedy: "it names the folder of results", schema: SettingSchema(kind: .string),
+      remedy: "it names the folder of results", schema: SettingSchema(kind: .string, pattern: namePattern),
       decode: { json throws(SettingProblem) in
         let name = try string.decode(json)
-        guard name.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9._-]{0,63}/) != nil else {
+        guard let expression = try? Regex(namePattern), name.wholeMatch(of: expression) != nil else {
           throw SettingProblem(
             text:
               "found \(JSONValue.quoted(name)), expected 1 to 64 letters, digits, \"-\", \"_\" or \".\": it names a "
@@ -20,6 +20,7 @@ extension SettingCodec<String> {
       }, encode: JSONValue.string)
   }
 
+  private static var namePattern: String { "[A-Za-z0-9][A-Za-z0-9._-]{0,63}" }
   private static var tableEndings: [String] { [".h5", ".md", ".csv", ".tex", ".html"] }
 
   /// A caption, which has to fit into every kind of file.

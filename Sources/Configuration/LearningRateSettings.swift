@@ -23,14 +23,17 @@ struct StepParts<Moment: Equatable & Sendable>: Equatable, Sendable {
 extension LearningRateParts {
   static var commonSettings: [Setting<Self>] {
     [
-      Setting("schedule", \.name, .choice()),
+      Setting("schedule", \.name, .choice().described("The factor's course over the run.")),
       Setting(
-        "milestones", \.milestones, .list(of: momentCodec, "a list of durations such as [\"50%\", \"75%\"]"),
+        "milestones", \.milestones,
+        .list(of: momentCodec, "a list of durations such as [\"50%\", \"75%\"]")
+          .described("When learning rates are multiplied."),
         with: ("schedule", "step")
       ) { $0.name.rawValue },
       Setting(
         "factor", \.factor,
-        .factor.missing("the learning rate is multiplied by it at each milestone (0.1)"), with: ("schedule", "step")
+        .factor.missing("the learning rate is multiplied by it at each milestone (0.1)")
+          .described("By which they are multiplied."), with: ("schedule", "step")
       ) { $0.name.rawValue },
     ]
   }

@@ -6,11 +6,20 @@ import Training
 extension RunSettings {
   /// What configurations set as it is.
   static let configured: [Setting<RunSettings>] = [
-    Setting("subset", \.subset, SettingCodec<Int>.integer(in: 1...Int.max).optional, unless: .some(nil)),
-    Setting("recipe", \.recipe, .recipe, unless: Recipe.all[0]),
-    Setting("model", \.architecture, .choice(), unless: .resnet20),
-    Setting("bits.weights", \.weightBits, .bits),
-    Setting("bits.activations", \.activationBits, .bits),
+    Setting(
+      "subset", \.subset,
+      SettingCodec<Int>.integer(in: 1...Int.max).described(
+        "Images of a fixed, class-balanced training subset; all where absent."
+      )
+      .optional, unless: .some(nil)),
+    Setting(
+      "recipe", \.recipe,
+      .recipe.described(
+        "spqat: fixed weight scales (first generation). lts: learned ranges (second generation). What is left out is "
+          + "as its authors have it."), unless: Recipe.all[0]),
+    Setting("model", \.architecture, .choice().described("The network."), unless: .resnet20),
+    Setting("bits.weights", \.weightBits, .bits.described("Of weights.")),
+    Setting("bits.activations", \.activationBits, .bits.described("Of activations.")),
   ]
 
   /// - Parameter ignoresFreezing: the sweep sets the method itself, so that `freezing` may stand beside `fullQAT` for
@@ -28,9 +37,8 @@ extension RunSettings {
       pretraining.seed = try section.value("seed", .seed) ?? pretraining.seed
     }
 
-    let methods = SettingCodec<MethodName>.choice()
-    guard let methodName = try root.value("method", methods) else {
-      throw root.fail("method", "missing; \(methods.remedy)")
+    guard let methodName = try root.value("method", .method) else {
+      throw root.fail("method", "missing; \(SettingCodec<MethodName>.method.remedy)")
     }
     switch (methodName, root.section("freezing")) {
     case (.fullQAT, let freezing):
@@ -56,6 +64,20 @@ extension RunSettings {
     let chosen = try root.value("rangeGradient", .choice(recipe.rangeGradients, named: \.rawValue))
     // Where nothing freezes all are the same sum, so all are the same run.
     if methodName == .freeze, let chosen { rangeGradient = chosen }
+  }
+}
+
+extension SettingCodec<MethodName> {
+  static var method: SettingCodec {
+    choice().described(
+      "fullQAT: every weight is trained to the end. freeze: settled weights freeze (needs freezing).")
+  }
+}
+
+extension SettingCodec<RangeGradient> {
+  static var rangeGradient: SettingCodec {
+    choice().described(
+      "lts only: what the gradient of a weight range sums over. dense, as published, needs the whole weight gradient.")
   }
 }
 

@@ -4,18 +4,21 @@ package struct Setting<Root: Sendable>: Sendable {
   /// Below the place of `Root`, joined by dots.
   package let key: String
   package let schema: SettingSchema
+  /// What a missing value means; nil: one is needed, or that depends.
+  let defaultValue: JSONValue?
   /// Sets the field; nil: there is no value.
   package let read: @Sendable (inout Root, JSONValue?) throws(SettingProblem) -> Void
   /// nil: the field is not written, being absent or having a default that is older than the field.
   package let write: @Sendable (Root) -> JSONValue?
 
   private init(
-    key: String, schema: SettingSchema,
+    key: String, schema: SettingSchema, defaultValue: JSONValue? = nil,
     read: @escaping @Sendable (inout Root, JSONValue?) throws(SettingProblem) -> Void,
     write: @escaping @Sendable (Root) -> JSONValue?
   ) {
     self.key = key
     self.schema = schema
+    self.defaultValue = defaultValue
     self.read = read
     self.write = write
   }
@@ -27,7 +30,7 @@ package struct Setting<Root: Sendable>: Sendable {
     unless defaultValue: Value? = nil
   ) {
     self.init(
-      key: key, schema: codec.schema,
+      key: key, schema: codec.schema, defaultValue: defaultValue.map(codec.encode),
       read: { root, json throws(SettingProblem) in
         if let json {
           root[keyPath: path] = try codec.decode(json)
@@ -50,8 +53,10 @@ package struct Setting<Root: Sendable>: Sendable {
     _ key: String, _ path: any (WritableKeyPath<Root, Value?> & Sendable), _ codec: SettingCodec<Value>,
     with owner: (key: String, value: String), of current: @escaping @Sendable (Root) -> String
   ) {
+    var schema = codec.schema
+    schema.text = "With the \(owner.key) \"\(owner.value)\". " + (schema.text ?? "")
     self.init(
-      key: key, schema: codec.schema,
+      key: key, schema: schema,
       read: { root, json throws(SettingProblem) in
         guard root[keyPath: path] != nil else {
           guard json == nil else {
@@ -71,7 +76,7 @@ package struct Setting<Root: Sendable>: Sendable {
   func within<Outer>(_ section: String, _ path: any (WritableKeyPath<Outer, Root> & Sendable)) -> Setting<Outer> {
     let (read, write) = (self.read, self.write)
     return Setting<Outer>(
-      key: section.isEmpty ? key : "\(section).\(key)", schema: schema,
+      key: section.isEmpty ? key : "\(section).\(key)", schema: schema, defaultValue: defaultValue,
       read: { outer, json throws(SettingProblem) in try read(&outer[keyPath: path], json) },
       write: { outer in write(outer[keyPath: path]) })
   }
@@ -82,7 +87,7 @@ package struct Setting<Root: Sendable>: Sendable {
   ) -> Setting<Outer> {
     let (read, write) = (self.read, self.write)
     return Setting<Outer>(
-      key: "\(section).\(key)", schema: schema,
+      key: "\(section).\(key)", schema: schema, defaultValue: defaultValue,
       read: { outer, json throws(SettingProblem) in
         guard json != nil || outer[keyPath: path] != nil else { return }
         var part = outer[keyPath: path] ?? blank
@@ -96,27 +101,8 @@ package struct Setting<Root: Sendable>: Sendable {
   func when(_ condition: @escaping @Sendable (Root) -> Bool) -> Setting {
     let (read, write) = (self.read, self.write)
     return Setting(
-      key: key, schema: schema,
+      key: key, schema: schema, defaultValue: defaultValue,
       read: { root, json throws(SettingProblem) in if condition(root) { try read(&root, json) } },
       write: { root in condition(root) ? write(root) : nil })
-  }
-}
-
-/// Where a configuration may hold a value, and what is allowed there (nil: more than one description says).
-package struct SettingOutline: Sendable, CustomStringConvertible {
-  package let path: String
-  package let schema: SettingSchema?
-
-  package var description: String { path }
-
-  init(_ path: String, _ schema: SettingSchema? = nil) {
-    self.path = path
-    self.schema = schema
-  }
-}
-
-extension Setting {
-  func outline(below section: String = "") -> SettingOutline {
-    SettingOutline(section.isEmpty ? key : "\(section).\(key)", schema)
   }
 }

@@ -6,21 +6,6 @@ package struct SettingProblem: Error, Equatable {
   package var text: String
 }
 
-/// What a JSON Schema says about a value.
-package struct SettingSchema: Equatable, Sendable {
-  package enum Kind: String, Sendable {
-    case boolean, integer, number, string, array
-  }
-
-  /// nil: one of `choices` and nothing else.
-  package var kind: Kind?
-  package var choices: [String] = []
-  package var minimum: Double?
-  package var exclusiveMinimum: Double?
-  package var maximum: Double?
-  package var exclusiveMaximum: Double?
-}
-
 /// How one kind of value stands in JSON, in experiment files and in stored runs alike.
 package struct SettingCodec<Value: Sendable>: Sendable {
   /// What to write where the value is missing.
@@ -62,7 +47,9 @@ package struct SettingCodec<Value: Sendable>: Sendable {
 
   /// The same for a value that may be absent; absence itself is never written.
   var optional: SettingCodec<Value?> {
-    SettingCodec<Value?>(
+    var schema = schema
+    schema.isOptional = true
+    return SettingCodec<Value?>(
       remedy: remedy, schema: schema,
       decode: { [decode] json throws(SettingProblem) in try decode(json) },
       encode: { [encode] value in value.map(encode) ?? .null })
@@ -82,6 +69,23 @@ extension SettingCodec<String> {
     SettingCodec(
       expected: "a string", schema: SettingSchema(kind: .string),
       read: { if case .string(let text) = $0 { text } else { nil } }, encode: JSONValue.string)
+  }
+}
+
+extension SettingCodec<String> {
+  /// - Parameters:
+  ///   - pattern: a regular expression that the whole string has to match.
+  ///   - expected: what it stands for, in words.
+  static func string(matching pattern: String, _ expected: String) -> SettingCodec {
+    SettingCodec(
+      remedy: expected, schema: SettingSchema(kind: .string, pattern: pattern),
+      decode: { json throws(SettingProblem) in
+        let text = try string.decode(json)
+        guard let expression = try? Regex(pattern), text.wholeMatch(of: expression) != nil else {
+          throw SettingProblem(text: "found \(JSONValue.quoted(text)), expected \(expected)")
+        }
+        return text
+      }, encode: JSONValue.string)
   }
 }
 
@@ -118,6 +122,28 @@ extension SettingCodec<UInt64> {
         guard let seed = Int(exactly: seed) else { preconditionFailure("seeds are at most \(Int.max)") }
         return .integer(seed)
       })
+  }
+}
+
+extension SettingCodec<[UInt64]> {
+  /// At least one, each once.
+  static var seeds: SettingCodec {
+    SettingCodec(
+      remedy: "a list of seeds such as [1, 2, 3]",
+      schema: SettingSchema(kind: .array(of: SettingCodec<UInt64>.seed.schema, isSet: true)),
+      decode: { json throws(SettingProblem) in
+        guard case .array(let values) = json else {
+          throw SettingProblem(text: "found \(json.found), expected a list")
+        }
+        var seeds: [UInt64] = []
+        for value in values {
+          let seed = try SettingCodec<UInt64>.seed.decode(value)
+          guard !seeds.contains(seed) else { throw SettingProblem(text: "\(seed) appears twice; keep one") }
+          seeds.append(seed)
+        }
+        guard !seeds.isEmpty else { throw SettingProblem(text: "found an empty list, expected at least one seed") }
+        return seeds
+      }, encode: { .array($0.map(SettingCodec<UInt64>.seed.encode)) })
   }
 }
 
@@ -183,7 +209,7 @@ extension SettingCodec {
     of element: SettingCodec<Element>, _ expected: String
   ) -> SettingCodec where Value == [Element] {
     SettingCodec(
-      remedy: expected, schema: SettingSchema(kind: .array),
+      remedy: expected, schema: SettingSchema(kind: .array(of: element.schema)),
       decode: { json throws(SettingProblem) in
         guard case .array(let elements) = json, !elements.isEmpty else {
           throw SettingProblem(text: "found \(json.found), expected \(expected)")
@@ -250,14 +276,16 @@ extension SettingCodec<ThresholdSchedule> {
 extension SettingCodec<TrainingDuration> {
   static var duration: SettingCodec {
     SettingCodec(
-      remedy: TrainingDuration.units, schema: SettingSchema(kind: .string),
+      remedy: TrainingDuration.units,
+      schema: SettingSchema(kind: .string, pattern: "[0-9.]+(ep|%|it)", examples: ["80ep", "20%", "500it"]),
       decode: { json throws(SettingProblem) in try TrainingDuration(json) }, encode: { .string($0.description) })
   }
 
   /// Of a whole run.
   static var runLength: SettingCodec {
     SettingCodec(
-      remedy: TrainingDuration.units, schema: SettingSchema(kind: .string),
+      remedy: TrainingDuration.units,
+      schema: SettingSchema(kind: .string, pattern: "[0-9.]+(ep|it)", examples: ["80ep", "500it"]),
       decode: { json throws(SettingProblem) in
         let duration = try TrainingDuration(json)
         switch duration {

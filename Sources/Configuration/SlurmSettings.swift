@@ -15,46 +15,58 @@ public struct SlurmSettings: Hashable, Sendable {
 }
 
 extension SlurmSettings {
-  static let keys = ["time", "memory", "cpus", "partition"]
+  static let settings: [Setting<SlurmSettings>] = [
+    Setting(
+      "time", \.time,
+      .wallTime.described("Wall time of a task, at least 5 minutes; a run that needs longer goes on in a new task."),
+      unless: SlurmSettings().time),
+    Setting(
+      "memory", \.memory,
+      .string(matching: "[1-9][0-9]{0,6}[MGT]", "a whole number with M, G or T, such as \"4G\"")
+        .described("Memory of a task."), unless: SlurmSettings().memory),
+    Setting(
+      "cpus", \.cpus, .integer(in: 1...1024).described("Cores and threads of a task."), unless: SlurmSettings().cpus),
+    // Several with commas between; nothing that a script could take for something else.
+    Setting(
+      "partition", \.partition,
+      SettingCodec<String>.string(
+        matching: "[A-Za-z0-9][A-Za-z0-9._,-]*", "a partition's name; see 'sinfo --summarize'"
+      )
+      .described("The cluster's default where absent.").optional, unless: .some(nil)),
+  ]
+
   /// How long before the end of the wall time a task is told to write its checkpoint, seconds.
   package static let notice = 120
-  /// Less would leave hardly any time to train between start and notice.
-  private static let shortestTime = 300
 
   /// - Parameter reader: nil: nothing is set.
   init(_ reader: ObjectReader?) throws(SettingError) {
+    self.init()
     guard let reader else { return }
-    if let time = try reader.value("time", .string) {
-      guard let match = time.wholeMatch(of: /(?:([0-9]{1,3})-)?([0-9]{1,3}):([0-5][0-9]):([0-5][0-9])/),
-        let hours = Int(match.2), let minutes = Int(match.3), let seconds = Int(match.4)
-      else {
-        throw reader.fail(
-          "time",
-          "found \(JSONValue.quoted(time)), expected hours:minutes:seconds such as \"04:00:00\", or \"2-00:00:00\"")
-      }
-      let days = match.1.flatMap { Int($0) } ?? 0
-      guard ((days * 24 + hours) * 60 + minutes) * 60 + seconds >= Self.shortestTime else {
-        throw reader.fail(
-          "time",
-          "found \(JSONValue.quoted(time)), expected at least 5 minutes: a task's last two are for its checkpoint")
-      }
-      self.time = time
-    }
-    if let memory = try reader.value("memory", .string) {
-      guard memory.wholeMatch(of: /[1-9][0-9]{0,6}[MGT]/) != nil else {
-        throw reader.fail(
-          "memory", "found \(JSONValue.quoted(memory)), expected a whole number with M, G or T, such as \"4G\"")
-      }
-      self.memory = memory
-    }
-    cpus = try reader.value("cpus", .integer(in: 1...1024)) ?? cpus
-    if let partition = try reader.value("partition", .string) {
-      // Several with commas between; nothing that a script could take for something else.
-      guard partition.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9._,-]*/) != nil else {
-        throw reader.fail(
-          "partition", "found \(JSONValue.quoted(partition)), expected a partition's name; see 'sinfo --summarize'")
-      }
-      self.partition = partition
-    }
+    for setting in Self.settings { try reader.read(setting, into: &self) }
+  }
+}
+
+extension SettingCodec<String> {
+  /// As sbatch takes it, and long enough to train between start and notice.
+  fileprivate static var wallTime: SettingCodec {
+    let written = string(
+      matching: "([0-9]{1,3}-)?[0-9]{1,3}:[0-5][0-9]:[0-5][0-9]",
+      "hours:minutes:seconds such as \"04:00:00\", or \"2-00:00:00\"")
+    return SettingCodec(
+      remedy: written.remedy, schema: written.schema,
+      decode: { json throws(SettingProblem) in
+        let time = try written.decode(json)
+        guard seconds(time) >= 300 else {
+          throw SettingProblem(
+            text:
+              "found \(JSONValue.quoted(time)), expected at least 5 minutes: a task's last two are for its checkpoint")
+        }
+        return time
+      }, encode: written.encode)
+  }
+
+  private static func seconds(_ time: String) -> Int {
+    let parts = time.split { $0 == "-" || $0 == ":" }.reversed().map { Int($0) ?? 0 }
+    return zip(parts, [1, 60, 3600, 86400]).reduce(0) { $0 + $1.0 * $1.1 }
   }
 }

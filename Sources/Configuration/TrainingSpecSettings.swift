@@ -52,10 +52,15 @@ private enum Parts {
     $0.within("learningRate", \.learningRateSchedule)
   }
   static let length: Settings = [
-    Setting("batchSize", \.batchSize, .integer(in: 1...65536)),
-    Setting("dropLastPartialBatch", \.dropLastPartialBatch, .bool),
+    Setting("batchSize", \.batchSize, .integer(in: 1...65536).described("Images a step.")),
+    Setting(
+      "dropLastPartialBatch", \.dropLastPartialBatch,
+      .bool.described("Whether an epoch leaves out images at its end that do not fill a batch.")),
   ]
-  static let augmentation: Settings = [Setting("augment", \.augment, .bool, unless: true)]
+  static let augmentation: Settings = [
+    Setting(
+      "augment", \.augment, .bool.described("Random crop out of 4 pixels of padding, and flip."), unless: true)
+  ]
   static let groups: Settings = group("weights", \.weights) + group("batchNorm", \.batchNorm)
 
   static func group(
@@ -102,10 +107,24 @@ extension QuantizationSpec {
 }
 
 extension FreezingSpec {
-  static let configured: [Setting<FreezingSpec>] = [
-    Setting("criterion", \.criterion, .criterion, unless: .distance),
-    Setting("threshold", \.schedule, .threshold),
-    Setting("distanceEMA", \.distanceEMA, .belowOne),
+  static let configured = chosen + published
+  /// What recipes say nothing of.
+  static let chosen: [Setting<FreezingSpec>] = [
+    Setting(
+      "criterion", \.criterion,
+      .criterion.described(
+        "What decides which weights freeze; distance, as published: the moving average of a weight's distance to its "
+          + "level."),
+      unless: .distance),
+    Setting(
+      "threshold", \.schedule,
+      .threshold.described(
+        "Share of a level's spacing below which a weight has settled: a constant, or a schedule that rises from 0 to 1."
+      )),
+  ]
+  /// What each recipe has a value for.
+  static let published: [Setting<FreezingSpec>] = [
+    Setting("distanceEMA", \.distanceEMA, .belowOne.described("Momentum of the distance's moving average."))
   ]
   fileprivate static let resolved: [Setting<FreezingSpec>] = [
     Setting("startStep", \.startStep, .integer(in: 0...Int(Int32.max))),
@@ -131,13 +150,15 @@ enum OptimizerRule: String, CaseIterable, Sendable {
 
 extension ParameterGroupSpec {
   static let settings: [Setting<ParameterGroupSpec>] = [
-    Setting("rule", \.optimizer.rule, .choice()),
-    Setting("learningRate", \.learningRate, .positive),
-    of(.sgd, "momentum", \.optimizer.momentum, .belowOne),
-    of(.sgd, "weightDecay", \.optimizer.weightDecay, .nonNegative),
-    of(.adam, "beta1", \.optimizer.beta1, .belowOne),
-    of(.adam, "beta2", \.optimizer.beta2, .belowOne),
-    of(.adam, "epsilon", \.optimizer.epsilon, .positive),
+    Setting("rule", \.optimizer.rule, .choice().described("How gradients change the parameters.")),
+    Setting("learningRate", \.learningRate, .positive.described("Before the schedule's factor.")),
+    of(.sgd, "momentum", \.optimizer.momentum, .belowOne.described("Of the gradient's running sum.")),
+    of(
+      .sgd, "weightDecay", \.optimizer.weightDecay,
+      .nonNegative.described("Added to the gradient, times the parameter.")),
+    of(.adam, "beta1", \.optimizer.beta1, .belowOne.described("Momentum of the gradient's average.")),
+    of(.adam, "beta2", \.optimizer.beta2, .belowOne.described("Momentum of its square's average.")),
+    of(.adam, "epsilon", \.optimizer.epsilon, .positive.described("Added to the root of that average.")),
   ]
 
   private static func of(

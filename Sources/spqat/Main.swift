@@ -13,6 +13,7 @@ struct Spqat: ParsableCommand {
     subcommands: [
       DatasetCommand.self,
       ValidateCommand.self,
+      SchemaCommand.self,
       RunCommand.self,
       SweepCommand.self,
       WorkerCommand.self,

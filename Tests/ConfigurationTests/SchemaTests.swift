@@ -1,83 +1,137 @@
 import Configuration
 import ConfigurationSupport
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("configs/schema.json and the decoder")
 struct SchemaTests {
-  typealias Object = [String: Any]
+  private let file = repositoryRoot.appendingPathComponent("configs/schema.json")
 
-  let schema: Object
-  init() throws {
-    let data = try Data(contentsOf: repositoryRoot.appendingPathComponent("configs/schema.json"))
-    schema = try #require(try JSONSerialization.jsonObject(with: data) as? Object)
+  @Test("the committed file is the one that the settings describe: 'make schema' writes it")
+  func committed() throws {
+    #expect(try String(contentsOf: file, encoding: .utf8) == ExperimentSchema.text)
   }
 
-  private func resolve(_ value: Any?) throws -> Object {
-    let object = try #require(value as? Object)
-    guard let reference = object["$ref"] as? String else { return object }
-    let name = try #require(reference.split(separator: "/").last.map(String.init))
-    return try #require((schema["$defs"] as? Object)?[name] as? Object)
-  }
-
-  private func properties(at path: String) throws -> Object {
-    let settings = try resolve(["$ref": "#/$defs/settings"])
-    var properties = try #require(settings["properties"] as? Object)
-    if path.isEmpty {
-      return properties.merging(try #require(schema["properties"] as? Object)) { first, _ in first }
+  @Test("every section is described once, and editors have a line on every key")
+  func described() throws {
+    #expect(Set(ConfigurationKeys.sections.dropFirst()).isSubset(of: ConfigurationKeys.described.map(\.path)))
+    for outline in ConfigurationKeys.outlines {
+      guard case .value(let schema) = outline.content else { continue }
+      #expect(schema.text?.hasSuffix(".") == true, "\(outline)")
     }
-    for key in path.split(separator: ".") {
-      properties = try #require(try resolve(properties[String(key)])["properties"] as? Object)
+  }
+
+  @Test("recipes' own values are defaults, or named where they differ")
+  func defaults() throws {
+    func property(_ path: String...) throws -> [String: Any] {
+      let json = try JSONSerialization.jsonObject(with: Data(ExperimentSchema.text.utf8))
+      return try #require(
+        path.reduce(json as? [String: Any]) { object, key in
+          (object?["properties"] as? [String: Any])?[key] as? [String: Any]
+            ?? ((object?["$defs"] as? [String: Any])?["settings"] as? [String: Any])
+            .flatMap { ($0["properties"] as? [String: Any])?[key] as? [String: Any] }
+        })
     }
-    return properties
+    #expect(try property("duration")["default"] as? String == "400ep")
+    #expect(try property("augment")["default"] as? Bool == true)
+    #expect(try property("pretraining", "seed")["default"] as? Int == 1)
+    #expect(try property("freezing", "threshold")["default"] == nil)
+    #expect(try property("batchSize")["default"] == nil)
+    #expect(
+      try property("batchSize")["description"] as? String == "Images a step. Default: 256 in spqat, 128 in lts.")
+    #expect(
+      try property("optimizer", "quantizers", "beta1")["description"] as? String
+        == "With the rule \"adam\". Momentum of the gradient's average. Default: 0.9 in lts.")
   }
 
-  @Test("have the same keys", arguments: ConfigurationKeys.sections)
-  func keys(section: String) throws {
-    #expect(try properties(at: section).keys.sorted() == ConfigurationKeys.names(in: section).sorted())
+  /// Members that are added to a valid experiment, of which the decoder refuses those that are wrong in themselves.
+  private static let allowed = [
+    "", #""subset": 1"#, #""recipe": "lts", "rangeGradient": "dense""#, #""bits": {"weights": 2, "activations": 8}"#,
+    #""method": "freeze", "freezing": {"threshold": "sine"}"#,
+    #""method": "freeze", "freezing": {"threshold": 0, "distanceEMA": 0.5, "start": "3it", "criterion": "distance"}"#,
+    #""optimizer": {"weights": {"rule": "adam", "learningRate": 0.1, "epsilon": 1e-9}}"#,
+    #""learningRate": {"schedule": "step", "milestones": ["5%"], "factor": 1}"#,
+    #""pretraining": {"duration": "1ep", "optimizer": {"batchNorm": {"momentum": 0}}, "seed": 0}"#,
+    #""slurm": {"time": "1-00:00:00", "memory": "1T", "cpus": 1024, "partition": "a,b"}"#,
+    #""comparison": {"margin": 100, "confidence": 0.5, "test": "equivalence"}"#,
+    #""axes": [{"bits.weights": [2], "bits.activations": [3]}, {"augment": [true, false]}]"#,
+    #""profiles": {"p": {"duration": "1ep", "subset": null, "freezing": null}}"#, #""seeds": [0, 7]"#,
+  ]
+  private static let refused = [
+    #""nmae": 1"#, #""subset": 0"#, #""subset": 1.5"#, #""recipe": "qat""#, #""model": "vgg""#,
+    #""bits": {"weights": 1}"#, #""bits": {"weights": 9}"#, #""bits": {"weight": 4}"#, #""method": "none""#,
+    #""freezing": {"threshold": -0.1}"#, #""freezing": {"threshold": "cosine"}"#, #""freezing": {"start": "5"}"#,
+    #""freezing": {"distanceEMA": 1}"#, #""freezing": {"criterion": 1}"#, #""duration": "20%""#, #""duration": 20"#,
+    #""batchSize": 0"#, #""batchSize": 65537"#, #""augment": 1"#, #""optimizer": {"weights": {"learningRate": 0}}"#,
+    #""optimizer": {"weights": {"momentum": 1}}"#, #""optimizer": {"weights": {"weightDecay": -1}}"#,
+    #""learningRate": {"schedule": "step", "milestones": [], "factor": 1}"#,
+    #""learningRate": {"schedule": "step", "milestones": ["5%"], "factor": 1.5}"#,
+    #""pretraining": {"augment": true}"#, #""pretraining": {"optimizer": {"quantizers": {}}}"#,
+    #""pretraining": {"seed": -1}"#, #""slurm": {"time": "2h"}"#, #""slurm": {"memory": "0G"}"#,
+    #""slurm": {"cpus": 1025}"#, #""slurm": {"partition": "-a"}"#, #""comparison": {"margin": 0}"#,
+    #""comparison": {"confidence": 1}"#, #""comparison": {"test": "t"}"#, #""axes": [{}]"#,
+    #""axes": [{"bits.weights": []}]"#, #""axes": [{"seeds": [[1], [2]]}]"#, #""axes": [{"slurm.cpus": [1]}]"#,
+    #""profiles": {"p": {"name": "y"}}"#, #""profiles": {"p": {"batchSize": 0}}"#, #""seeds": []"#,
+    #""seeds": [1, 1]"#, #""seeds": [-1]"#, #""name": "../x""#, #""name": "x", "title": 1"#,
+  ]
+
+  /// The valid experiment with `members` in place of its own.
+  private static func text(_ members: String) throws -> String {
+    let patch = try JSONParser.parse(Array("{\(members)}".utf8))
+    let base = try JSONParser.parse(Array(Mistake.minimal.utf8))
+    guard case .object(let replaced) = patch, case .object(let kept) = base else { return "" }
+    return JSONValue.object(kept.filter { patch[$0.key] == nil } + replaced).text
   }
 
-  @Test("allow the same values", arguments: ConfigurationKeys.outlines)
-  func values(outline: SettingOutline) throws {
-    guard let allowed = outline.schema else { return }
-    let split = outline.path.split(separator: ".").map(String.init)
-    var property = try resolve(try properties(at: split.dropLast().joined(separator: "."))[split.last!])
-    // A number or a name.
-    for alternative in property["anyOf"] as? [Object] ?? [] { property.merge(alternative) { first, _ in first } }
-    #expect(property["enum"] as? [String] ?? [] == allowed.choices)
-    let types = property["type"] as? [String] ?? [property["type"] as? String].compactMap { $0 }
-    #expect(types.filter { $0 != "null" } == [allowed.kind?.rawValue].compactMap { $0 })
-    #expect(property["minimum"] as? Double == allowed.minimum)
-    #expect(property["exclusiveMinimum"] as? Double == allowed.exclusiveMinimum)
-    #expect(property["maximum"] as? Double == allowed.maximum)
-    #expect(property["exclusiveMaximum"] as? Double == allowed.exclusiveMaximum)
+  @Test("the decoder takes what the schema is meant to allow, and nothing of what it is meant to refuse")
+  func decoder() throws {
+    for members in Self.allowed { #expect(try complaint(Self.text(members)) == nil, "\(members)") }
+    for members in Self.refused { #expect(try complaint(Self.text(members)) != nil, "\(members)") }
   }
 
-  @Test("refuse further keys everywhere")
+  @Test(
+    "an independent validator takes and refuses the same, and the committed experiments",
+    .enabled(if: PythonInterpreter.has("jsonschema"), "Scripts/test-python.sh makes a Python with jsonschema"))
+  func validator() throws {
+    let folder = try TemporaryFolder()
+    let texts = try (Self.allowed + Self.refused).map(Self.text)
+    let list = try folder.write("[\(texts.joined(separator: ",\n"))]", to: "list.json")
+    let script = try folder.write(
+      """
+      import json, sys
+      from jsonschema import Draft202012Validator
+      schema = json.load(open(sys.argv[1]))
+      Draft202012Validator.check_schema(schema)
+      validator = Draft202012Validator(schema)
+      print("".join("+" if validator.is_valid(e) else "-" for e in json.load(open(sys.argv[2]))), end="")
+      print("".join("+" if validator.is_valid(json.load(open(f))) else "-" for f in sys.argv[3:]))
+      """, to: "validate.py")
+    let experiments = try FileManager.default.contentsOfDirectory(atPath: file.deletingLastPathComponent().path)
+      .filter { $0.hasSuffix(".json") && $0 != "schema.json" }
+      .map { file.deletingLastPathComponent().appendingPathComponent($0).path }
+    #expect(experiments.count >= 4)
+    let result = try PythonInterpreter.run([script, file.path, list] + experiments)
+    let signs =
+      String(repeating: "+", count: Self.allowed.count)
+      + String(repeating: "-", count: Self.refused.count) + String(repeating: "+", count: experiments.count)
+    #expect(result.output == signs + "\n")
+    #expect(result.status == 0)
+  }
+
+  @Test("unknown keys are refused everywhere")
   func closed() throws {
-    func check(_ object: Object, _ place: String) {
+    func check(_ object: [String: Any], _ place: String) {
       if object["properties"] != nil, place != "$defs/settings" {
         let isClosed =
           object["additionalProperties"] as? Bool == false || object["unevaluatedProperties"] as? Bool == false
         #expect(isClosed, "\(place) lets unknown keys through")
       }
       for (key, value) in object {
-        if let inner = value as? Object { check(inner, place.isEmpty ? key : "\(place)/\(key)") }
+        if let inner = value as? [String: Any] { check(inner, place.isEmpty ? key : "\(place)/\(key)") }
       }
     }
-    check(schema, "")
-  }
-
-  @Test("vary the same settings")
-  func axes() throws {
-    let axes = try resolve(try properties(at: "")["axes"])
-    let items = try #require(axes["items"] as? Object)
-    let pattern = try #require((items["propertyNames"] as? Object)?["pattern"] as? String)
-    let expression = try NSRegularExpression(pattern: pattern)
-    let notAxes = ["$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm", "comparison"]
-    for key in ConfigurationKeys.names(in: "") {
-      let matches = expression.firstMatch(in: key, range: NSRange(key.startIndex..., in: key)) != nil
-      #expect(matches != notAxes.contains(key), "\(key)")
-    }
+    let schema = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
+    check(try #require(schema as? [String: Any]), "")
   }
 }
