@@ -50,7 +50,8 @@ let package = Package(
     module("Storage", ["CHDF5", "Diagnostics", "Files", "Tables"]),
     module("Datasets", ["CGzip", "CPNG", "Host", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
     module("Recipes", ["Training", "Networks", "Quantization", "Datasets"]),
-    module("Training", ["Networks", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
+    module(
+      "Training", ["Networks", "Quantization", "Kernels", "Datasets", "Diagnostics", "Records", "Storage", "Tensor"]),
     module(
       "Verification",
       ["Recipes", "Training", "Networks", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),
@@ -106,7 +107,11 @@ let package = Package(
     tests("Configuration", ["ConfigurationSupport", "Recipes", "Training", "Networks", "Quantization", "Statistics"]),
     tests(
       "Runs",
-      ["ConfigurationSupport", "Configuration", "Recipes", "Training", "Quantization", "Datasets", "Records", "Host"]),
+      [
+        "ConfigurationSupport", "Configuration", "Recipes", "Training", "Quantization", "Kernels", "Datasets",
+        "Records",
+        "Host",
+      ]),
     tests("Reporting", ["Diagnostics", "Records", "Statistics", "Storage", "Tables"]),
     .testTarget(
       name: "CommandLineTests", dependencies: ["spqat", "Datasets", "Host", "TestSupport", "Records", "Storage"],

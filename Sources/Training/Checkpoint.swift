@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 import Kernels
 import Networks
@@ -39,8 +40,13 @@ extension TrainingSession {
           + "the result will equal an uninterrupted run's to rounding only")
     }
     let series = Data(try file.readString("series").utf8)
-    let records = try JSONDecoder.tolerant.decode(EpochSeries.self, from: series)
-    for observer in observers { try observer.restoreSums(from: series) }
+    let records: EpochSeries
+    do {
+      records = try JSONDecoder.tolerant.decode(EpochSeries.self, from: series)
+      for observer in observers { try observer.restoreSums(from: series) }
+    } catch {
+      throw Diagnostic(path, "its series are not those of a run")
+    }
     for (name, values) in checkpointState { try file.read(name, into: values) }
     network.didRestoreState()
     learner.step = try file.attribute("step")
@@ -51,7 +57,27 @@ extension TrainingSession {
     network.areActivationQuantizersInitialized = try file.attribute("quantizers_initialized", as: Int.self) != 0
     epochs = records.epochs
     layerEpochs = records.layerEpochs
+    if let flaw = restoredFlaw { throw Diagnostic(path, flaw) }
     return warnings
+  }
+
+  /// What no training by this specification leaves behind, of a state that was read from a file; nil: nothing.
+  private var restoredFlaw: String? {
+    guard (0...spec.totalSteps).contains(step) else { return "its step is \(step); allowed: 0 to \(spec.totalSteps)" }
+    let isAtEnd = isDiverged || step == spec.totalSteps
+    let (whole, rest) = step.quotientAndRemainder(dividingBy: batchesPerEpoch)
+    let evaluated = step == spec.totalSteps && rest > 0 ? whole + 1 : whole
+    // A run that diverges at the end of an epoch files nothing of it.
+    guard epochs.count == evaluated || isDiverged && epochs.count + 1 == evaluated,
+      epochs.map(\.epoch).elementsEqual(1..<epochs.count + 1),
+      layerEpochs.count == epochs.count * network.convolutions.count
+    else { return "its series have \(epochs.count) epochs where step \(step) ends \(evaluated)" }
+    guard observers.allSatisfy({ $0.isPlausible(learner, isMidEpoch: rest > 0 && !isAtEnd) }) else {
+      return "its sums are not those of \(step) steps"
+    }
+    // Training stops with the step that empties a range.
+    if !isDiverged, network.areActivationQuantizersInitialized, let fault = network.emptyRange { return fault }
+    return nil
   }
 
   /// All arrays and counts that the next step depends on, by their places in the file.

@@ -224,6 +224,58 @@ struct CheckpointFileTests {
     #expect(try SmallRuns.session(SmallRuns.spec(.spqatFreeze)).restoreCheckpoint(from: path) == [])
   }
 
+  @Test(
+    "numbers that no training leaves behind are refused in one line, wherever they stand",
+    arguments: [-1, 15, Int.max, Int.min])
+  func editedStep(step: Int) throws {
+    let text = try refusal(of: { $0.setInteger(after: "step", from: 6, to: step) })
+    #expect(text.hasSuffix(": its step is \(step); allowed: 0 to 14"), "\(text)")
+  }
+
+  @Test("so are counts", arguments: [-1, Int.max, Int.min])
+  func editedCounts(value: Int) throws {
+    #expect(
+      try refusal(of: { $0.setInteger(after: "level_moves", from: 0, to: value) })
+        .hasSuffix(": its sums are not those of 6 steps"))
+  }
+
+  @Test("another step than that of the series is refused")
+  func editedEpoch() throws {
+    #expect(
+      try refusal(of: { $0.setInteger(after: "step", from: 6, to: 3) })
+        .hasSuffix(": its series have 1 epochs where step 3 ends 0"))
+  }
+
+  @Test(
+    "sums that overflow, or lists that are too short, are refused",
+    arguments: [
+      (#""images":24"#, #""images":-4"#), (#""images":24"#, #""images":99"#), (#""images":24"#, #""images":00"#),
+      (#""images":24"#, #""images":.5"#), (#""layerSeconds":["#, #""layerSeconds":[],"otherSeconds":["#),
+      (#""layerFrozenShare":["#, #""layerFrozenShare":[],"otherFrozenShare":["#),
+      (#""levelMovesBefore":0"#, #""levelMovesBefore":9"#),
+    ])
+  func editedSeries(old: String, new: String) throws {
+    let text = try refusal(of: { $0.replace(old, by: new) })
+    #expect(
+      text.hasSuffix(": its sums are not those of 6 steps") || text.hasSuffix(": its series are not those of a run"),
+      "\(text)")
+  }
+
+  /// What is said of a checkpoint after 6 of 14 steps, 4 to an epoch, that somebody changed.
+  private func refusal(of edit: (inout CheckpointBytes) -> Void) throws -> String {
+    let folder = try TemporaryFolder()
+    let path = folder.file("checkpoint.h5")
+    let session = try SmallRuns.session(SmallRuns.spec(.spqatFreeze))
+    _ = try session.train { $0.step == 6 ? .stop : .proceed }
+    try session.writeCheckpoint(to: path)
+    var bytes = try CheckpointBytes(path)
+    try bytes.write(to: path)
+    #expect(try SmallRuns.session(session.spec).restoreCheckpoint(from: path) == [])
+    edit(&bytes)
+    try bytes.write(to: path)
+    return try refusal(path)
+  }
+
   @Test("another instruction set warns")
   func instructionSet() throws {
     let folder = try TemporaryFolder()
@@ -240,4 +292,40 @@ struct CheckpointFileTests {
     #expect(warnings.first?.contains(InstructionSet.best.rawValue) == true && warnings.first?.hasPrefix(path) == true)
     #expect(try other.train(onStep: { _ in .proceed }) == .finished)
   }
+}
+
+/// A checkpoint's bytes, for changes in place.
+private struct CheckpointBytes {
+  private var bytes: [UInt8]
+
+  /// Without the checksum at the end, as a program leaves a file that has changed it.
+  init(_ path: String) throws { bytes = try Data(contentsOf: URL(fileURLWithPath: path)).dropLast(16) }
+
+  func write(to path: String) throws { try Data(bytes).write(to: URL(fileURLWithPath: path)) }
+
+  /// Changes the attribute of that name, every one there is, which has to be `old`. HDF5's format: behind the name
+  /// 12 bytes say its type and 8 its extents.
+  mutating func setInteger(after name: String, from old: Int, to new: Int) {
+    let value = name.utf8.count + 1 + 12 + 8
+    let found = places(of: Array(name.utf8) + [0]).filter { bytes[($0 + value)...].starts(with: Self.bytes(of: old)) }
+    for place in found { bytes.replaceSubrange(place + value..<place + value + 8, with: Self.bytes(of: new)) }
+    #expect(!found.isEmpty, "no attribute \(name)")
+  }
+
+  /// The rest of a longer text moves into the padding behind it.
+  mutating func replace(_ old: String, by new: String) {
+    guard let place = places(of: Array(old.utf8)).first else {
+      Issue.record("no \(old)")
+      return
+    }
+    let end = bytes[place...].firstIndex(of: 0) ?? bytes.count
+    let rest = Array(new.utf8) + bytes[place + old.utf8.count..<end]
+    bytes.replaceSubrange(place..<min(bytes.count, place + rest.count), with: rest)
+  }
+
+  private func places(of pattern: [UInt8]) -> [Int] {
+    bytes.indices.filter { bytes[$0] == pattern[0] && bytes[$0...].starts(with: pattern) }
+  }
+
+  private static func bytes(of number: Int) -> [UInt8] { withUnsafeBytes(of: number.littleEndian, Array.init) }
 }

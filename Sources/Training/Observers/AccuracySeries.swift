@@ -1,3 +1,4 @@
+import Networks
 import Records
 
 /// Loss and accuracy on the training batches.
@@ -24,5 +25,10 @@ final class AccuracySeries: TrainingObserver {
     records.epoch.trainTopOne = topOne
     records.epoch.images = sums.images
     sums = Sums()
+  }
+
+  func isPlausible(_ learner: Learner, isMidEpoch: Bool) -> Bool {
+    sums.loss.isFinite && (0...learner.step * learner.network.batch).contains(sums.images)
+      && (0...sums.images).contains(sums.topOne) && (sums.images > 0 || !isMidEpoch)
   }
 }

@@ -44,6 +44,19 @@ final class FreezingSeries: TrainingObserver {
     }
     sums = Sums()
   }
+
+  func isPlausible(_ learner: Learner, isMidEpoch: Bool) -> Bool {
+    let shares = 0...Double(learner.step)
+    for (index, layer) in learner.network.convolutions.enumerated() {
+      let weightSteps = 0...learner.step * (layer.freezing?.count ?? 0)
+      guard weightSteps.contains(frozenWeightSteps[index]), weightSteps.contains(layer.freezing?.levelMoves ?? 0) else {
+        return false
+      }
+    }
+    return learner.hasLayers(sums.layerFrozenShare.count, isMidEpoch: isMidEpoch)
+      && sums.layerFrozenShare.allSatisfy(shares.contains) && shares.contains(sums.frozenShare)
+      && (0...learner.network.levelMoves).contains(sums.levelMovesBefore)
+  }
 }
 
 extension Network {

@@ -51,4 +51,9 @@ final class SecondsSeries: TrainingObserver {
     }
     sums = Sums()
   }
+
+  func isPlausible(_ learner: Learner, isMidEpoch: Bool) -> Bool {
+    learner.hasLayers(sums.layerSeconds.count, isMidEpoch: isMidEpoch)
+      && sums.layerSeconds.allSatisfy { $0.count == 3 && $0.allSatisfy { $0.isFinite && $0 >= 0 } }
+  }
 }

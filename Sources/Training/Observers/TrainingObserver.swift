@@ -1,3 +1,4 @@
+import Networks
 import Records
 import Tensor
 
@@ -42,6 +43,10 @@ protocol TrainingObserver: AnyObject {
   func didStep(_ step: TrainingStep, _ learner: Learner)
   /// Fills in `records` and sets `sums` back. Not called for an epoch in which the run diverged.
   func didFinishEpoch(_ records: inout EpochRecords, _ learner: Learner)
+  /// Whether `sums` and `state`, which a checkpoint has brought, can be those of the learner at its step. Nothing else
+  /// stands between a file that was edited and sums that overflow or lists that are too short.
+  /// - Parameter isMidEpoch: whether the next step goes on with an epoch that has begun.
+  func isPlausible(_ learner: Learner, isMidEpoch: Bool) -> Bool
 }
 
 /// Of observers that sum nothing up.
@@ -51,4 +56,15 @@ extension TrainingObserver {
   var state: [(name: String, values: StateValues)] { [] }
   func willBeginEpoch(_ learner: Learner) {}
   func didStep(_ step: TrainingStep, _ learner: Learner) {}
+}
+
+extension TrainingObserver where Sums == NoSums {
+  func isPlausible(_ learner: Learner, isMidEpoch: Bool) -> Bool { true }
+}
+
+extension Learner {
+  /// Whether a list that observers begin anew with each epoch has an element for each convolution and linear layer.
+  func hasLayers(_ count: Int, isMidEpoch: Bool) -> Bool {
+    count == network.convolutions.count || !isMidEpoch && count == 0
+  }
 }
