@@ -15,7 +15,7 @@ public struct RunEstimate: Sendable {
 
   /// - Parameter measured: images a second of finished runs on the same data.
   public init(measured: [Double], threads: Int, height: Int, width: Int) {
-    let rates = measured.filter { $0 > 0 }
+    let rates = measured.filter { $0.isFinite && $0 > 0 }
     measuredRuns = rates.count
     if rates.isEmpty {
       imagesPerSecond = Self.assumedRatePerThread * Double(threads) * Self.assumedPixels / Double(height * width)

@@ -5,9 +5,9 @@ import Foundation
 public final class RunLock {
   /// What the holder last wrote about itself.
   public struct Holder: Codable, Equatable, Sendable {
-    /// Its number on `host`; of a holder that has not written yet, the reader's own.
+    /// Its number on `host`; 0 of a holder that has not written yet.
     public var process: Int32
-    /// By its network name, "unknown" where the system tells none.
+    /// By its network name, "unknown" where the system tells none; empty of a holder that has not written yet.
     public var host: String
     /// Steps done, of all sessions together; 0 of a holder that has not written yet.
     public var step: Int
@@ -39,10 +39,29 @@ public final class RunLock {
       self.exclusive = exclusive
       self.started = started
     }
+
+    /// A holder that has not written yet.
+    fileprivate static let unknown: Holder = {
+      var holder = Holder(step: 0, totalSteps: 0, imagesPerSecond: 0, exclusive: false, started: "")
+      (holder.process, holder.host) = (0, "")
+      return holder
+    }()
+
+    /// Whether this program can have written it: anybody may have edited the file.
+    fileprivate var isPlausible: Bool {
+      let steps = 0...Int(Int32.max)
+      let shares = [topOne, frozenShare].compactMap(\.self)
+      return steps.contains(step) && steps.contains(totalSteps) && imagesPerSecond.isFinite && imagesPerSecond >= 0
+        && shares.allSatisfy((0...1).contains)
+    }
+
+    /// For people: "process 4711 on node3", "another process" of one that has not written yet.
+    public var name: String { process == 0 ? "another process" : "process \(process) on \(host)" }
   }
 
   private let descriptor: Int32
-  private let path: String
+  /// What the holder before this one wrote last, nil where there was none.
+  public let previousHolder: Holder?
 
   /// Takes the lock, or returns nil where another process (or another lock of this one) holds it.
   public init?(path: String) throws(ResultsError) {
@@ -55,13 +74,15 @@ public final class RunLock {
       throw ResultsError(system: "lock", path: path, code: code)
     }
     self.descriptor = descriptor
-    self.path = path
+    previousHolder = Self.lastHolder(at: path)
+    // From here on it is this process that holds the lock, as far as the run was before.
+    if var holder = previousHolder {
+      (holder.process, holder.host) = (getpid(), hostName)
+      publish(holder)
+    }
   }
 
   deinit { close(descriptor) }
-
-  /// What the last holder wrote before it ended, nil where nobody did.
-  public var lastHolder: Holder? { Self.lastHolder(at: path) }
 
   /// Tells others how far this process is. A failure only costs them that, so it is not reported.
   public func publish(_ holder: Holder) {
@@ -81,13 +102,15 @@ public final class RunLock {
     defer { close(descriptor) }
     // Where the file system has no locks nobody can hold one.
     guard flock(descriptor, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK else { return nil }
-    return lastHolder(at: path) ?? Holder(step: 0, totalSteps: 0, imagesPerSecond: 0, exclusive: false, started: "")
+    return lastHolder(at: path) ?? .unknown
   }
 
-  /// What the last holder of the lock at `path` wrote, whether it still holds it or not.
+  /// What the last holder of the lock at `path` wrote, whether it still holds it or not; nil where nothing of use is there.
   public static func lastHolder(at path: String) -> Holder? {
-    guard let data = try? Data(contentsOf: URL(fileURLWithPath: path)) else { return nil }
-    return try? JSONDecoder().decode(Holder.self, from: data)
+    guard let data = try? Data(contentsOf: URL(fileURLWithPath: path)),
+      let holder = try? JSONDecoder().decode(Holder.self, from: data), holder.isPlausible
+    else { return nil }
+    return holder
   }
 }
 

@@ -68,7 +68,7 @@ public struct RunStatus: Sendable {
     switch phase {
     case .finished: "finished"
     case .finishedElsewhere(let experiment): "finished in \(experiment), to be taken over"
-    case .running(let holder): "running (process \(holder.process) on \(holder.host), step \(holder.step))"
+    case .running(let holder): "running (\(holder.name), step \(holder.step))"
     case .diverged(let step): "diverged at step \(step)"
     case .unreadable(let reason): "unreadable: \(reason)"
     case .interrupted(let step): "interrupted near step \(step)"

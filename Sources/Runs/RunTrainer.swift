@@ -100,8 +100,8 @@ public final class RunTrainer {
     let started: String
     if FileManager.default.fileExists(atPath: checkpoint) {
       for warning in try restore(session, from: checkpoint) { observe(.warning(warning)) }
-      isExclusive = isExclusive && lock.lastHolder?.exclusive ?? false
-      started = lock.lastHolder?.started ?? timestamp()
+      isExclusive = isExclusive && lock.previousHolder?.exclusive ?? false
+      started = lock.previousHolder?.started ?? timestamp()
     } else {
       started = timestamp()
     }

@@ -60,10 +60,15 @@ final class ProgressLine: Sendable {
 
   /// Such as "8 s", "3 min 20 s" or "2 h 5 min".
   static func duration(_ seconds: Double) -> String {
-    guard seconds.isFinite, seconds < 1e9 else { return "long" }
-    let whole = Int(seconds.rounded(.up))
+    guard seconds < 1e9 else { return "long" }
+    let whole = Int(max(0, seconds).rounded(.up))
     if whole < 60 { return "\(whole) s" }
     if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
     return "\(whole / 3600) h \(whole % 3600 / 60) min"
+  }
+
+  /// "43 images/s", in whole images, of any number.
+  static func rate(_ imagesPerSecond: Double) -> String {
+    "\(Int(exactly: imagesPerSecond.rounded(.towardZero)).map { "\($0)" } ?? "?") images/s"
   }
 }

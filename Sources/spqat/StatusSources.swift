@@ -109,7 +109,7 @@ struct FolderStatus: StatusSource {
       let left = holder.totalSteps - holder.step
       return RunLine(
         id: id, group: .running,
-        text: "running, step \(holder.step) of \(holder.totalSteps) (\(left) left), process \(holder.process)",
+        text: "running, step \(holder.step) of \(holder.totalSteps) (\(left) left), \(holder.name)",
         step: holder.step, totalSteps: holder.totalSteps, topOne: holder.topOne, frozenShare: holder.frozenShare)
     }
     if FileManager.default.fileExists(atPath: results.runFile(id)) {
@@ -149,8 +149,7 @@ extension RunStatus {
     switch phase {
     case .finished(let topOne): "finished, top-1 \(percent(topOne))"
     case .running(let holder):
-      "running, step \(holder.step) of \(run.spec.totalSteps), \(Int(holder.imagesPerSecond)) images/s, process "
-        + "\(holder.process) on \(holder.host)"
+      "running, step \(holder.step) of \(run.spec.totalSteps), \(ProgressLine.rate(holder.imagesPerSecond)), \(holder.name)"
     default: summary
     }
   }

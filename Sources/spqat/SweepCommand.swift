@@ -172,7 +172,7 @@ private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions) {
     ? "measured on \(estimate.measuredRuns) finished runs" : "a rough guess until a run has finished here"
   print(
     "\(loaded.plan.runs.count) runs\(shared > 0 ? ", \(shared) to be taken over" : ""), about "
-      + "\(ProgressLine.duration(left)) left at \(Int(estimate.imagesPerSecond)) images/s (\(basis))")
+      + "\(ProgressLine.duration(left)) left at \(ProgressLine.rate(estimate.imagesPerSecond)) (\(basis))")
 }
 
 private func train(

@@ -53,7 +53,7 @@ final class TrainingProgress {
   func waits(for run: PlannedRun, holder: RunLock.Holder) {
     guard waitedFor != run.id else { return }
     waitedFor = run.id
-    line("\(run.id) \(run.label): waits for process \(holder.process) on \(holder.host), which trains it")
+    line("\(run.id) \(run.label): waits for \(holder.name), which trains it")
   }
 
   func line(_ text: String) { StandardError.line(text) }
@@ -64,7 +64,7 @@ final class TrainingProgress {
       line(
         "\(run.id) \(run.label): epoch \(report.epoch)/\(report.epochs) loss \(decimal(epoch.trainLoss, 4)), "
           + "train \(percent(epoch.trainTopOne)), test \(percent(epoch.testTopOne ?? .nan)), "
-          + "frozen \(percent(epoch.frozenShare)), \(Int(report.imagesPerSecond)) images/s, \(timeLeft(run, report)) left"
+          + "frozen \(percent(epoch.frozenShare)), \(ProgressLine.rate(report.imagesPerSecond)), \(timeLeft(run, report)) left"
       )
       shown = now
       return
@@ -77,7 +77,7 @@ final class TrainingProgress {
     self.shown = now
     let facts =
       "loss \(decimal(report.loss, 3)) acc \(percent(report.epochTopOne)) frozen \(percent(report.frozenShare)) "
-      + "\(Int(report.imagesPerSecond)) images/s, \(timeLeft(run, report)) left"
+      + "\(ProgressLine.rate(report.imagesPerSecond)), \(timeLeft(run, report)) left"
     if isTerminal {
       let width = 16
       let filled = width * report.step / max(1, report.totalSteps)

@@ -167,6 +167,50 @@ struct RunLockTests {
     #expect(try RunLock(path: path) != nil)
   }
 
+  @Test("a holder that has written nothing yet is told by no other's number")
+  func takeover() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.url.appendingPathComponent("a.lock").path
+    var lock = try RunLock(path: path)
+    #expect(lock != nil && lock?.previousHolder == nil)
+    let unknown = try #require(RunLock.currentHolder(at: path))
+    #expect(unknown.process == 0 && unknown.name == "another process")
+    lock = nil
+    let text = """
+      {"process": 4711, "host": "node3", "step": 5, "totalSteps": 9, "imagesPerSecond": 2, "exclusive": true,
+       "started": "then"}
+      """
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    #expect(RunLock.lastHolder(at: path)?.name == "process 4711 on node3")
+    lock = try RunLock(path: path)
+    #expect(lock?.previousHolder?.process == 4711 && lock?.previousHolder?.started == "then")
+    let holder = try #require(RunLock.currentHolder(at: path))
+    #expect(holder.process == getpid() && holder.step == 5 && holder.exclusive && holder.started == "then")
+  }
+
+  @Test(
+    "numbers that no holder writes are not read",
+    arguments: [
+      #""step": -1"#, #""step": 9223372036854775807"#, #""totalSteps": -9223372036854775808"#,
+      #""imagesPerSecond": -1"#, #""imagesPerSecond": 1e999"#, #""process": 1e10"#,
+    ])
+  func edited(member: String) throws {
+    let folder = try TemporaryFolder()
+    let path = folder.url.appendingPathComponent("a.lock").path
+    let key = member.prefix { $0 != ":" }
+    let members = [
+      #""process": 1"#, #""host": "a""#, #""step": 1"#, #""totalSteps": 9"#, #""imagesPerSecond": 2"#,
+      #""exclusive": true"#, #""started": """#,
+    ]
+    func write(_ members: [String]) throws {
+      try Data("{\(members.joined(separator: ", "))}".utf8).write(to: URL(fileURLWithPath: path))
+    }
+    try write(members)
+    #expect(RunLock.lastHolder(at: path) != nil)
+    try write(members.map { $0.hasPrefix(key + ":") ? member : $0 })
+    #expect(RunLock.lastHolder(at: path) == nil)
+  }
+
   @Test("a folder that is not there is an error")
   func missingFolder() {
     #expect(throws: ResultsError.self) { _ = try RunLock(path: "/nowhere/at/all.lock") }
