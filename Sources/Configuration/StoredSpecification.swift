@@ -37,6 +37,8 @@ public struct StoredSpecification: Sendable {
     guard inputs.mean.count == 3, inputs.standardDeviation.count == 3, inputs.standardDeviation.allSatisfy({ $0 > 0 })
     else { throw unusable("data.mean") }
     spec = inputs.spec
+    // Without levels nothing comes near one.
+    guard spec.freezing == nil || spec.quantization != nil else { throw unusable("quantization.recipe") }
     guard (try? spec.model.graph()) != nil else { throw unusable("model.inputHeight") }
     // Full precision stores none, having none to train.
     if spec.quantization == nil { spec.quantizers = spec.weights }
