@@ -33,6 +33,7 @@ let package = Package(
   targets: [
     .target(name: "CKernels", cSettings: numeric),
     .target(name: "CPNG", cSettings: numeric, linkerSettings: [.linkedLibrary("png"), .linkedLibrary("z")]),
+    .target(name: "CResample", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "CGzip", linkerSettings: [.linkedLibrary("z")]),
     .systemLibrary(
       name: "CHDF5System", path: "Sources/CHDF5System", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
@@ -48,7 +49,9 @@ let package = Package(
     module("Files", ["Diagnostics"]),
     module("Tables", []),
     module("Storage", ["CHDF5", "Diagnostics", "Files", "Tables"]),
-    module("Datasets", ["CGzip", "CPNG", "Host", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
+    module(
+      "Datasets",
+      ["CGzip", "CPNG", "CResample", "Host", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
     module("Recipes", ["Training", "Networks", "Quantization", "Datasets"]),
     module(
       "Training", ["Networks", "Quantization", "Kernels", "Datasets", "Diagnostics", "Records", "Storage", "Tensor"]),
@@ -96,7 +99,9 @@ let package = Package(
     tests("Files"),
     tests("Tables"),
     tests("Storage", ["CHDF5", "Diagnostics", "Tables"], exclude: ["read_tables.py", "write_foreign.py"]),
-    tests("Datasets", ["CPNG", "Tensor"], exclude: ["make_pngs.py"]),
+    tests(
+      "Datasets", ["CPNG", "Tensor", .product(name: "Crypto", package: "swift-crypto")],
+      exclude: ["make_pngs.py", "make_resampling.py", "resampling.json"]),
     tests("Recipes", ["Quantization", "Datasets", "Tensor"]),
     tests("Training", ["Recipes", "Networks", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
     tests("Verification", ["Training", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),

@@ -106,12 +106,11 @@ extension ImageDataset {
   /// Reads the tree `{train,test}/CLASS/*.png` at `root` (`val` serves as `test`) into memory.
   ///
   /// - Parameters:
-  ///   - preparation: brings images of differing sizes to one; without it all must have the first image's size.
   ///   - threads: how many threads decode; neither the result nor the error depends on it.
   ///   - progress: told of images decoded, from one thread at a time.
   /// - Throws: the first fault in the order of the files. Sizes are refused before memory is taken.
   public static func load(
-    root: URL, preparation: ImagePreparation? = nil, threads: Int = ProcessInfo.processInfo.activeProcessorCount,
+    root: URL, threads: Int = ProcessInfo.processInfo.activeProcessorCount,
     limits: ImageLimits = ImageLimits(), progress: ProgressHandler? = nil
   ) throws(DatasetError) -> ImageDataset {
     let folder = try ImageFolder(root: root)
@@ -119,13 +118,7 @@ extension ImageDataset {
     if let stored { try stored.checkFiles(of: folder) }
 
     let images = folder.train + folder.test
-    let size: PixelSize
-    if let preparation {
-      size = PixelSize(width: preparation.crop, height: preparation.crop)
-    } else {
-      let reader = ImageFileReader(limits: limits)
-      size = try reader.open(images[0].path)
-    }
+    let size = try ImageFileReader(limits: limits).open(images[0].path)
     let (bytes, overflow) = images.count.multipliedReportingOverflow(by: size.rgbBytes)
     guard !overflow, bytes <= limits.datasetBytes else {
       throw DatasetError(
@@ -134,7 +127,7 @@ extension ImageDataset {
         remedy: "use fewer or smaller images")
     }
 
-    let decoder = FolderDecoder(images: images, size: size, preparation: preparation, limits: limits)
+    let decoder = FolderDecoder(images: images, size: size, limits: limits)
     let trainPixels = try decoder.pixels(
       0..<folder.train.count, threads: threads, progress: progress)
     let testPixels = try decoder.pixels(
@@ -143,7 +136,7 @@ extension ImageDataset {
       train: ImageSplit(size: size, pixels: trainPixels, labels: folder.train.map(\.label)),
       test: ImageSplit(size: size, pixels: testPixels, labels: folder.test.map(\.label)), classes: folder.classes,
       name: stored?.name ?? root.standardizedFileURL.lastPathComponent, source: stored?.source ?? .imageFolder)
-    if let stored, preparation == nil, stored != dataset.manifest {
+    if let stored, stored != dataset.manifest {
       throw DatasetError(
         path: root.appendingPathComponent(DatasetManifest.fileName).path,
         reason: "the images are not those that it describes (\(stored.difference(from: dataset.manifest)))",
@@ -157,7 +150,6 @@ extension ImageDataset {
 private struct FolderDecoder: Sendable {
   let images: [ImageFolder.Image]
   let size: PixelSize
-  let preparation: ImagePreparation?
   let limits: ImageLimits
 
   /// RGB bytes of the images in `range`, one after another. Progress counts over all images.
@@ -178,18 +170,12 @@ private struct FolderDecoder: Sendable {
   ) throws(DatasetError) {
     let path = images[index].path
     let found = try reader.open(path)
-    guard let preparation else {
-      guard found == size else {
-        throw DatasetError(
-          path: path, reason: "the image is \(found), but \(images[0].path) is \(size)",
-          remedy: "scale or crop all images to one size, for example with ImageMagick's mogrify")
-      }
-      return try reader.decode(path, size: size, into: target)
+    guard found == size else {
+      throw DatasetError(
+        path: path, reason: "the image is \(found), but \(images[0].path) is \(size)",
+        remedy: "scale or crop all images to one size, for example with ImageMagick's mogrify")
     }
-    let decoded = try bytes(count: found.rgbBytes) { (buffer: SharedBytes) throws(DatasetError) in
-      try reader.decode(path, size: found, into: buffer.pointer)
-    }
-    preparation.apply(to: decoded, size: found, into: target)
+    try reader.decode(path, size: size, into: target)
   }
 }
 

@@ -65,6 +65,9 @@ public struct PixelSize: Equatable, Sendable, CustomStringConvertible {
     self.height = height
   }
 
+  /// Whether there is no pixel.
+  var isEmpty: Bool { width < 1 || height < 1 }
+
   /// Bytes of an RGB image of this size.
   var rgbBytes: Int { width * height * 3 }
 

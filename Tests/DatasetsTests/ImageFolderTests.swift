@@ -235,8 +235,6 @@ struct ImageFolderTests {
       error?.description
         == "\(path): the image is 5x3, but \(folder["train/cat/00001.png"].path) is 4x3; "
         + "scale or crop all images to one size, for example with ImageMagick's mogrify")
-    let scaled = try ImageDataset.load(root: folder.url, preparation: ImagePreparation(shorterSide: 3, crop: 2))
-    #expect(scaled.width == 2 && scaled.height == 2)
   }
 
   @Test("Limits on file, image and data set size hold before memory is taken")
