@@ -66,9 +66,16 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
     module(
+      "Interchange",
+      [
+        "Configuration", "Recipes", "Training", "Networks", "Quantization", "Records", "Storage", "Tables", "Files",
+        "Diagnostics", .product(name: "Crypto", package: "swift-crypto"),
+      ]),
+    module(
       "Runs",
       [
-        "Configuration", "Recipes", "Training", "Networks", "Quantization", "Kernels", "Datasets", "Diagnostics",
+        "Interchange", "Configuration", "Recipes", "Training", "Networks", "Quantization", "Kernels", "Datasets",
+        "Diagnostics",
         "Records", "Storage", "Host",
       ]),
     module("Reporting", ["Diagnostics", "Files", "Host", "Records", "Statistics", "Storage", "Tables"]),
@@ -78,7 +85,8 @@ let package = Package(
     .executableTarget(
       name: "spqat",
       dependencies: [
-        "Benchmarking", "Diagnostics", "Configuration", "Recipes", "Runs", "Reporting", "Records", "Verification",
+        "Benchmarking", "Diagnostics", "Configuration", "Recipes", "Runs", "Reporting", "Interchange", "Records",
+        "Verification",
         "Training", "Networks",
         "Quantization",
         "Kernels", "Datasets",
@@ -117,6 +125,7 @@ let package = Package(
         "Records",
         "Host",
       ]),
+    tests("Interchange", ["Diagnostics", "Networks", "Recipes", "Records", "Storage"]),
     tests("Reporting", ["Diagnostics", "Records", "Statistics", "Storage", "Tables"]),
     .testTarget(
       name: "CommandLineTests", dependencies: ["spqat", "Datasets", "Host", "TestSupport", "Records", "Storage"],
@@ -129,6 +138,7 @@ if Context.environment["SPQAT_FUZZ"] != nil {
   package.products.append(.executable(name: "fuzz", targets: ["fuzz"]))
   package.targets.append(
     .executableTarget(
-      name: "fuzz", dependencies: ["Configuration", "Datasets", "Records", "Verification"], path: "Tests/Fuzz/Sources",
+      name: "fuzz", dependencies: ["Configuration", "Datasets", "Interchange", "Records", "Verification"],
+      path: "Tests/Fuzz/Sources",
       swiftSettings: strict))
 }

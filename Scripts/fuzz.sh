@@ -8,7 +8,7 @@ sanitizers=address,undefined
 SPQAT_FUZZ=build swift build --scratch-path $scratch -c release --product fuzz \
   -Xswiftc -parse-as-library -Xswiftc -sanitize=fuzzer -Xswiftc -sanitize=address -Xswiftc -sanitize=undefined \
   -Xcc -fsanitize=fuzzer-no-link,$sanitizers -Xcc -fno-sanitize-recover=all
-for reader in ${FUZZ_READERS:-png gzip tar idx cifar json experiment manifest run trace}; do
+for reader in ${FUZZ_READERS:-png gzip tar idx cifar json experiment manifest run trace safetensors}; do
   corpus=$scratch/corpus/$reader
   mkdir -p "$corpus"
   case $reader in

@@ -87,6 +87,7 @@ package struct JSONParser {
   private mutating func object() throws(JSONSyntaxError) -> JSONValue {
     position += 1
     var members: [JSONValue.Member] = []
+    var keys: Set<String> = []
     skipSpace()
     if take("}") { return .object([]) }
     repeat {
@@ -94,7 +95,7 @@ package struct JSONParser {
       guard peek == UInt8(ascii: "\"") else { throw error("expected a key in quotation marks, found \(found)") }
       let start = position
       let key = try string()
-      if members.contains(where: { $0.key == key }) {
+      if !keys.insert(key).inserted {
         throw error("the key \(JSONValue.quoted(key)) appears twice in one object; keep one", at: start)
       }
       skipSpace()

@@ -27,7 +27,7 @@ public final class HDF5File: @unchecked Sendable {
   ///
   /// - Throws: where it is missing, no HDF5 file, damaged (its checksum does not match), or open for writing elsewhere.
   public static func open(_ path: String) throws(Diagnostic) -> HDF5File {
-    let contents = try FileContents(of: path)
+    let contents = try FileContents(of: path, expecting: "an HDF5 file")
     guard FileChecksum.matches(contents.bytes) else {
       throw unusable(path, "damaged HDF5 file, its checksum does not match")
     }

@@ -1,7 +1,8 @@
 public import ArgumentParser
 import Diagnostics
+public import Interchange
 import Records
-public import Reporting
+import Reporting
 
 struct ExportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

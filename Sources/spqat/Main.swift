@@ -26,6 +26,7 @@ struct Spqat: ParsableCommand {
       PowerCommand.self,
       ReportCommand.self,
       ExportCommand.self,
+      WeightsCommand.self,
       ModelCommand.self,
       BenchCommand.self,
       ReplayCommand.self,

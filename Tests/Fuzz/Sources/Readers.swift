@@ -1,12 +1,13 @@
 import Configuration
 import Datasets
 import Foundation
+import Interchange
 import Records
 import Verification
 
 extension Reader {
   /// Everything that reads bytes which somebody else may have written. `make fuzz` runs each.
-  static let all: [Reader] = [png, gzip, tar, idx, cifar, json, experiment, manifest, run, trace]
+  static let all: [Reader] = [png, gzip, tar, idx, cifar, json, experiment, manifest, run, trace, safetensors]
 
   /// Images, with the checksums of all chunks made right: otherwise nothing but those would be tried.
   private static let png = Reader("png") { bytes in
@@ -60,6 +61,10 @@ extension Reader {
 
   private static let trace = Reader(file: "trace", as: "trace.h5") { file in
     _ = try Trace(path: file.path)
+  }
+
+  private static let safetensors = Reader("safetensors") { bytes in
+    _ = try SafetensorsHeader(bytes, path: "x")
   }
 }
 

@@ -1,7 +1,7 @@
 import Diagnostics
 import Foundation
+import Interchange
 import Records
-import Reporting
 import TestSupport
 import Testing
 
@@ -15,8 +15,23 @@ struct ExportTests {
     NamedTensor(name: "fc.weight", shape: [3], elements: .float([1, 2, 3])),
   ]
 
+  /// Three layers in four epochs.
   private var run: RunRecord {
-    var run = SyntheticRuns.freeze(bits: 2, seed: 1, topOne: 0.8)
+    var run = RunRecord(
+      id: "abc", kind: .freeze, recipe: .spqat, bits: BitWidths(weights: 2, activations: 2), label: "W2A2 freeze",
+      axes: [],
+      configuration: "{}", provenance: Provenance())
+    run.outcome.status = .finished
+    run.layers = ["conv1", "layer1.0.conv1", "fc"].map { name in
+      LayerDescription(
+        name: name, kind: .convolution, weights: 4, freezableWeights: 4, weightBits: 2, activationBits: 2,
+        forwardMACs: 4,
+        inputGradientMACs: 4, weightGradientMACs: 4, sparseThreshold: 0.5)
+    }
+    run.epochs = (1...4).map { EpochRecord(epoch: $0, step: $0) }
+    run.layerEpochs = run.epochs.flatMap { epoch in
+      run.layers.map { LayerEpochRecord(epoch: epoch.epoch, layer: $0.name) }
+    }
     run.tensors = Self.tensors
     return run
   }
@@ -84,7 +99,9 @@ struct ExportTests {
   @Test("a run without final weights is refused in one line")
   func withoutTensors() throws {
     let folder = try TemporaryFolder()
-    let diverged = SyntheticRuns.freeze(bits: 2, seed: 1, topOne: nil)
+    var diverged = run
+    diverged.outcome.status = .diverged
+    diverged.tensors = []
     #expect(throws: Diagnostic("run \(diverged.id)", "has no final weights, since it diverged")) {
       try RunExport.safetensors.write(diverged, to: folder.file("x"))
     }

@@ -1,11 +1,13 @@
-import Diagnostics
+package import Diagnostics
 import Foundation
 
 /// A file's bytes, read whole.
-struct FileContents: ~Copyable {
-  let bytes: UnsafeRawBufferPointer
+package struct FileContents: ~Copyable {
+  /// Valid as long as this value.
+  package let bytes: UnsafeRawBufferPointer
 
-  init(of path: String) throws(Diagnostic) {
+  /// - Parameter kind: what the file should be, with its article, for the message about a folder.
+  package init(of path: String, expecting kind: String) throws(Diagnostic) {
     func failure(_ code: Int32) -> Diagnostic {
       code == ENOENT || code == ENOTDIR
         ? Diagnostic(cause: .absent, path, "no such file")
@@ -19,7 +21,7 @@ struct FileContents: ~Copyable {
     guard fstat(descriptor, &status) == 0 else { throw failure(errno) }
     switch status.st_mode & S_IFMT {
     case S_IFREG: break
-    case S_IFDIR: throw Diagnostic(cause: .system, path, "is a folder, not an HDF5 file")
+    case S_IFDIR: throw Diagnostic(cause: .system, path, "is a folder, not \(kind)")
     default: throw Diagnostic(cause: .system, path, "is not a regular file")
     }
     let size = Int(status.st_size)

@@ -43,7 +43,7 @@ public enum Safetensors {
       switch tensor.elements {
       case .float(let values):
         dtype = "F32"
-        for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { data.append(contentsOf: $0) } }
+        values.map(\.bitPattern.littleEndian).withUnsafeBytes { data.append(contentsOf: $0) }
       case .uint8(let values):
         dtype = "U8"
         data.append(contentsOf: values)
