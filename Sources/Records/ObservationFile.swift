@@ -53,11 +53,11 @@ extension ObservationRecord {
       Diagnostic(group.file.path, at: "\(group.path)/\(name)", problem)
     }
     func steps(_ name: String) throws(Diagnostic) -> [Int] {
-      let steps: [Int] = try group.read(name)
+      let steps: [Int32] = try group.read(name)
       guard let first = steps.first, first > 0, zip(steps, steps.dropFirst()).allSatisfy({ $0 < $1 }) else {
         throw fail(name, "are no steps from 1 in ascending order")
       }
-      return steps
+      return steps.map(Int.init)
     }
     func counts(_ name: String, shape: [Int], upTo most: Int) throws(Diagnostic) -> [Int32] {
       let counts: [Int32] = try group.read(name, shape: shape)
