@@ -40,8 +40,10 @@ test: setup
 	swift test -Xcc -O2 --filter VerificationTests.ReplayTests
 
 # Random kills of sweeps and their workers, for SPQAT_SOAK_SECONDS (600 by default) or SPQAT_SOAK_KILLS; says how many.
+# With SOAK_BUILD="-Xcc -O2" of the debug build.
+SOAK_BUILD ?= -c release --disable-testable-imports
 soak: setup
-	SPQAT_SOAK_SECONDS=$${SPQAT_SOAK_SECONDS:-600} swift test -c release --disable-testable-imports --filter SoakTests
+	SPQAT_SOAK_SECONDS=$${SPQAT_SOAK_SECONDS:-600} swift test $(SOAK_BUILD) --filter SoakTests
 
 # All readers of files under libFuzzer and sanitizers, FUZZ_SECONDS (60) each.
 fuzz: setup

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// `SPQAT_SOAK_SECONDS=600 swift test -c release --filter SoakTests`; with SPQAT_SOAK_KILLS it ends after that many kills.
+/// `SPQAT_SOAK_SECONDS=600 swift test --filter SoakTests`, in release or, with -Xcc -O2, in debug; with SPQAT_SOAK_KILLS it ends after that many kills.
 private let soakSeconds = number("SPQAT_SOAK_SECONDS")
 private let soakKills = number("SPQAT_SOAK_KILLS")
 
@@ -36,14 +36,14 @@ struct SoakTests {
     let begun = Date()
     let deadline = begun.addingTimeInterval(try #require(soakSeconds))
     let members = #""model": "resnet8", "axes": [{"method": ["fullQAT", "freeze"]}]"#
-    let undisturbed = try Workplace(members)
+    let undisturbed = try Workplace(members, imagesPerClass: 2)
     #expect(try undisturbed.sweep().status == 0)
     let duration = -begun.timeIntervalSinceNow
     let files = try undisturbed.runFiles()
     var counts = Counts()
     while Date() < deadline, Double(counts.allKills) < soakKills ?? .infinity {
       counts.rounds += 1
-      let place = try Workplace(members)
+      let place = try Workplace(members, imagesPerClass: 2)
       for _ in 0..<Int.random(in: 1...6) {
         let jobs = ["--jobs", "\(Int.random(in: 1...2))"]
         let parents = try (0..<Int.random(in: 1...2)).map { _ in

@@ -44,13 +44,37 @@ final class Workplace {
   var results: String { folder.appendingPathComponent("results").path }
   var runs: URL { folder.appendingPathComponent("results/tiny/runs") }
   private var calls = 0
+  private let datasets: URL
+  /// Images of the training subset, as a member of the experiment.
+  private let subset: String
 
   /// A few steps on a few of the committed images; `members` are added to the experiment.
-  init(_ members: String = #""axes": [{"method": ["fullQAT", "freeze"]}]"#) throws {
+  /// - Parameter imagesPerClass: of either split, copied from the committed ones; nil: all of those, and a subset.
+  init(_ members: String = #""axes": [{"method": ["fullQAT", "freeze"]}]"#, imagesPerClass: Int? = nil) throws {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("spqat-cli-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     experiment = folder.appendingPathComponent("tiny.json").path
+    let committed = Spqat.repository.appendingPathComponent("datasets")
+    datasets = imagesPerClass == nil ? committed : folder.appendingPathComponent("datasets")
+    subset = imagesPerClass == nil ? #""subset": 40, "# : ""
     try write("tiny", members)
+    if let imagesPerClass {
+      for split in ["train", "test"] {
+        try copy(imagesPerClass, from: committed.appendingPathComponent("sample/\(split)"), to: "sample/\(split)")
+      }
+    }
+  }
+
+  private func copy(_ images: Int, from split: URL, to place: String) throws {
+    for name in try FileManager.default.contentsOfDirectory(atPath: split.path) {
+      let source = split.appendingPathComponent(name)
+      let target = datasets.appendingPathComponent("\(place)/\(name)")
+      try FileManager.default.createDirectory(at: target, withIntermediateDirectories: true)
+      for image in try FileManager.default.contentsOfDirectory(atPath: source.path).sorted().prefix(images) {
+        try FileManager.default.copyItem(
+          at: source.appendingPathComponent(image), to: target.appendingPathComponent(image))
+      }
+    }
   }
 
   /// Writes another experiment beside the first.
@@ -58,7 +82,7 @@ final class Workplace {
   func write(_ name: String, _ members: String) throws -> String {
     let file = folder.appendingPathComponent("\(name).json")
     let text = """
-      {"name": "\(name)", "dataset": "sample", "subset": 40, "batchSize": 8, "duration": "8it",
+      {"name": "\(name)", "dataset": "sample", \(subset)"batchSize": 8, "duration": "8it",
        "bits": {"weights": 2, "activations": 2}, "freezing": {"threshold": "linear", "start": "25%"},
        "pretraining": {"duration": "8it", "batchSize": 8}, \(members)}
       """
@@ -73,8 +97,8 @@ final class Workplace {
     _ command: String, _ more: [String] = [], experiment: String? = nil, results: String? = nil
   ) -> [String] {
     [
-      command, experiment ?? self.experiment, "--results", results ?? self.results, "--datasets",
-      Spqat.repository.appendingPathComponent("datasets").path, "--threads", "2",
+      command, experiment ?? self.experiment, "--results", results ?? self.results, "--datasets", datasets.path,
+      "--threads", "2",
     ] + more
   }
 
