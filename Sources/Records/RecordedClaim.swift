@@ -33,7 +33,7 @@ public struct RecordedClaim: Codable, Equatable, Sendable {
     let path = path(in: folder)
     guard let data = FileManager.default.contents(atPath: path) else { return nil }
     guard let recorded = try? JSONDecoder().decode(RecordedClaim.self, from: data), recorded.claim != nil,
-      recorded.runsBefore >= 0
+      (0...Int(Int32.max)).contains(recorded.runsBefore)
     else {
       throw Diagnostic(
         path, "is not a recorded comparison", remedy: "remove it, and give --margin, --confidence and --test")

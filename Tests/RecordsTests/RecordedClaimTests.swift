@@ -28,6 +28,7 @@ struct RecordedClaimTests {
       #"{"margin": 1, "confidence": 1.5, "test": "equivalence", "runsBefore": 0}"#,
       #"{"margin": 1, "confidence": 0.9, "test": "zebra", "runsBefore": 0}"#,
       #"{"margin": 1, "confidence": 0.9, "test": "equivalence", "runsBefore": -2}"#,
+      #"{"margin": 1, "confidence": 0.9, "test": "equivalence", "runsBefore": 4611686018427387904}"#,
     ])
   func refused(text: String) throws {
     let folder = try TemporaryFolder()
