@@ -24,8 +24,17 @@ extension HDF5Group {
   public func hasAttribute(_ attribute: String, on name: String? = nil) throws(Diagnostic) -> Bool {
     try HDF5Library.locked { () throws(Diagnostic) in
       let object = try openObject(name)
-      return H5Aexists(object.id, attribute) > 0
+      return try exists(attribute, of: object, name)
     }
+  }
+
+  /// Where an attribute is damaged HDF5 can tell of no other whether it is there, and crashes when it lists them.
+  private func exists(
+    _ attribute: String, of object: borrowing Handle, _ name: String?
+  ) throws(Diagnostic) -> Bool {
+    let answer = H5Aexists(object.id, attribute)
+    guard answer >= 0 else { throw damaged(name ?? "") }
+    return answer > 0
   }
 
   /// A number; see `read(_:as:shape:)` for the conversions.
@@ -102,7 +111,7 @@ extension HDF5Group {
     try HDF5Library.locked { () throws(Diagnostic) in
       let object = try openObject(name)
       let path = objectPath(attribute, on: name)
-      guard H5Aexists(object.id, attribute) > 0 else {
+      guard try exists(attribute, of: object, name) else {
         let names = try attributeNames(on: name)
         throw Diagnostic(
           file.path, at: path,
@@ -121,7 +130,7 @@ extension HDF5Group {
     guard !attribute.isEmpty, !attribute.utf8.contains(0) else {
       throw Diagnostic(file.path, at: path, "the name is empty or has a NUL character")
     }
-    guard H5Aexists(object.id, attribute) == 0 else {
+    guard try !exists(attribute, of: object, name) else {
       throw Diagnostic(file.path, at: path, "the attribute is already set")
     }
     var extent = hsize_t(count)

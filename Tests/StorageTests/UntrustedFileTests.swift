@@ -1,4 +1,5 @@
 import CHDF5
+import Diagnostics
 import Foundation
 import Storage
 import TestSupport
@@ -101,5 +102,29 @@ struct UntrustedFileTests {
     #expect(message() == "a.h5: is open for writing in another program; close it there, then try again")
     close(descriptor)
     #expect(message().contains("damaged HDF5 file"))
+  }
+
+  @Test("where an attribute is damaged, asking for another one ends in one line")
+  func damagedAttribute() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("a.h5")
+    try HDF5File.writeAtomically(to: path) { root in
+      try root.setAttribute("first", to: 1)
+      try root.setAttribute("second", to: 2)
+    }
+    // Without the checksum; the version of an attribute's message stands 9 bytes before its name.
+    var bytes = try Array(Data(contentsOf: URL(fileURLWithPath: path)).dropLast(16))
+    let name = try #require(bytes.indices.first { bytes[$0...].starts(with: "second\0".utf8) })
+    #expect(bytes[name - 9] == 3)
+    bytes[name - 9] = 77
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    let root = try HDF5File.open(path).root
+    #expect(try root.attribute("first", as: Int.self) == 1)
+    for read in [
+      { _ = try root.attribute("third", as: Int.self) }, { _ = try root.hasAttribute("third") },
+    ] as [() throws -> Void] {
+      let error = #expect(throws: Diagnostic.self) { try read() }
+      #expect(error?.description.hasPrefix("\(path): ") == true && error?.description.contains("HDF5 failed") == true)
+    }
   }
 }
