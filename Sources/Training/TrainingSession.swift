@@ -117,8 +117,10 @@ public final class TrainingSession {
   }
 
   /// Takes over a finished run's tensors, quantizers included, to evaluate them.
+  /// - Throws: `TrainingError` where a tensor is missing, of another shape or not finite, or a learned range is empty.
   public func load(final tensors: [NamedTensor]) throws {
     try network.load(tensors, roles: [.parameter, .statistic, .quantizer])
+    if let fault = network.emptyRange { throw TrainingError(fault) }
     network.areActivationQuantizersInitialized = true
   }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Datasets
 import Foundation
+import Networks
 import Records
 import Runs
 import Training
@@ -30,6 +31,16 @@ struct EvaluateCommand: ParsableCommand {
       throw ResultsError(path: file, problem: "the run is \(record.outcome.status.rawValue), it has no final weights")
     }
     var stored = try StoredSpecification(canonicalForm: record.configuration, file: file)
+    // Before memory is asked for: an edited configuration may describe a network that no machine holds.
+    let parameters = ModelSummary(try stored.spec.model.graph(), quantization: nil).parameters
+    let numbers = record.tensors.reduce(0) { $0 + $1.elements.count }
+    guard numbers >= parameters else {
+      throw ResultsError(
+        path: file,
+        problem:
+          "its configuration's network has \(parameters) parameters, its tensors \(numbers) numbers; one of them "
+          + "was edited")
+    }
     let root = try data ?? recordedData(of: record, file: file)
     let progress = ProgressLine()
     let images = try ImageDataset.load(root: URL(fileURLWithPath: root), threads: place.threads) {
@@ -52,7 +63,11 @@ struct EvaluateCommand: ParsableCommand {
     stored.spec.dropLastPartialBatch = false
     let session = try TrainingSession(
       spec: stored.spec, data: labelled, normalization: stored.normalization, threads: place.threads)
-    try session.load(final: record.tensors)
+    do {
+      try session.load(final: record.tensors)
+    } catch let error as TrainingError {
+      throw ResultsError(path: file, problem: error.description)
+    }
     let result = try session.evaluate()
     print("\(record.id)  \(record.label)  on \(images.manifest.name), \(result.images) test images")
     print("top-1 \(percent(result.topOne)), top-5 \(percent(result.topFive)), loss \(decimal(result.loss, 5))")

@@ -93,6 +93,38 @@ struct DataTests {
     #expect(lines.first?.hasPrefix("spqat: out of memory: ") == true)
   }
 
+  @Test("evaluate of a run that was edited is refused before it asks for the memory of a larger network")
+  func editedNetwork() throws {
+    let place = try Workplace(#""recipe": "lts", "axes": [{"method": ["fullQAT"]}]"#, imagesPerClass: 2)
+    #expect(try place.sweep().status == 0)
+    func refusal(_ edit: (inout RunRecord) -> Void) throws -> String {
+      let records = try place.runFiles().map {
+        try RunFile.read(place.runs.appendingPathComponent($0).path, includingTensors: true)
+      }
+      var record = try #require(records.first { $0.kind == .fullQAT })
+      edit(&record)
+      try RunFile.write(record, to: place.folder.appendingPathComponent("edited.h5").path)
+      let output = try place.run([
+        "evaluate", place.folder.appendingPathComponent("edited.h5").path, "--data",
+        place.folder.appendingPathComponent("datasets/sample").path,
+      ])
+      #expect(output.status == 2)
+      let lines = output.errorLines.filter { !$0.hasPrefix("decoding images") }
+      #expect(lines.count == 1, "\(output.standardError)")
+      return String(lines.first ?? "")
+    }
+    let wide = try refusal {
+      $0.configuration.replace("\"model.shortcut\":", with: "\"model.width\": 65536,\n  \"model.shortcut\":")
+    }
+    #expect(wide.contains("parameters, its tensors ") && wide.hasSuffix(" numbers; one of them was edited"), "\(wide)")
+    let empty = try refusal { record in
+      for (index, tensor) in record.tensors.enumerated() where tensor.name.hasSuffix(".lW") {
+        record.tensors[index].elements = .float([1e6])
+      }
+    }
+    #expect(empty.contains(" range of ") && empty.contains(" is empty: "), "\(empty)")
+  }
+
   @Test("evaluate finds data given by a path, and tells classes by their names")
   func evaluate() throws {
     let place = try Workplace()
