@@ -12,7 +12,7 @@ extension Reader {
   /// Images, with the checksums of all chunks made right: otherwise nothing but those would be tried.
   private static let png = Reader("png") { bytes in
     var file = Array(bytes)
-    PNGChecksums.mend(&file)
+    Checksums.mend(png: &file)
     try file.withUnsafeBytes { file in
       let size = try PNG.size(of: file)
       guard size.width <= 512, size.height <= 512 else { return }
@@ -26,7 +26,9 @@ extension Reader {
   }
 
   private static let tar = Reader("tar") { bytes in
-    _ = try untar(Data(bytes), path: "x")
+    var file = Array(bytes)
+    Checksums.mend(tar: &file)
+    _ = try untar(Data(file), path: "x")
   }
 
   private static let idx = Reader(file: "idx", as: "train-images-idx3-ubyte") { file in
@@ -35,7 +37,12 @@ extension Reader {
     _ = try files.read(file.deletingLastPathComponent())
   }
 
-  private static let cifar = Reader(file: "cifar", as: "cifar.tar") { file in
+  /// Of a tar archive, which the reader wants compressed.
+  private static let cifar = Reader("cifar") { bytes in
+    var archive = Array(bytes)
+    Checksums.mend(tar: &archive)
+    let file = folder.appendingPathComponent("cifar.tar.gz")
+    try Data(Checksums.gzip(archive)).write(to: file)
     var files = CIFARFiles.cifar10
     files.train = [CIFARFiles.File(name: "a.bin", records: 1)]
     files.test = [CIFARFiles.File(name: "b.bin", records: 1)]
@@ -65,29 +72,5 @@ extension Reader {
 
   private static let safetensors = Reader("safetensors") { bytes in
     _ = try SafetensorsHeader(bytes, path: "x")
-  }
-}
-
-/// The CRC of a PNG's chunks.
-private enum PNGChecksums {
-  /// Writes the right checksum behind every chunk that is whole.
-  static func mend(_ file: inout [UInt8]) {
-    var start = 8
-    while start + 12 <= file.count {
-      let length = file[start..<start + 4].reduce(0) { $0 << 8 | Int($1) }
-      let end = start + 8 + length
-      guard end + 4 <= file.count else { return }
-      let sum = checksum(file[start + 4..<end])
-      for byte in 0..<4 { file[end + byte] = UInt8(truncatingIfNeeded: sum >> (24 - 8 * UInt32(byte))) }
-      start = end + 4
-    }
-  }
-
-  private static let table: [UInt32] = (0..<256).map { byte in
-    (0..<8).reduce(UInt32(byte)) { sum, _ in sum & 1 == 1 ? sum >> 1 ^ 0xEDB8_8320 : sum >> 1 }
-  }
-
-  private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
-    ~bytes.reduce(0xFFFF_FFFF) { $0 >> 8 ^ table[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] }
   }
 }
