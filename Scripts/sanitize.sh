@@ -11,10 +11,10 @@ failed=0
 
 fail() { echo "sanitize: $*" >&2; failed=1; }
 
-# sanitizer, scratch path, further options of the build
+# sanitizer, scratch path, functions that instrumented code calls, further options of the build
 check() {
-  local sanitizer=$1 scratch=$2 work begun=$SECONDS
-  shift 2
+  local sanitizer=$1 scratch=$2 calls=$3 work begun=$SECONDS unit call
+  shift 3
   work=$(mktemp -d)
   options=(-c release --disable-testable-imports --sanitize "$sanitizer" --scratch-path "$scratch" "$@")
   echo "sanitize: $sanitizer: building"
@@ -25,13 +25,19 @@ check() {
     rm -rf "$work"
     return
   fi
+  # Flags that do not reach the kernels would leave nothing to find in them.
+  for unit in "$scratch"/release/CKernels.build/kernels_*.o; do
+    for call in $calls; do
+      grep -q "$call" "$unit" || fail "$sanitizer: $unit calls no $call...: it is not instrumented"
+    done
+  done
   echo "sanitize: $sanitizer: built in $((SECONDS - begun)) s; tests"
   if timeout "$limit" swift test "${options[@]}" --skip-build --filter "$tests" >"$work/tests" 2>&1; then
     grep -E 'Test run with' "$work/tests" | sed "s/^[^T]*/sanitize: $sanitizer: /"
   else
     fail "$sanitizer: the tests failed"
   fi
-  if timeout "$limit" "$scratch/release/spqat" sweep configs/table2.json --profile smoke --set bits=[2] --threads 3 \
+  if timeout "$limit" "$scratch/release/spqat" sweep configs/table2.json --profile smoke --only W2A2 --threads 3 \
     --results "$work/results" >"$work/sweep" 2>&1; then
     grep -E 'trained' "$work/sweep" | sed "s/^/sanitize: $sanitizer: /"
   else
@@ -48,11 +54,12 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 # A crash report of Swift's own would only hide the sanitizer's.
 export SWIFT_BACKTRACE=enable=no
+export SPQAT_SANITIZE=1
 [ $# -gt 0 ] || set -- thread address
 for sanitizer in "$@"; do
   case $sanitizer in
-    thread) check thread .build-tsan ;;
-    address) check address .build-asan -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined ;;
+    thread) check thread .build-tsan __tsan_ ;;
+    address) check address .build-asan '__asan_ __ubsan_' -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined ;;
     *) echo "sanitize: no sanitizer '$sanitizer'; there are thread and address" >&2; exit 2 ;;
   esac
 done
