@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs spqat with system calls that fail, one at a time, and checks what it makes of each.
 
-usage: faults.py SPQAT INJECT.so SAMPLE [--last K] [--seconds S] [--scenario NAME]... [--call CALL]... [--seed N]
+usage: faults.py SPQAT INJECT.so SAMPLE [--last K] [--seconds S] [--limit S] [--scenario NAME]... [--call CALL]... [--seed N]
 
 For every scenario, kind of call, place and error number, call 1 to K (200) fails, once or from there on; with --seconds a
 random choice of all these cases is tried until the time is up. After each case:
@@ -28,7 +28,7 @@ import tempfile
 import threading
 import time
 
-LIMIT = 60  # seconds that a disturbed command may take
+LIMIT = 60  # seconds that a disturbed command may take; --limit says otherwise on a machine that is busy
 
 # What may fail how, once; "+" also from there on, as a full disk and a table of files that is full do.
 ERRORS = {
@@ -69,14 +69,14 @@ echo '<svg xmlns="http://www.w3.org/2000/svg"></svg>' >"${3%.gp}.${format%\\'}"
 class Tool:
     """The program, and the environment that it is run in."""
 
-    def __init__(self, program, library, home):
-        self.program, self.library = program, library
+    def __init__(self, program, library, home, limit):
+        self.program, self.library, self.limit = program, library, limit
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SPQAT_")}
         self.environment["PATH"] = f"{home}/bin:{os.environ['PATH']}"
         # A crash is a signal here; the report takes seconds, and for ever where it cannot be written.
         self.environment["SWIFT_BACKTRACE"] = "enable=no"
 
-    def run(self, place, arguments, fault=None, limit=LIMIT):
+    def run(self, place, arguments, fault=None, limit=None):
         """Runs the program in the folder `place`. Returns status (None: no end within the limit), output, error lines."""
         environment = dict(self.environment)
         if fault:
@@ -86,7 +86,7 @@ class Tool:
                 [self.program] + arguments, cwd=place, stdin=subprocess.DEVNULL, stdout=output, stderr=error,
                 env=environment, start_new_session=True)
             try:
-                status = process.wait(limit)
+                status = process.wait(limit or self.limit)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -96,7 +96,7 @@ class Tool:
             return status, output.read().decode(errors="replace"), error.read().decode(errors="replace").splitlines()
 
     def must(self, place, arguments, status=0):
-        got, output, error = self.run(place, arguments, limit=600)
+        got, output, error = self.run(place, arguments, limit=max(600, self.limit))
         if got != status:
             sys.exit(f"faults: undisturbed, {' '.join(arguments)} ends with {got}: {output} {error}")
 
@@ -193,7 +193,7 @@ class Scenario:
 
     def judge_output(self, status, output, error, victims):
         if status is None:
-            return [f"no end within {LIMIT} s"]
+            return [f"no end within {self.tool.limit} s"]
         problems = []
         crash = next((line for line in error if CRASH.search(line)), None)
         if status < 0 or crash:
@@ -457,6 +457,7 @@ def main():
     parser.add_argument("sample", type=pathlib.Path)
     parser.add_argument("--last", type=int, default=200)
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--limit", type=float, default=LIMIT)
     parser.add_argument("--scenario", action="append")
     parser.add_argument("--call", action="append")
     parser.add_argument("--seed", type=int, default=1)
@@ -473,7 +474,7 @@ def check(options, home):
     (home / "bin").mkdir()
     (home / "bin/gnuplot").write_text(GNUPLOT)
     (home / "bin/gnuplot").chmod(0o755)
-    tool = Tool(str(options.spqat.resolve()), str(options.library.resolve()), home)
+    tool = Tool(str(options.spqat.resolve()), str(options.library.resolve()), home, options.limit)
     cases = []
     for scenario in scenarios(tool, home, options.sample.resolve(), options.scenario):
         total = 0
