@@ -107,7 +107,7 @@ static void apply_palette(png_structp png, uint8_t *row, uint32_t width, const p
 }
 
 // No local of this function changes after setjmp, so none is indeterminate after the jump.
-static int decode(png_structp png, png_infop info, cpng_size size, uint8_t *pixels) {
+static int decode(png_structp png, png_infop info, cpng_size size, uint32_t rows, uint8_t *pixels) {
   if (setjmp(png_jmpbuf(png))) return -1;
   png_set_user_limits(png, size.width, size.height);
   png_set_chunk_malloc_max(png, 1 << 20);
@@ -132,19 +132,24 @@ static int decode(png_structp png, png_infop info, cpng_size size, uint8_t *pixe
   const size_t row_bytes = (size_t)size.width * 3;
   if (png_get_rowbytes(png, info) != (is_indexed ? size.width : row_bytes))
     png_error(png, "the image does not decode to 8-bit RGB");
+  // Interlaced rows come in pieces, the last of them in the last pass.
+  const bool is_whole = passes > 1 || rows >= size.height;
+  const uint32_t height = is_whole ? size.height : rows;
   for (int pass = 0; pass < passes; pass++)
-    for (uint32_t y = 0; y < size.height; y++) png_read_row(png, pixels + y * row_bytes, NULL);
-  png_read_end(png, NULL);
+    for (uint32_t y = 0; y < height; y++) png_read_row(png, pixels + y * row_bytes, NULL);
+  if (is_whole) png_read_end(png, NULL);
   if (is_indexed) {
     png_colorp palette = NULL;
     int colors = 0;
     png_get_PLTE(png, info, &palette, &colors);
-    for (uint32_t y = 0; y < size.height; y++) apply_palette(png, pixels + y * row_bytes, size.width, palette, colors);
+    for (uint32_t y = 0; y < height; y++) apply_palette(png, pixels + y * row_bytes, size.width, palette, colors);
   }
   return 0;
 }
 
-int cpng_decode(const uint8_t *bytes, size_t count, cpng_size size, uint8_t *pixels, char *error) {
+bool cpng_is_deep(const uint8_t *bytes) { return bytes[24] == 16; }
+
+int cpng_decode(const uint8_t *bytes, size_t count, cpng_size size, uint32_t rows, uint8_t *pixels, char *error) {
   explain(error, "out of memory");
   source from = {bytes, count};
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, error, on_error, on_warning);
@@ -153,7 +158,7 @@ int cpng_decode(const uint8_t *bytes, size_t count, cpng_size size, uint8_t *pix
   int status = -1;
   if (info) {
     png_set_read_fn(png, &from, read_bytes);
-    status = decode(png, info, size, pixels);
+    status = decode(png, info, size, rows, pixels);
   }
   png_destroy_read_struct(&png, &info, NULL);
   return status;

@@ -159,7 +159,7 @@ public struct DatasetImporter: Sendable {
 }
 
 /// A tree under construction: `NAME.partial` beside its destination, locked against a second import.
-private final class PartialTree {
+final class PartialTree {
   let root: URL
   private let destination: URL
   private let lock: Int32
@@ -205,7 +205,7 @@ private final class PartialTree {
   }
 }
 
-private func makeFolder(_ url: URL) throws(DatasetError) {
+func makeFolder(_ url: URL) throws(DatasetError) {
   do {
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
   } catch {

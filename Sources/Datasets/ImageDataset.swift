@@ -1,6 +1,5 @@
 import Crypto
 import Foundation
-import Tensor
 
 /// Images of one size in memory, as bytes, with their labels.
 public struct ImageSplit: Sendable {
@@ -25,22 +24,7 @@ public struct ImageSplit: Sendable {
   /// `count` images with every class equally often (but for one image where `count` is no multiple), chosen by `seed`
   /// alone and kept in order. Classes too small for their share leave it to the others.
   public func subset(count: Int, seed: UInt64) -> ImageSplit {
-    precondition(count >= 0 && count <= self.count, "a subset is no larger than the whole")
-    var random = CounterRandom(seed: seed, stream: 0, purpose: .subset)
-    var classes: [Int32: [Int]] = [:]
-    for index in random.permutation(self.count) { classes[labels[index], default: []].append(index) }
-    let queues = classes.sorted { $0.key < $1.key }.map(\.value)
-
-    // One image of each class in turn.
-    var chosen: [Int] = []
-    chosen.reserveCapacity(count)
-    var round = 0
-    while chosen.count < count {
-      for queue in queues where round < queue.count && chosen.count < count { chosen.append(queue[round]) }
-      round += 1
-    }
-    chosen.sort()
-
+    let chosen = balancedSubset(of: labels, count: count, seed: seed)
     var pixels: [UInt8] = []
     pixels.reserveCapacity(count * size.rgbBytes)
     for index in chosen { pixels += self.pixels[index * size.rgbBytes..<(index + 1) * size.rgbBytes] }
@@ -95,16 +79,7 @@ public struct ImageDataset: Sendable {
   /// - Throws: where a class of this data set, read from `path`, is not among them.
   public func labelled(by names: [String], path: String) throws(DatasetError) -> ImageDataset {
     if classNames == names { return self }
-    var labels: [Int32] = []
-    for name in classNames {
-      guard let label = names.firstIndex(of: name) else {
-        let some = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", …" : "")
-        throw DatasetError(
-          path: path, reason: "the class \(name) is not among the \(names.count) of the network (\(some))",
-          remedy: "rename its folders, or leave them out")
-      }
-      labels.append(Int32(label))
-    }
+    let labels = try Datasets.labels(of: classNames, among: names, path: path)
     func relabelled(_ split: ImageSplit) -> ImageSplit {
       ImageSplit(size: split.size, pixels: split.pixels, labels: split.labels.map { labels[Int($0)] })
     }

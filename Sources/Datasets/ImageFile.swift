@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 
 /// Reads image files one after another into a buffer of its own; one per thread.
@@ -30,13 +31,32 @@ final class ImageFileReader {
     return size
   }
 
-  /// Decodes the file read by `open` to RGB bytes.
-  func decode(_ path: String, size: PixelSize, into pixels: UnsafeMutablePointer<UInt8>) throws(DatasetError) {
+  /// The same of a picture of an indexed tree, whose samples have 8 bits at most.
+  func openPicture(_ path: String) throws(DatasetError) -> PixelSize {
+    let size = try open(path)
+    guard !PNG.isDeep(file) else {
+      throw DatasetError(
+        path: path, reason: "has 16 bits a sample, allowed: 8 and fewer", remedy: "convert it to 8 bits or remove it")
+    }
+    return size
+  }
+
+  /// Decodes the file read by `open` to RGB bytes; `rows` as of `PNG.decode`.
+  func decode(
+    _ path: String, size: PixelSize, rows: Int? = nil, into pixels: UnsafeMutablePointer<UInt8>
+  ) throws(DatasetError) {
     do throws(PNG.Failure) {
-      try PNG.decode(file, size: size, into: pixels)
+      try PNG.decode(file, size: size, rows: rows, into: pixels)
     } catch {
       throw .unreadable(path, error)
     }
+  }
+
+  /// Of the file read by `open`.
+  func sha256() -> SHA256.Digest {
+    var hash = SHA256()
+    hash.update(bufferPointer: file)
+    return hash.finalize()
   }
 
   private var file: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer[..<count]) }

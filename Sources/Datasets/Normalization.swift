@@ -40,6 +40,10 @@ public struct Normalization: Hashable, Sendable {
   public static let ltsCIFAR100 = Normalization(
     mean: [129.3 / 255, 124.1 / 255, 112.4 / 255], standardDeviation: [68.2 / 255, 65.4 / 255, 70.4 / 255])
 
+  /// Of ImageNet, as torchvision's pretrained networks and both generations have it.
+  public static let imageNet = Normalization(
+    mean: [0.485, 0.456, 0.406], standardDeviation: [0.229, 0.224, 0.225])
+
   /// The normalised value of every byte, `[3][256]`.
   func table() -> [Float] {
     (0..<3).flatMap { channel in

@@ -17,12 +17,18 @@ package enum PNG {
     return PixelSize(width: Int(size.width), height: Int(size.height))
   }
 
+  /// Whether samples have 16 bits, of a file whose `size` could be read.
+  static func isDeep(_ file: UnsafeRawBufferPointer) -> Bool { cpng_is_deep(bytes(file)) }
+
   /// Decodes a file of exactly `size` to RGB: `size.height * size.width * 3` bytes at `pixels`. Alpha is dropped, gamma
   /// ignored, gray replicated, 16 bits scaled to 8.
+  ///
+  /// - Parameter rows: rows that are wanted, from the top; nil: all. Fewer may be written than there are, and what comes after
+  ///   them in the file is not looked at.
   package static func decode(
-    _ file: UnsafeRawBufferPointer, size: PixelSize, into pixels: UnsafeMutablePointer<UInt8>
+    _ file: UnsafeRawBufferPointer, size: PixelSize, rows: Int? = nil, into pixels: UnsafeMutablePointer<UInt8>
   ) throws(Failure) {
-    try check { cpng_decode(bytes(file), file.count, size.c, pixels, $0) }
+    try check { cpng_decode(bytes(file), file.count, size.c, UInt32(rows ?? size.height), pixels, $0) }
   }
 
   /// Encodes `size.height * size.width * channels` bytes of gray (1 channel) or RGB (3 channels).

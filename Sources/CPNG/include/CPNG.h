@@ -5,6 +5,7 @@
 #ifndef CPNG_H
 #define CPNG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,11 +19,15 @@ typedef struct {
 /// Reads a PNG's size from its first 33 bytes. Takes no memory, so that a caller can refuse sizes before allocating.
 int cpng_read_size(const uint8_t *bytes, size_t count, cpng_size *size, char *error);
 
-/// Decodes a whole PNG of exactly `size` to 8-bit RGB, interleaved: `size.height * size.width * 3` bytes at `pixels`.
+/// Whether samples have 16 bits, of a file whose size could be read.
+bool cpng_is_deep(const uint8_t *bytes);
+
+/// Decodes a PNG of exactly `size` to 8-bit RGB, interleaved: `size.height * size.width * 3` bytes at `pixels`.
+/// With fewer `rows` than the image has, the first ones at least, and the rest of the file is not looked at.
 /// Palette and 1-, 2- and 4-bit gray are expanded, gray is replicated, 16 bits are scaled, alpha and tRNS are dropped
 /// without blending, interlacing is undone, gamma and colour profiles are ignored. A wrong checksum in any chunk, a
 /// missing end, or a pixel whose colour its palette lacks is an error.
-int cpng_decode(const uint8_t *bytes, size_t count, cpng_size size, uint8_t *pixels, char *error);
+int cpng_decode(const uint8_t *bytes, size_t count, cpng_size size, uint32_t rows, uint8_t *pixels, char *error);
 
 /// Encodes 8-bit gray (`channels` 1) or RGB (`channels` 3) pixels. `*encoded` is the caller's, to pass to `cpng_free`.
 int cpng_encode(
