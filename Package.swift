@@ -116,7 +116,7 @@ let package = Package(
     tests("Storage", ["CHDF5", "Diagnostics", "Tables"], exclude: ["read_tables.py", "write_foreign.py"]),
     tests(
       "Datasets", ["CPNG", "Tensor", .product(name: "Crypto", package: "swift-crypto")],
-      exclude: ["make_pngs.py", "make_resampling.py", "resampling.json"]),
+      exclude: ["make_imagenet.py", "make_pngs.py", "make_resampling.py", "resampling.json"]),
     tests("Recipes", ["Quantization", "Datasets", "Tensor"]),
     tests("Training", ["Recipes", "Networks", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
     tests("Verification", ["Training", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),
