@@ -5,7 +5,7 @@ RESULTS ?= results
 SWEEP_FLAGS ?=
 SPQAT := .build/release/spqat
 
-.PHONY: all setup build data reproduce-table2 sweep-threshold sweep-freeze-start sweep-bits test check schema \
+.PHONY: all setup build data data-shapes reproduce-table2 reproduce-imagenet sweep-threshold sweep-freeze-start sweep-bits test check schema \
   bench bench-peer soak fuzz faults sanitize test-slurm test-browser clean
 
 all: build
@@ -23,6 +23,19 @@ data: build
 
 reproduce-table2: data
 	@$(SPQAT) sweep configs/table2.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)
+
+# Generated pictures of many sizes with their index, for the smoke profiles of configs/imagenet-*.json.
+data-shapes: build
+	@test -d datasets/shapes || $(SPQAT) dataset shapes
+
+# MODEL: resnet18, resnet50, mobilenetv1 or mobilenetv2. Profile paper where nothing else is said.
+MODEL ?= resnet18
+reproduce-imagenet: build
+	@test -f configs/imagenet-$(MODEL).json || { echo "MODEL is $(MODEL); allowed: resnet18, resnet50, mobilenetv1, mobilenetv2" >&2; exit 2; }
+	@if [ "$(PROFILE)" = smoke ]; then $(MAKE) --no-print-directory data-shapes; \
+	elif [ ! -e datasets/imagenet/index.tsv ]; then \
+	  echo "datasets/imagenet has no indexed ImageNet: make it as datasets/README.md says, or try PROFILE=smoke on generated pictures" >&2; exit 2; fi
+	@$(SPQAT) sweep configs/imagenet-$(MODEL).json --profile $(if $(filter smoke,$(PROFILE)),smoke,paper) --results $(RESULTS) $(SWEEP_FLAGS)
 
 sweep-threshold: data
 	@$(SPQAT) sweep configs/ablation-threshold.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)

@@ -1,3 +1,4 @@
+import Datasets
 import Quantization
 import Recipes
 import Statistics
@@ -11,12 +12,16 @@ package enum ConfigurationKeys {
       SettingOutline("name", .experimentName.described("Names the folder of results.")),
       SettingOutline("title", .title.described("Caption of tables and reports.")),
       SettingOutline(
+        "description", .string.described("What a reader of the file should know; nothing depends on it.")),
+      SettingOutline(
         "dataset",
         .string.described(
           "\"default\" (cifar10 where it is imported, else fashion-mnist), the name of a folder in datasets/, or a path "
             + "with a slash."), default: Experiment.defaultDataset),
     ]
+    outlines += PictureSettings.outlines
     outlines += RunSettings.configured.map { $0.outline() }
+    outlines += ImageCrop.settings.map { $0.outline(below: "images") }
     outlines.append(SettingOutline("method", .method))
     outlines += FreezingSpec.chosen.map { $0.outline(below: "freezing") }
     outlines += FreezingSpec.published.map { $0.outline(below: "freezing") { FreezingSettings($0).spec } }
@@ -58,7 +63,10 @@ package enum ConfigurationKeys {
   /// What sweeps may vary, as the first component of an axis: not what names the experiment, chooses its data or changes no
   /// run.
   package static let axes = names(in: "").filter {
-    !["$schema", "name", "title", "dataset", "seeds", "axes", "profiles", "slurm", "comparison"].contains($0)
+    ![
+      "$schema", "name", "title", "description", "dataset", "index", "decode", "onCorruptImage", "seeds", "axes",
+      "profiles", "slurm", "comparison",
+    ].contains($0)
   }
 
   /// The keys of the object at `section` (empty: the file's own).
@@ -75,6 +83,10 @@ package enum ConfigurationKeys {
   /// What the sections below the file itself are for.
   package static let described: [SettingSection] =
     [
+      SettingSection(
+        "images",
+        "Cuts the network's images out of pictures of any size: random parts in training, the centre in evaluation. The "
+          + "data set needs an index ('spqat dataset index').", isOptional: true),
       SettingSection("bits", "Bit widths; layers to which the recipe gives a width of their own have that."),
       SettingSection(
         "freezing", "When weights freeze; only with the method freeze, or where axes vary the method.", isOptional: true

@@ -1,5 +1,6 @@
 import Foundation
 public import Statistics
+import Training
 
 /// An experiment file, decoded: one profile of it, with the command line's overrides, expanded into its runs.
 public struct Experiment: Sendable {
@@ -59,6 +60,8 @@ public struct Experiment: Sendable {
   public let profiles: [String]
   /// "default", the name of an imported data set, or a path.
   public let dataset: String
+  /// How its pictures are read; nil where all images are of one size.
+  public let pictures: PictureSettings?
   /// For `sweep --launcher slurm`.
   public let slurm: SlurmSettings
   /// What `compare` tests; nil where nothing is claimed.
@@ -185,12 +188,13 @@ private struct Source {
       let root = ObjectReader(tree)
       let name = try root.value("name", .experimentName)
       guard let name else { throw root.fail("name", "missing; it names the folder of results") }
+      _ = try root.value("description", .string)
+      let points = try points(tree, axes: axes, seeds: try root.value("seeds", .seeds) ?? Experiment.defaultSeeds)
       return Experiment(
         file: file, name: name, title: try root.value("title", .title) ?? name, profile: profile,
         profiles: profileNames, dataset: try root.value("dataset", .string) ?? Experiment.defaultDataset,
-        slurm: try SlurmSettings(root.section("slurm")),
-        claim: try Claim(root.section("comparison")),
-        points: try points(tree, axes: axes, seeds: try root.value("seeds", .seeds) ?? Experiment.defaultSeeds))
+        pictures: try PictureSettings(root, isUsed: points.contains { $0.settings.training.images != nil }),
+        slurm: try SlurmSettings(root.section("slurm")), claim: try Claim(root.section("comparison")), points: points)
     } catch {
       let origin =
         if overrides.contains(where: { error.path.starts(with: $0.path) }) {

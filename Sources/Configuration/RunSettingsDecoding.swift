@@ -1,3 +1,4 @@
+import Datasets
 import Networks
 import Quantization
 import Recipes
@@ -31,7 +32,9 @@ extension RunSettings {
     }
     for setting in Self.configured { try root.read(setting, into: &self) }
     try training.decode(root, TrainingSpec.configured)
+    if let section = root.section("images") { training.spec.images = try ImageCrop(section) }
     pretraining.training.spec.augment = training.spec.augment
+    pretraining.training.spec.images = training.spec.images
     if let section = root.section("pretraining") {
       try pretraining.training.decode(section, TrainingSpec.pretraining)
       pretraining.seed = try section.value("seed", .seed) ?? pretraining.seed

@@ -1,3 +1,4 @@
+import Datasets
 import Networks
 import Quantization
 import Recipes
@@ -10,7 +11,7 @@ extension TrainingSpec {
     settings += Parts.quantization
     settings += Parts.freezing
     settings += Parts.learningRate
-    settings += Parts.length + Parts.augmentation + Parts.groups
+    settings += Parts.length + Parts.augmentation + Parts.images + Parts.groups
     // Full precision has no quantizers, so their rule changes nothing there.
     settings += Parts.group("quantizers", \.quantizers).map { setting in setting.when { $0.quantization != nil } }
     settings.append(Setting("totalSteps", \.totalSteps, .integer(in: 1...Int(Int32.max))))
@@ -59,8 +60,10 @@ private enum Parts {
   ]
   static let augmentation: Settings = [
     Setting(
-      "augment", \.augment, .bool.described("Random crop out of 4 pixels of padding, and flip."), unless: true)
+      "augment", \.augment,
+      .bool.described("Random crop (by images, or out of 4 pixels of padding), and flip."), unless: true)
   ]
+  static let images: Settings = ImageCrop.settings.map { $0.within("images", \.images, blank: .blank) }
   static let groups: Settings = group("weights", \.weights) + group("batchNorm", \.batchNorm)
 
   static func group(

@@ -170,6 +170,8 @@ extension Storable {
         try checked(field, field.problem(value))
         self[keyPath: path] = value
       case .optionalInteger(let path):
+        // Files from before the field was there have none.
+        guard try group.hasAttribute(field.name) else { continue }
         let value: Int = try group.attribute(field.name)
         try checked(field, field.problem(value))
         self[keyPath: path] = value == 0 ? nil : value

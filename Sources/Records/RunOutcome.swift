@@ -34,6 +34,10 @@ public struct RunOutcome: Codable, Equatable, Sendable {
   public var steps: Int = 0
   /// Training images seen.
   public var images: Int = 0
+  /// How often a training image was left out because its picture is corrupt; nil where none was.
+  public var skippedImages: Int?
+  /// Test images left out of the last evaluation for that reason; nil where none was.
+  public var skippedTestImages: Int?
 
   /// A run that has just begun.
   public init() {}
@@ -60,5 +64,7 @@ extension RunOutcome: Storable {
     .seconds("backward_seconds", "Time of input and weight gradients", .real(\.backwardSeconds)),
     Field("steps", "Training steps", .integer(\.steps)),
     Field("images", "Training images seen", .integer(\.images)),
+    Field("skipped_images", "Times that a corrupt training image was left out", .optionalInteger(\.skippedImages)),
+    Field("skipped_test_images", "Corrupt test images left out at the end", .optionalInteger(\.skippedTestImages)),
   ]
 }

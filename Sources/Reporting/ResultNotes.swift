@@ -56,6 +56,11 @@ extension ResultTable {
     notes.append("Seeds: " + list(records.filter { $0.kind != .fullPrecision }.map { "\($0.provenance.seed)" }) + ".")
     notes.append("Command: " + list(records.map(\.provenance.commandLine)) + ".")
     notes.append("Commit: " + list(records.map(\.commit)) + ".")
+    let skipped = records.filter { $0.outcome.skippedImages != nil || $0.outcome.skippedTestImages != nil }
+    notes += skipped.map { run in
+      "Corrupt pictures were skipped in \(run.label) (\(run.id)): \(run.outcome.skippedImages ?? 0) times in training, "
+        + "\(run.outcome.skippedTestImages ?? 0) in the last evaluation."
+    }
     notes += problems.map { "Left out: \($0)." }
     return notes
   }
@@ -89,7 +94,8 @@ extension ResultTable {
 
   private static func dataDescription(_ run: RunRecord) -> String {
     let subset = run.settings["data.subset"].map { "a fixed subset of \($0) training images, " } ?? ""
-    return "\(run.provenance.datasetName) (\(subset)SHA-256 \(run.provenance.datasetHash.prefix(12)))"
+    let crop = run.settings["images.crop"].map { "images of \($0)x\($0) out of pictures of any size, " } ?? ""
+    return "\(run.provenance.datasetName) (\(subset)\(crop)SHA-256 \(run.provenance.datasetHash.prefix(12)))"
   }
 
   private static func length(_ setting: Setting) -> String {

@@ -1,47 +1,93 @@
-import Configuration
+public import Configuration
 public import Datasets
 public import Foundation
+import Records
+import Training
 
-/// The data set of an experiment: found by name, described by its manifest, decoded when the first run trains.
+/// The data set of an experiment: found by name, described by its manifest or index, decoded when the first run trains.
 public final class ExperimentData {
   /// Absolute or relative to the working directory.
   public let root: URL
   /// As the experiment gives it, where it gives a path.
   public let path: String?
   /// Of the whole data set.
-  public let manifest: DatasetManifest
+  public let summary: DatasetSummary
   private let threads: Int
   private let progress: ProgressHandler?
   private var whole: ImageDataset?
   private var subsets: [Int: ImageDataset] = [:]
+  private let pictures: (settings: PictureSettings, all: PictureDataset)?
+  /// Of each subset (nil: all), and decoded where they are to be kept in memory.
+  private var pictureSubsets: [Int?: PictureDataset] = [:]
   /// The subset is the same for every run of every experiment, whatever the run's seed.
   private static let subsetSeed: UInt64 = 0
 
   /// - Parameters:
   ///   - reference: "default", the name of a folder in `folder`, or a path with a slash.
+  ///   - pictures: how pictures of any size are read; nil: all images are of one size.
   ///   - folder: where imported data sets are, `datasets` by default.
   public init(
-    _ reference: String, file: String, folder: String, threads: Int, progress: ProgressHandler? = nil
+    _ reference: String, pictures settings: PictureSettings? = nil, file: String, folder: String, threads: Int,
+    progress: ProgressHandler? = nil
   ) throws {
     root = try Self.locate(reference, file: file, folder: folder)
     path = reference.contains("/") ? reference : nil
     self.threads = threads
     self.progress = progress
+    if let settings {
+      let file = settings.index.map { URL(fileURLWithPath: $0) } ?? DatasetIndex.file(of: root)
+      let index = try DatasetIndex.load(file, root: root, threads: threads)
+      pictures = (settings, PictureDataset(index, root: root))
+      summary = DatasetSummary(index, name: root.standardizedFileURL.lastPathComponent)
+      return
+    }
+    pictures = nil
     if let stored = try DatasetManifest.read(root: root) {
-      manifest = stored
+      summary = DatasetSummary(stored)
     } else {
       let dataset = try ImageDataset.load(root: root, threads: threads, progress: progress)
       whole = dataset
-      manifest = dataset.manifest
+      summary = DatasetSummary(dataset.manifest)
     }
   }
 
-  /// The images that a run with this training subset sees. Decodes on first use, and checks against the manifest.
+  /// A run's session before its first step, on the images that it sees.
+  /// - Parameter note: told of what is worth knowing, in a line each.
+  func session(
+    for run: PlannedRun, threads: Int, initial: [NamedTensor]?, note: @escaping (String) -> Void
+  ) throws -> TrainingSession {
+    guard let pictures else {
+      return try TrainingSession(
+        spec: run.spec, data: try images(subset: run.subset), normalization: run.normalization, threads: threads,
+        initial: initial)
+    }
+    return try TrainingSession(
+      spec: run.spec, pictures: chosen(from: pictures.all, subset: run.subset, pictures.settings),
+      normalization: run.normalization, corrupt: pictures.settings.corrupt, threads: threads, initial: initial,
+      note: note)
+  }
+
+  /// Decodes on first use what is to be kept in memory.
+  private func chosen(
+    from all: PictureDataset, subset: Int?, _ settings: PictureSettings
+  ) -> PictureDataset {
+    if let known = pictureSubsets[subset] { return known }
+    var chosen = subset.map { all.subset(train: $0, seed: Self.subsetSeed) } ?? all
+    let isSmall = chosen.decodedBytes <= PictureDecoding.memoryLimit
+    if settings.decode ?? (isSmall ? .memory : .stream) == .memory {
+      chosen = chosen.decoded(threads: threads, progress: progress)
+    }
+    pictureSubsets[subset] = chosen
+    return chosen
+  }
+
+  /// The images that a run with this training subset sees, all of one size. Decodes on first use, and checks against the
+  /// manifest.
   public func images(subset: Int?) throws -> ImageDataset {
     if whole == nil { whole = try ImageDataset.load(root: root, threads: threads, progress: progress) }
     guard let whole else { preconditionFailure("just loaded") }
     // The run's id was derived from the manifest, so training on anything else would file it under a wrong id.
-    guard whole.contentHash == manifest.contentHash else {
+    guard whole.contentHash == summary.contentHash else {
       throw ResultsError(path: root.path, problem: "the images changed since the program started; run it again")
     }
     guard let subset else { return whole }

@@ -42,16 +42,16 @@ public struct RunPlan: Sendable {
   /// Parents before the runs that start from them; each id once.
   public var runs: [PlannedRun]
 
-  /// - Parameter manifest: of the whole data set; `subset` is taken out of it when a run trains.
-  public init(_ experiment: Experiment, data manifest: DatasetManifest) throws(ConfigurationError) {
+  /// - Parameter data: the whole data set; `subset` is taken out of it when a run trains.
+  public init(_ experiment: Experiment, data: DatasetSummary) throws(ConfigurationError) {
     var parents: [PlannedRun] = []
     var baselines: [PlannedRun] = []
     var others: [PlannedRun] = []
     do throws(SettingError) {
       for point in experiment.points {
-        let parent = try PlannedRun(pretrainingOf: point, data: manifest)
+        let parent = try PlannedRun(pretrainingOf: point, data: data)
         if !parents.contains(where: { $0.id == parent.id }) { parents.append(parent) }
-        let run = try PlannedRun(point, parent: parent.id, data: manifest)
+        let run = try PlannedRun(point, parent: parent.id, data: data)
         if run.kind == .fullQAT { baselines.append(run) } else { others.append(run) }
       }
     } catch {
@@ -117,23 +117,22 @@ private func fits(_ pattern: ArraySlice<Character>, _ text: ArraySlice<Character
 }
 
 extension PlannedRun {
-  fileprivate init(pretrainingOf point: Experiment.Point, data manifest: DatasetManifest) throws(SettingError) {
+  fileprivate init(pretrainingOf point: Experiment.Point, data: DatasetSummary) throws(SettingError) {
     let settings = point.settings
     let resolved = try ResolvedTraining(
-      settings.pretraining.training, settings: settings, data: manifest, section: ["pretraining"])
+      settings.pretraining.training, settings: settings, data: data, section: ["pretraining"])
     self.init(
-      spec: resolved.spec(
-        settings, data: manifest, quantization: nil, freezing: nil, seed: settings.pretraining.seed),
-      settings: settings, data: manifest, kind: .fullPrecision,
+      spec: resolved.spec(quantization: nil, freezing: nil, seed: settings.pretraining.seed),
+      settings: settings, data: data, kind: .fullPrecision,
       label: "fullPrecision \(settings.recipe) seed=\(settings.pretraining.seed)", parent: nil, axisValues: [],
       stepsPerEpoch: resolved.stepsPerEpoch)
   }
 
   fileprivate init(
-    _ point: Experiment.Point, parent: String, data manifest: DatasetManifest
+    _ point: Experiment.Point, parent: String, data: DatasetSummary
   ) throws(SettingError) {
     let settings = point.settings
-    let resolved = try ResolvedTraining(settings.training, settings: settings, data: manifest, section: [])
+    let resolved = try ResolvedTraining(settings.training, settings: settings, data: data, section: [])
     var freezing: FreezingSpec?
     var words = ["W\(settings.weightBits)A\(settings.activationBits)", "\(settings.method.name)"]
     if case .freeze(let method) = settings.method {
@@ -157,35 +156,29 @@ extension PlannedRun {
     words.append("seed=\(settings.seed)")
     self.init(
       spec: resolved.spec(
-        settings, data: manifest,
         quantization: settings.recipe.quantization(
           weightBits: settings.weightBits, activationBits: settings.activationBits,
           rangeGradient: settings.rangeGradient),
         freezing: freezing, seed: settings.seed),
-      settings: settings, data: manifest, kind: settings.method == .fullQAT ? .fullQAT : .freeze,
+      settings: settings, data: data, kind: settings.method == .fullQAT ? .fullQAT : .freeze,
       label: words.joined(separator: " "), parent: parent, axisValues: point.axisValues,
       stepsPerEpoch: resolved.stepsPerEpoch)
   }
 
   private init(
-    spec: TrainingSpec, settings: RunSettings, data manifest: DatasetManifest, kind: RunKind, label: String,
+    spec: TrainingSpec, settings: RunSettings, data: DatasetSummary, kind: RunKind, label: String,
     parent: String?, axisValues: [Experiment.AxisValue], stepsPerEpoch: Int
   ) {
-    let normalization = settings.recipe.normalization(for: manifest)
+    let normalization = data.manifest.map { settings.recipe.normalization(for: $0) } ?? .imageNet
     // The whole data set is the same data as no subset at all.
-    let subset = settings.subset == manifest.trainCount ? nil : settings.subset
+    let subset = settings.subset == data.trainCount ? nil : settings.subset
     self.init(
       identity: RunIdentity(
-        spec: spec, dataHash: manifest.contentHash, mean: normalization.mean,
+        spec: spec, dataHash: data.contentHash, mean: normalization.mean,
         standardDeviation: normalization.standardDeviation, subset: subset, parent: parent),
       kind: kind, label: label, spec: spec, parent: parent, subset: subset, normalization: normalization,
-      recipe: settings.recipe, axisValues: axisValues, stepsPerEpoch: stepsPerEpoch, testImages: manifest.testCount)
+      recipe: settings.recipe, axisValues: axisValues, stepsPerEpoch: stepsPerEpoch, testImages: data.testCount)
   }
-}
-
-extension DatasetManifest {
-  var trainCount: Int { trainCounts.reduce(0, +) }
-  var testCount: Int { testCounts.reduce(0, +) }
 }
 
 /// `TrainingSettings` in steps.
@@ -194,29 +187,40 @@ private struct ResolvedTraining {
   var stepsPerEpoch: Int
   var totalSteps: Int
   var schedule: LearningRateSchedule
+  var model: ModelSpec
+
+  private static func model(_ run: RunSettings, _ data: DatasetSummary) throws(SettingError) -> ModelSpec {
+    let found = data.manifest.map { PixelSize(width: $0.width, height: $0.height) }
+    guard let size = run.training.images?.size ?? found else {
+      throw SettingError(
+        path: SettingPath(["images", "crop"]),
+        problem: "missing; the pictures of \(data.name) may differ in size, as those of other runs of the sweep")
+    }
+    let model = run.recipe.model(
+      run.architecture, classes: data.classes.count, height: size.height, width: size.width)
+    do throws(NetworkError) {
+      _ = try model.graph()
+    } catch {
+      throw SettingError(
+        path: SettingPath(["dataset"]), problem: "\(data.name): \(error); scale, crop or sort the images otherwise")
+    }
+    return model
+  }
 
   /// - Parameter section: where in the file the settings stand, for messages.
   init(
-    _ settings: TrainingSettings, settings run: RunSettings, data manifest: DatasetManifest, section: [String]
+    _ settings: TrainingSettings, settings run: RunSettings, data: DatasetSummary, section: [String]
   ) throws(SettingError) {
     func fail(_ key: String, _ problem: String) -> SettingError {
       SettingError(path: SettingPath(section + [key]), problem: problem)
     }
-    let images = run.subset ?? manifest.trainCount
-    guard images <= manifest.trainCount else {
+    let images = run.subset ?? data.trainCount
+    guard images <= data.trainCount else {
       throw SettingError(
         path: SettingPath(["subset"]),
-        problem: "found \(images), but the data set \(manifest.name) has \(manifest.trainCount) training images")
+        problem: "found \(images), but the data set \(data.name) has \(data.trainCount) training images")
     }
-    do throws(NetworkError) {
-      _ = try run.recipe.model(
-        run.architecture, classes: manifest.classes.count, height: manifest.height, width: manifest.width
-      ).graph()
-    } catch {
-      throw SettingError(
-        path: SettingPath(["dataset"]),
-        problem: "\(manifest.name): \(error); scale, crop or sort the images otherwise")
-    }
+    model = try Self.model(run, data)
     self.settings = settings
     stepsPerEpoch = BatchPlan.batchCount(
       images: images, batchSize: settings.batchSize, dropLast: settings.dropLastPartialBatch)
@@ -250,13 +254,9 @@ private struct ResolvedTraining {
     }
   }
 
-  func spec(
-    _ run: RunSettings, data manifest: DatasetManifest, quantization: QuantizationSpec?, freezing: FreezingSpec?,
-    seed: UInt64
-  ) -> TrainingSpec {
+  func spec(quantization: QuantizationSpec?, freezing: FreezingSpec?, seed: UInt64) -> TrainingSpec {
     var spec = settings.spec
-    spec.model = run.recipe.model(
-      run.architecture, classes: manifest.classes.count, height: manifest.height, width: manifest.width)
+    spec.model = model
     (spec.quantization, spec.freezing) = (quantization, freezing)
     (spec.learningRateSchedule, spec.totalSteps, spec.seed) = (schedule, totalSteps, seed)
     return spec

@@ -15,6 +15,8 @@ public final class RunTrainer {
     /// Loading data or weights is done; training begins after `step`.
     case begins(PlannedRun, step: Int)
     case warning(String)
+    /// Something worth knowing, in a line.
+    case note(String)
     /// After each step.
     case step(PlannedRun, StepReport, lastEpoch: EpochRecord?)
     case ends(PlannedRun, RunEnd)
@@ -92,9 +94,11 @@ public final class RunTrainer {
 
     results.removeAbandonedFiles(of: run.id)
     let checkpoint = results.checkpoint(run.id)
-    let session = try TrainingSession(
-      spec: run.spec, data: try data.images(subset: run.subset), normalization: run.normalization,
-      threads: options.threads, initial: try run.parent.map { try results.record($0, includingTensors: true).tensors })
+    let observe = self.observe
+    let session = try data.session(
+      for: run, threads: options.threads,
+      initial: try run.parent.map { try results.record($0, includingTensors: true).tensors }
+    ) { observe(.note("\(run.id) \(run.label): \($0)")) }
     // Seconds before an interruption count too, so they must have been exclusive as well.
     var isExclusive = options.isExclusive
     let started: String
@@ -107,9 +111,9 @@ public final class RunTrainer {
     }
     var provenance = Provenance.ofThisProcess(threads: options.threads, commandLine: options.commandLine)
     provenance.seed = Int(clamping: run.spec.seed)
-    provenance.datasetName = data.manifest.name
+    provenance.datasetName = data.summary.name
     provenance.datasetPath = data.path
-    provenance.datasetHash = data.manifest.contentHash
+    provenance.datasetHash = data.summary.contentHash
     provenance.parentRunID = run.parent
     provenance.started = started
 
@@ -154,7 +158,7 @@ public final class RunTrainer {
       label: run.label,
       axes: run.recordedAxes,
       configuration: run.identity.canonicalForm, provenance: provenance)
-    record.classNames = data.manifest.classes
+    record.classNames = data.summary.classes
     record.epochs = session.epochs
     record.layers = session.layers
     record.layerEpochs = session.layerEpochs

@@ -9,7 +9,7 @@ public struct Evaluation: Sendable, Equatable {
   public var topOne: Double
   /// Share of images whose class is among the five largest logits, in [0, 1].
   public var topFive: Double
-  /// Images that the means are over: one epoch of the batches.
+  /// Images that the means are over: one epoch of the batches, less those whose pictures are corrupt.
   public var images: Int
 }
 
@@ -19,16 +19,18 @@ extension Learner {
     var loss = 0.0
     var topOne = 0
     var topFive = 0
+    var seen = 0
     for batch in 0..<batches.batchCount {
       let images = try load(batches, epoch: 0, batch: batch)
       let result = evaluate(images: images)
       loss += result.loss * Double(images)
       topOne += result.topOne
       topFive += result.topFive
+      seen += images
     }
-    let count = Double(batches.imageCount)
+    let count = Double(seen)
     return Evaluation(
       loss: loss / count, topOne: Double(topOne) / count, topFive: Double(topFive) / count,
-      images: batches.imageCount)
+      images: seen)
   }
 }

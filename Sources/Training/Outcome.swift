@@ -1,3 +1,4 @@
+import Datasets
 import Kernels
 import Networks
 import Quantization
@@ -42,6 +43,11 @@ extension TrainingSession {
     outcome.backwardSeconds = allSeconds.reduce(0) { $0 + $1.inputGradient + $1.weightGradient }
     outcome.steps = step
     outcome.images = epochs.reduce(accuracy.sums.images) { $0 + $1.images }
+    // The last batch of an epoch alone may be smaller.
+    let (full, rest) = step.quotientAndRemainder(dividingBy: batchesPerEpoch)
+    let skipped = full * training.imageCount + rest * spec.batchSize - outcome.images
+    outcome.skippedImages = skipped > 0 && !isDiverged ? skipped : nil
+    outcome.skippedTestImages = skippedTestImages > 0 ? skippedTestImages : nil
     return outcome
   }
 }

@@ -19,7 +19,10 @@ public final class TrainingSession {
   /// Why the run diverged, in one line; nil while it has not.
   public internal(set) var divergence: String?
 
-  private let training: any BatchSource
+  /// Left out of the last evaluation, their pictures being corrupt.
+  private(set) var skippedTestImages = 0
+
+  let training: any BatchSource
   private let test: any BatchSource
   let accuracy = AccuracySeries()
   let freezing: FreezingSeries
@@ -63,6 +66,45 @@ public final class TrainingSession {
       spec: spec, training: training,
       test: InMemoryBatches.evaluation(data.test, batchSize: spec.batchSize, normalization: normalization),
       threads: threads, initial: initial, instructionSet: instructionSet)
+  }
+
+  /// A run on pictures of any size, of which `spec.images` says how they become images.
+  /// - Parameters:
+  ///   - corrupt: what becomes of pictures that cannot be decoded.
+  ///   - note: told in a line each what the batches ahead take of memory, and which pictures are left out.
+  /// - Throws: `TrainingError` where the data, the network and `initial` do not fit together.
+  /// - Precondition: `spec.images` is there.
+  public convenience init(
+    spec: TrainingSpec, pictures: PictureDataset, normalization: Normalization, corrupt: CorruptPictures = .stop,
+    threads: Int, initial: [NamedTensor]? = nil, instructionSet: InstructionSet = .best,
+    note: @escaping (String) -> Void = { _ in }
+  ) throws {
+    guard let crop = spec.images else { preconditionFailure("the specification says how pictures become images") }
+    guard crop.side == spec.model.inputHeight, crop.side == spec.model.inputWidth else {
+      throw TrainingError(
+        "the images are \(crop.size); the network takes \(spec.model.inputWidth)x\(spec.model.inputHeight)")
+    }
+    guard pictures.classes.count == spec.model.classes else {
+      throw TrainingError("the data set has \(pictures.classes.count) classes, the network \(spec.model.classes)")
+    }
+    let batches = BatchPlan.batchCount(
+      images: pictures.train.count, batchSize: spec.batchSize, dropLast: spec.dropLastPartialBatch)
+    guard batches > 0 else {
+      throw TrainingError(
+        "\(pictures.train.count) training images do not fill a batch of \(spec.batchSize); use a smaller batchSize")
+    }
+    let training = PictureBatches.training(
+      pictures.train, crop: crop, batchSize: spec.batchSize, seed: spec.seed, dropLast: spec.dropLastPartialBatch,
+      normalization: normalization, augments: spec.augment, corrupt: corrupt, readers: threads)
+    let test = PictureBatches.evaluation(
+      pictures.test, crop: crop, batchSize: spec.batchSize, normalization: normalization, corrupt: corrupt,
+      readers: threads)
+    for batches in [training, test] { batches.onSkip = { note("left out: \($0)") } }
+    note(
+      "images: \(training.batchesAhead) batches of \(spec.batchSize) ahead by \(threads) threads, and as many threads for "
+        + "the test images: at most \((training.memoryBytes + test.memoryBytes + (1 << 20) - 1) >> 20) MiB")
+    try self.init(
+      spec: spec, training: training, test: test, threads: threads, initial: initial, instructionSet: instructionSet)
   }
 
   /// A run on batches of at most `spec.batchSize` images from anywhere; `initial` and errors as of the other initializer.
@@ -152,6 +194,7 @@ public final class TrainingSession {
     record.testLoss = evaluation.loss
     record.testTopOne = evaluation.topOne
     record.testTopFive = evaluation.topFive
+    skippedTestImages = test.imageCount - evaluation.images
     record.learningRate = spec.weights.learningRate * spec.learningRateSchedule.factor(step: step.number)
     var records = EpochRecords(
       steps: step.number - step.epoch * batchesPerEpoch, epoch: record,

@@ -1,3 +1,4 @@
+public import Datasets
 public import Networks
 public import Quantization
 
@@ -52,8 +53,10 @@ public struct TrainingSpec: Hashable, Sendable {
   public var dropLastPartialBatch: Bool
   /// Steps of the whole run; it may end in the middle of an epoch.
   public var totalSteps: Int
-  /// Whether training images are cropped and mirrored at random (`Augmentation.standard`).
+  /// Whether training images are cropped and mirrored at random (by `images`, or `Augmentation.standard`).
   public var augment: Bool
+  /// How images are cut out of pictures of any size; nil: the data set's images are of one size, that of the network.
+  public var images: ImageCrop?
   /// Of the initial weights, the order of the images and their augmentation.
   public var seed: UInt64
 
@@ -61,7 +64,7 @@ public struct TrainingSpec: Hashable, Sendable {
   public init(
     model: ModelSpec, quantization: QuantizationSpec?, freezing: FreezingSpec?, weights: ParameterGroupSpec,
     batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec, learningRateSchedule: LearningRateSchedule,
-    batchSize: Int, dropLastPartialBatch: Bool, totalSteps: Int, augment: Bool, seed: UInt64
+    batchSize: Int, dropLastPartialBatch: Bool, totalSteps: Int, augment: Bool, images: ImageCrop? = nil, seed: UInt64
   ) {
     self.model = model
     self.quantization = quantization
@@ -74,6 +77,7 @@ public struct TrainingSpec: Hashable, Sendable {
     self.dropLastPartialBatch = dropLastPartialBatch
     self.totalSteps = totalSteps
     self.augment = augment
+    self.images = images
     self.seed = seed
   }
 }

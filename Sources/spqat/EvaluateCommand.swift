@@ -22,6 +22,11 @@ struct EvaluateCommand: ParsableCommand {
       "Images {train,test}/CLASS/*.png (default: the data that the run was trained on).", valueName: "path"))
   var data: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The index of pictures of any size (default: \(DatasetIndex.fileName) in the tree).", valueName: "file"))
+  var index: String?
+
   @OptionGroup var place: PlaceOptions
 
   func run() throws {
@@ -30,7 +35,7 @@ struct EvaluateCommand: ParsableCommand {
     guard record.outcome.status == .finished else {
       throw ResultsError(path: file, problem: "the run is \(record.outcome.status.rawValue), it has no final weights")
     }
-    var stored = try StoredSpecification(canonicalForm: record.configuration, file: file)
+    let stored = try StoredSpecification(canonicalForm: record.configuration, file: file)
     // Before memory is asked for: an edited configuration may describe a network that no machine holds.
     let parameters = ModelSummary(try stored.spec.model.graph(), quantization: nil).parameters
     let numbers = record.tensors.reduce(0) { $0 + $1.elements.count }
@@ -42,11 +47,7 @@ struct EvaluateCommand: ParsableCommand {
           + "was edited")
     }
     let root = try data ?? recordedData(of: record, file: file)
-    let progress = ProgressLine()
-    let images = try ImageDataset.load(root: URL(fileURLWithPath: root), threads: place.threads) {
-      progress.update("decoding images", done: $0, total: $1)
-    }
-    progress.finish()
+    let images = try EvaluationData(root: root, index: index, of: stored, threads: place.threads)
     let isRecorded = images.contentHash == record.provenance.datasetHash
     guard isRecorded || data != nil else {
       throw ResultsError(
@@ -58,18 +59,14 @@ struct EvaluateCommand: ParsableCommand {
       printError(
         "\(file): names no classes, as an earlier version wrote it; they are taken in the order of their names")
     }
-    let labelled = record.classNames.isEmpty ? images : try images.labelled(by: record.classNames, path: root)
-    // Nothing is trained here, so training images need not fill a batch.
-    stored.spec.dropLastPartialBatch = false
-    let session = try TrainingSession(
-      spec: stored.spec, data: labelled, normalization: stored.normalization, threads: place.threads)
+    let session = try images.session(stored, classes: record.classNames, path: root, threads: place.threads)
     do {
       try session.load(final: record.tensors)
     } catch let error as TrainingError {
       throw ResultsError(path: file, problem: error.description)
     }
     let result = try session.evaluate()
-    print("\(record.id)  \(record.label)  on \(images.manifest.name), \(result.images) test images")
+    print("\(record.id)  \(record.label)  on \(images.name), \(result.images) test images")
     print("top-1 \(percent(result.topOne)), top-5 \(percent(result.topFive)), loss \(decimal(result.loss, 5))")
     let recorded = record.outcome.finalTopOne ?? .nan
     if isRecorded {

@@ -2,8 +2,10 @@ import ArgumentParser
 import Configuration
 import Datasets
 import Foundation
+import Networks
 import Records
 import Runs
+import Training
 
 /// Where runs and data are, and what to compute with.
 struct PlaceOptions: ParsableArguments {
@@ -51,11 +53,11 @@ struct ExperimentOptions: ParsableArguments {
     let progress = ProgressLine()
     defer { progress.finish() }
     let data = try ExperimentData(
-      experiment.dataset, file: config, folder: datasets, threads: threads
+      experiment.dataset, pictures: experiment.pictures, file: config, folder: datasets, threads: threads
     ) { done, total in if !quietly { progress.update("decoding images", done: done, total: total) } }
-    let plan = try RunPlan(experiment, data: data.manifest).selecting(only)
+    let plan = try RunPlan(experiment, data: data.summary).selecting(only)
     guard !plan.runs.isEmpty else {
-      let labels = try RunPlan(experiment, data: data.manifest).runs.map(\.label)
+      let labels = try RunPlan(experiment, data: data.summary).runs.map(\.label)
       throw ResultsError(
         path: config,
         problem: "no run matches \(only.joined(separator: ", ")); labels are such as '\(labels.last ?? "")'")
@@ -81,7 +83,7 @@ struct LoadedExperiment {
 
   /// For tables: what it is, on what data, how much of the authors' schedule.
   var caption: String {
-    let name = data.manifest.name
+    let name = data.summary.name
     let isSubstitute = experiment.dataset == "default" && name != "cifar10"
     let profile = experiment.profile.map { ", profile \($0)" } ?? ""
     return "\(experiment.title), on \(name)\(isSubstitute ? " (CIFAR-10 is not imported)" : "")\(profile)"
@@ -98,7 +100,8 @@ struct LoadedExperiment {
       let seconds = record.epochs.reduce(0) { $0 + $1.seconds.total - $1.seconds.evaluation }
       return seconds > 0 ? Double(record.outcome.images) / seconds : nil
     }
-    return RunEstimate(measured: rates, threads: threads, height: data.manifest.height, width: data.manifest.width)
+    let model = plan.runs[0].spec.model
+    return RunEstimate(measured: rates, threads: threads, height: model.inputHeight, width: model.inputWidth)
   }
 }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Configuration
 import Datasets
 import Foundation
+import Networks
 import Records
 import Reporting
 import Runs
@@ -154,9 +155,10 @@ struct WorkerCommand: ParsableCommand {
 
 private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions) {
   let estimate = loaded.estimate(threads: options.threads)
-  let manifest = loaded.data.manifest
+  let model = loaded.plan.runs[0].spec.model
   let profile = loaded.experiment.profile.map { ", profile \($0)" } ?? ""
-  print("\(loaded.experiment.title)\(profile), on \(manifest.name) (\(manifest.width)x\(manifest.height))")
+  print(
+    "\(loaded.experiment.title)\(profile), on \(loaded.data.summary.name) (\(model.inputWidth)x\(model.inputHeight))")
   var left = 0.0
   var shared = 0
   for run in loaded.plan.runs {

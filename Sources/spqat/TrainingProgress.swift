@@ -27,6 +27,7 @@ final class TrainingProgress {
       shown = nil
       line("\(run.id) \(run.label): \(step == 0 ? "begins" : "goes on after step \(step)") of \(run.spec.totalSteps)")
     case .warning(let text): line("warning: \(text)")
+    case .note(let text): line(text)
     case .step(let run, let report, let lastEpoch): step(run, report, lastEpoch)
     case .ends(let run, let end):
       if end != .busy { remaining[run.id] = nil }

@@ -25,6 +25,7 @@ public enum TinyExperiment {
        "trainCounts": [50, 50], "testCounts": [10, 10], "contentHash": "c0ffee", "mean": [0.25, 0.5, 0.75],
        "standardDeviation": [0.25, 0.25, 0.25]}
       """.utf8))
+  public static let data = DatasetSummary(manifest)
 
   public static let text = """
     {"name": "x", "bits": {"weights": 2, "activations": 2}, "duration": "10ep", "batchSize": 10,

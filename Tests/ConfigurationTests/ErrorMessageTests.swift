@@ -65,7 +65,8 @@ struct ErrorMessageTests {
       Mistake(
         adding: #""batchsize": 3"#,
         "experiment.json: batchsize: unknown key \"batchsize\"; did you mean \"batchSize\"? allowed: \"$schema\", "
-          + "\"name\", \"title\", \"dataset\", \"subset\", \"recipe\", \"model\", \"bits\", \"method\", \"freezing\", "
+          + "\"name\", \"title\", \"description\", \"dataset\", \"index\", \"decode\", \"onCorruptImage\", "
+          + "\"subset\", \"recipe\", \"model\", \"bits\", \"images\", \"method\", \"freezing\", "
           + "\"rangeGradient\", \"duration\", \"batchSize\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", "
           + "\"learningRate\", \"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\", \"comparison\""),
       .freezing(
@@ -98,7 +99,8 @@ struct ErrorMessageTests {
       Mistake(
         "[]",
         "experiment.json: found a list, expected an object with \"$schema\", \"name\", \"title\", "
-          + "\"dataset\", \"subset\", \"recipe\", \"model\", \"bits\", \"method\", \"freezing\", \"rangeGradient\", "
+          + "\"description\", \"dataset\", \"index\", \"decode\", \"onCorruptImage\", \"subset\", \"recipe\", "
+          + "\"model\", \"bits\", \"images\", \"method\", \"freezing\", \"rangeGradient\", "
           + "\"duration\", \"batchSize\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", "
           + "\"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\", \"comparison\""),
       Mistake(
@@ -224,8 +226,8 @@ struct ErrorMessageTests {
       Mistake(
         adding: #""axes": [{"seeds": [1, 2]}]"#,
         "experiment.json: axes.seeds: unknown axis \"seeds\"; allowed: \"subset\", \"recipe\", \"model\", \"bits\", "
-          + "\"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", \"dropLastPartialBatch\", "
-          + "\"augment\", \"optimizer\", \"learningRate\", \"pretraining\""),
+          + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", "
+          + "\"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", \"pretraining\""),
       Mistake(
         adding: #""axes": [{"bits.weights": []}]"#,
         "experiment.json: axes.bits.weights: found a list, expected a list of values"),

@@ -49,8 +49,8 @@ struct SlurmSettingsTests {
       Mistake(
         #"{"name": "x", "bits": {"weights": 4, "activations": 4}, "method": "fullQAT", "axes": [{"slurm.cpus": [1, 2]}]}"#,
         "experiment.json: axes.slurm.cpus: unknown axis \"slurm\"; allowed: \"subset\", \"recipe\", \"model\", \"bits\", "
-          + "\"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", \"dropLastPartialBatch\", "
-          + "\"augment\", \"optimizer\", \"learningRate\", \"pretraining\""),
+          + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", "
+          + "\"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", \"pretraining\""),
     ])
   func mistakes(_ mistake: Mistake) throws {
     #expect(try complaint(mistake.text) == mistake.message)

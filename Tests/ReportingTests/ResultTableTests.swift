@@ -53,6 +53,16 @@ struct ResultTableTests {
     #expect(!saysSo("0.1", average: "0"))
   }
 
+  @Test("corrupt pictures that were skipped are counted in a note")
+  func skippedPictures() {
+    var run = SyntheticRuns.fullQAT(bits: 2, seed: 1, topOne: 0.9)
+    let note =
+      "Corrupt pictures were skipped in W2A2 fullQAT seed=1 (\(run.id)): 3 times in training, 0 in the last evaluation."
+    #expect(!ResultTable(runs: [run], caption: "c").notes.contains(note))
+    run.outcome.skippedImages = 3
+    #expect(ResultTable(runs: [run], caption: "c").notes.contains(note))
+  }
+
   @Test("settings that differ in activation bits alone are told apart in tables, comparisons and figures")
   func activationBits() throws {
     let runs =

@@ -14,6 +14,6 @@ struct CommittedExperimentsTests {
     let experiment = try Experiment.load(file: file, profile: "smoke")
     let data = try ExperimentData(
       experiment.dataset, file: file, folder: repositoryRoot.appendingPathComponent("datasets").path, threads: 2)
-    #expect(try RunPlan(experiment, data: data.manifest).runs.count == experiment.points.count + 1)
+    #expect(try RunPlan(experiment, data: data.summary).runs.count == experiment.points.count + 1)
   }
 }

@@ -12,7 +12,7 @@ import Training
 @Suite("Run ids")
 struct IdentityTests {
   func plan(_ text: String = TinyExperiment.text, set: [String] = []) throws -> RunPlan {
-    try RunPlan(experiment(text, set: set), data: TinyExperiment.manifest)
+    try RunPlan(experiment(text, set: set), data: TinyExperiment.data)
   }
 
   @Test("the canonical form and the ids of an algorithm version stay as they are")

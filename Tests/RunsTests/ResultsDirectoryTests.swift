@@ -22,7 +22,7 @@ struct ResultsDirectoryTests {
     let folder = try TemporaryFolder()
     let results = ResultsDirectory(root: folder.url.path, name: "x")
     try results.prepare()
-    let run = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.manifest).runs[0]
+    let run = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.data).runs[0]
     #expect(try results.state(run.id) == .absent)
     #expect(RunStatus(run, in: results).phase == .waiting)
 
@@ -56,7 +56,7 @@ struct ResultsDirectoryTests {
     let folder = try TemporaryFolder()
     let results = ResultsDirectory(root: folder.url.path, name: "x")
     try results.prepare()
-    let run = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.manifest).runs[0]
+    let run = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.data).runs[0]
     let holder = RunLock.Holder(step: 3, totalSteps: 50, imagesPerSecond: 10, exclusive: true, started: "now")
     var lock = try RunLock(path: results.lock(run.id))
     lock?.publish(holder)
@@ -71,7 +71,7 @@ struct ResultsDirectoryTests {
     let folder = try TemporaryFolder()
     let results = ResultsDirectory(root: folder.url.path, name: "x")
     try results.prepare()
-    let plan = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.manifest)
+    let plan = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.data)
     let run = plan.runs[1]
     let older = RunIdentity(
       spec: run.spec, dataHash: TinyExperiment.manifest.contentHash, mean: run.normalization.mean,
@@ -141,7 +141,7 @@ struct ExperimentDataTests {
     let data = try ExperimentData("default", file: "x", folder: folder.url.path, threads: 1)
     #expect(data.root.lastPathComponent == "cifar10")
     let whole = try data.images(subset: nil)
-    #expect(whole.contentHash == data.manifest.contentHash)
+    #expect(whole.contentHash == data.summary.contentHash)
     let subset = try data.images(subset: 20)
     #expect(subset.train.count == 20)
     #expect(subset.test.count == whole.test.count)

@@ -15,7 +15,7 @@ final class SharedRunsTests {
 
   init() throws {
     folder = try TemporaryFolder()
-    run = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.manifest).runs[1]
+    run = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.data).runs[1]
     here = ResultsDirectory(root: folder.url.path, name: "b")
     other = ResultsDirectory(root: folder.url.path, name: "c")
     try here.prepare()

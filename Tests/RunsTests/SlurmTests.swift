@@ -13,7 +13,7 @@ struct SlurmJobsTests {
     results: ResultsDirectory(root: "/home/o'neill/100 %/\"results\"", name: "x"))
 
   init() throws {
-    plan = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.manifest)
+    plan = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.data)
   }
 
   private func jobs(

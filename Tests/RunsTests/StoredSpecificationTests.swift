@@ -15,7 +15,7 @@ struct StoredSpecificationTests {
       ["learningRate={\"schedule\": \"cosine\"}", "pretraining.learningRate={\"schedule\": \"constant\"}"],
     ])
   func roundTrip(overrides: [String]) throws {
-    let plan = try RunPlan(experiment(TinyExperiment.text, set: overrides), data: TinyExperiment.manifest)
+    let plan = try RunPlan(experiment(TinyExperiment.text, set: overrides), data: TinyExperiment.data)
     for run in plan.runs {
       let stored = try StoredSpecification(canonicalForm: run.identity.canonicalForm, file: "run.h5")
       var expected = run.spec
@@ -39,7 +39,7 @@ struct StoredSpecificationTests {
     "with a number changed or a line missing are read, or refused in one line; what is read makes a network",
     arguments: [[], ["recipe=\"lts\"", "learningRate={\"schedule\": \"cosine\"}", "subset=50"]])
   func edited(overrides: [String]) throws {
-    let plan = try RunPlan(experiment(TinyExperiment.text, set: overrides), data: TinyExperiment.manifest)
+    let plan = try RunPlan(experiment(TinyExperiment.text, set: overrides), data: TinyExperiment.data)
     var numbers = 0
     for run in plan.runs {
       let lines = run.identity.canonicalForm.split(separator: "\n").dropFirst().dropLast().map {

@@ -53,7 +53,7 @@ struct SweepTests {
   private let finished = FinishedRuns()
 
   init() throws {
-    plan = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.manifest)
+    plan = try RunPlan(experiment(TinyExperiment.text), data: TinyExperiment.data)
     labels = plan.runs.map(\.label)
   }
 
