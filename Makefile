@@ -5,7 +5,7 @@ RESULTS ?= results
 SWEEP_FLAGS ?=
 SPQAT := .build/release/spqat
 
-.PHONY: all setup build data data-shapes reproduce-table2 reproduce-imagenet sweep-threshold sweep-freeze-start sweep-bits test check schema \
+.PHONY: all setup build data data-shapes reproduce-table2 reproduce-imagenet sweep-threshold sweep-freeze-start sweep-bits test check schema install \
   bench bench-peer soak fuzz faults sanitize test-slurm test-browser clean
 
 all: build
@@ -15,6 +15,10 @@ setup:
 
 build: setup
 	@swift build -c release --product spqat
+
+# The program, configs, completions and manual pages under PREFIX (/usr/local), below DESTDIR where that is given.
+install: build
+	@Scripts/install.sh
 
 # CIFAR-10 where it was imported, else Fashion-MNIST.
 data: build
@@ -86,6 +90,7 @@ check: build
 	swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
 	@Scripts/check-documents.py
 	@Scripts/check-documentation.py
+	@Scripts/check-container.sh
 	@$(SPQAT) schema | diff configs/schema.json - || { echo "configs/schema.json is old: make schema" >&2; exit 1; }
 
 bench: build

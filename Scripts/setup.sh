@@ -1,18 +1,30 @@
 #!/usr/bin/env bash
 # Installs the system packages that building and the default data need, where they are missing. Says nothing otherwise.
 #   setup.sh [PACKAGE ...]     further packages, by their Debian names
+#   setup.sh --runtime         what the built program needs to run, no compiler
 set -euo pipefail
 
 swift_version=6.2
 
-if ! command -v swift >/dev/null 2>&1; then
-  echo "setup: no Swift toolchain found; install Swift $swift_version or later from https://www.swift.org/install/linux/ and put it on PATH" >&2
-  exit 2
-fi
-found=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9]*\.[0-9][0-9]*\).*/\1/p' | head -n 1)
-if [ -n "$found" ] && [ "$(printf '%s\n%s\n' "$swift_version" "$found" | sort -V | head -n 1)" != "$swift_version" ]; then
-  echo "setup: Swift $found is too old; install Swift $swift_version or later from https://www.swift.org/install/linux/" >&2
-  exit 2
+check_toolchain() {
+  if ! command -v swift >/dev/null 2>&1; then
+    echo "setup: no Swift toolchain found; install Swift $swift_version or later from https://www.swift.org/install/linux/ and put it on PATH" >&2
+    exit 2
+  fi
+  local found
+  found=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9]*\.[0-9][0-9]*\).*/\1/p' | head -n 1)
+  if [ -n "$found" ] && [ "$(printf '%s\n%s\n' "$swift_version" "$found" | sort -V | head -n 1)" != "$swift_version" ]; then
+    echo "setup: Swift $found is too old; install Swift $swift_version or later from https://www.swift.org/install/linux/" >&2
+    exit 2
+  fi
+}
+
+if [ "${1:-}" = --runtime ]; then
+  shift
+  needed=(libhdf5-103-1 libpng16-16)
+else
+  check_toolchain
+  needed=(pkg-config libhdf5-dev libpng-dev)
 fi
 
 have() {
@@ -27,7 +39,7 @@ have() {
 }
 
 missing=()
-for package in pkg-config libhdf5-dev libpng-dev "$@"; do
+for package in "${needed[@]}" "$@"; do
   have "$package" || missing+=("$package")
 done
 [ "${#missing[@]}" -eq 0 ] && exit 0
