@@ -12,7 +12,7 @@ public import Tensor
 /// - the passes of `normalize` and `normalizeBackward`, per-channel sums and affine combinations, and the range of a tensor;
 /// - pooling for means and maxima, and the shortcut without parameters, each with its way back;
 /// - softmax cross-entropy with ranks; quantization of weights, its straight-through gradient and the freezing rule; stochastic
-///   gradient descent;
+///   gradient descent and Adam;
 /// - results that are the same bits in every run: sums are formed in an order that depends on the batch alone.
 ///
 /// Operations read and write the first `images` images of their tensors, which have room for a batch. They return when their
@@ -110,6 +110,12 @@ public protocol Backend: AnyObject {
   func dotProduct(_ first: Buffer<Float>, _ second: Buffer<Float>) -> Double
   /// PyTorch's SGD; `velocity` nil: no momentum. Frozen weights keep their value.
   func sgd(_ parameter: Parameter, velocity: Buffer<Float>?, rate: Float, momentum: Float, weightDecay: Float)
+  /// Kingma & Ba 2015, as PyTorch has it: w −= rate · m̂ / (sqrt(v̂) + ε), the moments m (`first`) and v (`second`) starting
+  /// from zeros. Frozen weights keep their value and moments.
+  /// - Parameter step: 1-based, for the moments' bias correction.
+  func adam(
+    _ parameter: Parameter, first: Buffer<Float>, second: Buffer<Float>, step: Int, rate: Double, beta1: Double,
+    beta2: Double, epsilon: Double)
 }
 
 /// One convolution of a network with its packed weights and index: takes its memory once, then runs without allocating.

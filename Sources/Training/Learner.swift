@@ -36,7 +36,7 @@ public final class Learner {
       network: network,
       optimizer: Optimizer(
         parameters: network.trainedParameters, weights: spec.weights, batchNorm: spec.batchNorm,
-        quantizers: spec.quantizers),
+        quantizers: spec.quantizers, on: backend),
       freezing: spec.freezing.map { FreezingPolicy(spec: $0, clock: spec.quantization!.scheme.clock) },
       schedule: spec.learningRateSchedule)
   }

@@ -20,15 +20,16 @@ public final class Optimizer {
     /// Adam's second moment.
     public let second: Buffer<Float>?
 
-    init(_ parameter: Parameter, _ optimizer: OptimizerSpec) {
+    init(_ parameter: Parameter, _ optimizer: OptimizerSpec, on backend: any Backend) {
       self.parameter = parameter
+      func zeros() -> Buffer<Float> { backend.allocate(Float.self, count: parameter.count) }
       switch optimizer {
       case .sgd(let momentum, _):
-        first = momentum == 0 ? nil : Buffer(count: parameter.count)
+        first = momentum == 0 ? nil : zeros()
         second = nil
       case .adam:
-        first = Buffer(count: parameter.count)
-        second = Buffer(count: parameter.count)
+        first = zeros()
+        second = zeros()
       }
     }
   }
@@ -39,13 +40,14 @@ public final class Optimizer {
 
   /// State of zeros for `parameters`, each by the rule of its group; SGD without momentum keeps none.
   public init(
-    parameters: [Parameter], weights: ParameterGroupSpec, batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec
+    parameters: [Parameter], weights: ParameterGroupSpec, batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec,
+    on backend: any Backend
   ) {
     let groups: [ParameterGroup: ParameterGroupSpec] = [
       .weights: weights, .batchNorm: batchNorm, .quantizers: quantizers,
     ]
     self.groups = groups
-    entries = parameters.map { Entry($0, groups[$0.group]!.optimizer) }
+    entries = parameters.map { Entry($0, groups[$0.group]!.optimizer, on: backend) }
   }
 
   /// One update from the parameters' gradients.
@@ -62,26 +64,10 @@ public final class Optimizer {
           entry.parameter, velocity: entry.first, rate: Float(rate), momentum: Float(momentum),
           weightDecay: Float(weightDecay))
       case .adam(let beta1, let beta2, let epsilon):
-        adam(entry, step: step, rate: rate, beta1: beta1, beta2: beta2, epsilon: epsilon)
+        backend.adam(
+          entry.parameter, first: entry.first!, second: entry.second!, step: step, rate: rate, beta1: beta1,
+          beta2: beta2, epsilon: epsilon)
       }
-    }
-  }
-
-  /// Kingma & Ba 2015, as PyTorch has it: w −= rate · m̂ / (sqrt(v̂) + ε).
-  private func adam(_ entry: Entry, step: Int, rate: Double, beta1: Double, beta2: Double, epsilon: Double) {
-    let first = entry.first!
-    let second = entry.second!
-    let firstCorrection = 1 - pow(beta1, Double(step))
-    let secondCorrection = (1 - pow(beta2, Double(step))).squareRoot()
-    for index in 0..<entry.parameter.count {
-      if let frozen = entry.parameter.frozen, frozen[index] != 0 { continue }
-      let gradient = Double(entry.parameter.gradient[index])
-      let m = beta1 * Double(first[index]) + (1 - beta1) * gradient
-      let v = beta2 * Double(second[index]) + (1 - beta2) * gradient * gradient
-      first[index] = Float(m)
-      second[index] = Float(v)
-      let denominator = v.squareRoot() / secondCorrection + epsilon
-      entry.parameter.value[index] -= Float(rate / firstCorrection * m / denominator)
     }
   }
 }

@@ -23,7 +23,7 @@ public struct TraceReplay {
       network: network,
       optimizer: Optimizer(
         parameters: network.trainedParameters, weights: trace.weights, batchNorm: trace.batchNorm,
-        quantizers: trace.quantizers),
+        quantizers: trace.quantizers, on: backend),
       freezing: trace.freezing.map { FreezingPolicy(spec: $0, clock: trace.quantization.scheme.clock) },
       schedule: .constant)
     guard trace.layers == network.convolutions.map(\.name) else {

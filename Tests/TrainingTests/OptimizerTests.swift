@@ -14,10 +14,10 @@ struct OptimizerTests {
     parameter.value[1] = 1
     parameter.frozen = Buffer<UInt8>([0, 1])
     let other = ParameterGroupSpec(optimizer: .sgd(momentum: 0, weightDecay: 0), learningRate: .nan)
+    let backend = CPUBackend(threads: 2)
     let optimizer = Optimizer(
       parameters: [parameter], weights: ParameterGroupSpec(optimizer: spec, learningRate: rate), batchNorm: other,
-      quantizers: other)
-    let backend = CPUBackend(threads: 2)
+      quantizers: other, on: backend)
     return Self.gradients.enumerated().map { index, gradient in
       parameter.gradient[0] = gradient
       parameter.gradient[1] = gradient
@@ -55,8 +55,10 @@ struct OptimizerTests {
     func spec(_ rate: Double) -> ParameterGroupSpec {
       ParameterGroupSpec(optimizer: .sgd(momentum: rate, weightDecay: 0), learningRate: rate)
     }
-    let optimizer = Optimizer(parameters: parameters, weights: spec(0.5), batchNorm: spec(0.25), quantizers: spec(0))
-    optimizer.update(step: 1, factor: 1, on: CPUBackend(threads: 1))
+    let backend = CPUBackend(threads: 1)
+    let optimizer = Optimizer(
+      parameters: parameters, weights: spec(0.5), batchNorm: spec(0.25), quantizers: spec(0), on: backend)
+    optimizer.update(step: 1, factor: 1, on: backend)
     #expect(parameters.map(\.value.array) == [[-0.5], [-0.25], [0]])
     // No memory for a velocity that is not used.
     #expect(optimizer.entries.map { $0.first == nil } == [false, false, true])
