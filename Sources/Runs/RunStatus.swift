@@ -18,6 +18,15 @@ public struct RunStatus: Sendable {
     case waiting
   }
 
+  /// The phases that a reader counts together, by the names that are shown.
+  public enum Group: String, Sendable, CaseIterable {
+    case finished, running
+    /// Diverged or unreadable: a sweep leaves it alone.
+    case failed
+    /// For a sweep to train, go on with or take over.
+    case waiting
+  }
+
   /// At the time this value was made.
   public var phase: Phase
 
@@ -43,6 +52,16 @@ public struct RunStatus: Sendable {
       }
     } catch {
       phase = .unreadable(oneLine(error))
+    }
+  }
+
+  /// Where the phase is counted.
+  public var group: Group {
+    switch phase {
+    case .finished: .finished
+    case .running: .running
+    case .diverged, .unreadable: .failed
+    case .finishedElsewhere, .interrupted, .waiting: .waiting
     }
   }
 

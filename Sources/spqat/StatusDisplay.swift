@@ -1,4 +1,5 @@
 import Foundation
+import Runs
 
 /// The table of `status --watch` on standard output: redrawn in place on a terminal, elsewhere a line for each run that
 /// changed.
@@ -32,7 +33,7 @@ struct StatusDisplay {
   /// `rows` lines: those that run come first where there is no room for all, and the rest is counted.
   static func table(_ runs: [RunLine], summary: String?, columns: Int, rows: Int) -> [String] {
     let room = max(1, rows - 4)
-    let order: [RunLine.Group] = [.running, .failed, .waiting, .finished]
+    let order: [RunStatus.Group] = [.running, .failed, .waiting, .finished]
     let kept =
       runs.count <= room
       ? Set(runs.map(\.id)) : Set(order.flatMap { group in runs.filter { $0.group == group } }.prefix(room).map(\.id))

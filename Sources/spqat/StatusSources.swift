@@ -1,4 +1,5 @@
 import Configuration
+import Diagnostics
 import Foundation
 import Records
 import Runs
@@ -6,12 +7,10 @@ import Training
 
 /// Where one run stands, as `status` shows it.
 struct RunLine: Equatable {
-  enum Group: String, CaseIterable { case finished, running, failed, waiting }
-
   var id: String
   /// Nil where nothing that was written about the run names it.
   var label: String?
-  var group: Group
+  var group: RunStatus.Group
   /// For people, on one line.
   var text: String
   /// Steps done.
@@ -79,7 +78,7 @@ struct ExperimentStatus: StatusSource {
   }
 
   func summary(of runs: [RunLine]) -> String? {
-    let groups = RunLine.Group.allCases.map { group in "\(runs.count { $0.group == group }) \(group.rawValue)" }
+    let groups = RunStatus.Group.allCases.map { group in "\(runs.count { $0.group == group }) \(group.rawValue)" }
     let left = runs.reduce(0) { $0 + ($1.secondsLeft ?? 0) }
     return "\(groups.joined(separator: ", ")); about \(ProgressLine.duration(left)) left"
   }
@@ -89,12 +88,12 @@ struct ExperimentStatus: StatusSource {
 struct FolderStatus: StatusSource {
   private let results: ResultsDirectory
 
-  /// - Throws: `ResultsError` where the folder holds none.
+  /// - Throws: `Diagnostic` where the folder holds none.
   init(_ path: String) throws {
     let folder = URL(fileURLWithPath: path)
     results = ResultsDirectory(root: folder.deletingLastPathComponent().path, name: folder.lastPathComponent)
     guard !runs().isEmpty else {
-      throw ResultsError(path: path, problem: "holds no runs; give an experiment file or results/NAME")
+      throw Diagnostic(path, "holds no runs; give an experiment file or results/NAME")
     }
   }
 
@@ -136,15 +135,6 @@ struct FolderStatus: StatusSource {
 }
 
 extension RunStatus {
-  fileprivate var group: RunLine.Group {
-    switch phase {
-    case .finished: .finished
-    case .running: .running
-    case .diverged, .unreadable: .failed
-    case .finishedElsewhere, .interrupted, .waiting: .waiting
-    }
-  }
-
   fileprivate func text(of run: PlannedRun) -> String {
     switch phase {
     case .finished(let topOne): "finished, top-1 \(percent(topOne))"
