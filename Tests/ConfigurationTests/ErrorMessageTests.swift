@@ -1,8 +1,17 @@
 import Configuration
 import ConfigurationSupport
 import Foundation
+import Networks
+import Quantization
+import Recipes
 import TestSupport
 import Testing
+
+/// "linear", "sine", ...
+private let schedules = quotedList(ThresholdSchedule.names)
+/// What a threshold may be.
+private let threshold =
+  "a number of at least 0, \(quotedList(ThresholdSchedule.names.dropLast())) or \(quotedList(ThresholdSchedule.names.suffix(1)))"
 
 /// One mistake in an experiment file and the line it is answered with.
 struct Mistake: Sendable, CustomTestStringConvertible {
@@ -75,15 +84,16 @@ struct ErrorMessageTests {
           + "\"criterion\", \"threshold\", \"distanceEMA\", \"start\""),
       .freezing(
         #"{"threshold": "liner"}"#,
-        "experiment.json: freezing.threshold: unknown schedule \"liner\"; did you mean \"linear\"? allowed: \"linear\", "
-          + "\"sine\""),
+        "experiment.json: freezing.threshold: unknown schedule \"liner\"; did you mean \"linear\"? allowed: "
+          + schedules),
       Mistake(
         adding: #""recipe": "qat""#,
-        "experiment.json: recipe: unknown value \"qat\"; did you mean \"spqat\"? allowed: \"spqat\", \"lts\""),
+        "experiment.json: recipe: unknown value \"qat\"; did you mean \"spqat\"? allowed: "
+          + quotedList(Recipe.names)),
       Mistake(
         adding: #""model": "vgg""#,
-        "experiment.json: model: unknown value \"vgg\"; allowed: \"resnet8\", \"resnet20\", "
-          + "\"resnet32\", \"resnet44\", \"resnet56\""),
+        "experiment.json: model: unknown value \"vgg\"; allowed: "
+          + quotedList(Architecture.all.map(\.name))),
       Mistake(
         adding: #""pretraining": {"optimizer": {"quantizers": {}}}"#,
         "experiment.json: pretraining.optimizer.quantizers: unknown key \"quantizers\"; allowed: \"weights\", "
@@ -147,7 +157,7 @@ struct ErrorMessageTests {
         "experiment.json: optimizer.weights.momentum: found 1, expected a number from 0 to below 1"),
       .freezing(
         #"{"threshold": -0.1}"#,
-        "experiment.json: freezing.threshold: found -0.1, expected a number of at least 0, \"linear\" or \"sine\""),
+        "experiment.json: freezing.threshold: found -0.1, expected \(threshold)"),
       .freezing(
         #"{"threshold": "fixed"}"#,
         "experiment.json: freezing.threshold: found \"fixed\"; write the threshold itself, as a share of a level (0.1)"),
@@ -167,11 +177,11 @@ struct ErrorMessageTests {
         "experiment.json: freezing: has no effect with the method \"fullQAT\"; remove it, or set method to \"freeze\""),
       Mistake(
         #"{"name": "x", "bits": {"weights": 4, "activations": 4}, "method": "freeze"}"#,
-        "experiment.json: freezing: missing; the method \"freeze\" needs at least {\"threshold\": a number of at least 0, "
-          + "\"linear\" or \"sine\"}"),
+        "experiment.json: freezing: missing; the method \"freeze\" needs at least {\"threshold\": "
+          + threshold + "}"),
       .freezing(
         #"{"start": "20%"}"#,
-        "experiment.json: freezing.threshold: missing; a number of at least 0, \"linear\" or \"sine\""),
+        "experiment.json: freezing.threshold: missing; \(threshold)"),
       .freezing(
         #"{"threshold": 0.1, "start": "100%"}"#,
         "experiment.json: freezing.start: 100% is not before the run's end (400ep): nothing would ever freeze"),
