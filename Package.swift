@@ -128,7 +128,8 @@ let package = Package(
     tests(
       "Runs",
       [
-        "ConfigurationSupport", "Configuration", "Recipes", "Training", "Quantization", "Kernels", "Datasets",
+        "ConfigurationSupport", "Configuration", "Diagnostics", "Recipes", "Training", "Quantization", "Kernels",
+        "Datasets",
         "Records",
         "Host",
       ]),

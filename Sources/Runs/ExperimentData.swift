@@ -1,5 +1,6 @@
 public import Configuration
 public import Datasets
+import Diagnostics
 public import Foundation
 import Records
 import Training
@@ -88,7 +89,7 @@ public final class ExperimentData {
     guard let whole else { preconditionFailure("just loaded") }
     // The run's id was derived from the manifest, so training on anything else would file it under a wrong id.
     guard whole.contentHash == summary.contentHash else {
-      throw ResultsError(path: root.path, problem: "the images changed since the program started; run it again")
+      throw Diagnostic(root.path, "the images changed since the program started; run it again")
     }
     guard let subset else { return whole }
     if let known = subsets[subset] { return known }

@@ -1,18 +1,8 @@
+public import Diagnostics
 import Foundation
 
-/// Why results cannot be used, in one line: path, what is wrong, what helps.
-public struct ResultsError: Error, Equatable, CustomStringConvertible {
-  /// Of the file or folder, or the program that was run (sbatch).
-  public var path: String
-  /// What is wrong and what helps, without the path.
-  public var problem: String
-
-  /// - Parameter problem: one line that says what helps, too.
-  public init(path: String, problem: String) {
-    self.path = path
-    self.problem = problem
-  }
-
+extension Diagnostic {
+  /// - Parameter action: what the operating system refused to do, after "cannot".
   init(system action: String, path: String, code: Int32) {
     let remedy =
       switch code {
@@ -24,10 +14,10 @@ public struct ResultsError: Error, Equatable, CustomStringConvertible {
           + "with --results"
       default: "choose another folder with --results"
       }
-    self.init(path: path, problem: "cannot \(action): \(String(cString: strerror(code))); \(remedy)")
+    let isFull = code == ENOSPC || code == EDQUOT
+    self.init(
+      cause: isFull ? .noSpace : .system, path, "cannot \(action): \(String(cString: strerror(code)))", remedy: remedy)
   }
-
-  public var description: String { "\(path): \(problem)" }
 }
 
 /// Where one experiment's files are: `NAME/runs/ID.h5`, and beside them checkpoints, locks and logs.
@@ -57,7 +47,7 @@ public struct ResultsDirectory: Sendable {
   public func log(_ id: String) -> String { "\(folder)/logs/\(id).log" }
 
   /// Makes the folders, and finds out now rather than after an epoch whether they can be written.
-  public func prepare() throws(ResultsError) {
+  public func prepare() throws(Diagnostic) {
     for part in ["runs", "checkpoints", "locks", "logs"] {
       var path = ""
       for component in "\(folder)/\(part)".split(separator: "/", omittingEmptySubsequences: false) {
@@ -66,9 +56,9 @@ public struct ResultsDirectory: Sendable {
         let code = errno
         var status = stat()
         if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { continue }
-        throw ResultsError(system: "make the folder", path: path, code: code)
+        throw Diagnostic(system: "make the folder", path: path, code: code)
       }
-      if access(path, W_OK) != 0 { throw ResultsError(system: "write to the folder", path: path, code: errno) }
+      if access(path, W_OK) != 0 { throw Diagnostic(system: "write to the folder", path: path, code: errno) }
     }
   }
 

@@ -1,3 +1,4 @@
+public import Diagnostics
 import Foundation
 
 /// The right to train one run, held by at most one process: an advisory lock on a file, which the system releases with the
@@ -64,14 +65,14 @@ public final class RunLock {
   public let previousHolder: Holder?
 
   /// Takes the lock, or returns nil where another process (or another lock of this one) holds it.
-  public init?(path: String) throws(ResultsError) {
+  public init?(path: String) throws(Diagnostic) {
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
-    guard descriptor >= 0 else { throw ResultsError(system: "create", path: path, code: errno) }
+    guard descriptor >= 0 else { throw Diagnostic(system: "create", path: path, code: errno) }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
       close(descriptor)
       if code == EWOULDBLOCK { return nil }
-      throw ResultsError(system: "lock", path: path, code: code)
+      throw Diagnostic(system: "lock", path: path, code: code)
     }
     self.descriptor = descriptor
     previousHolder = Self.lastHolder(at: path)

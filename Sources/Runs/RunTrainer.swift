@@ -188,8 +188,7 @@ private func restore(_ session: TrainingSession, from checkpoint: String) throws
     throw error
   } catch {
     let reason = (error as? Diagnostic)?.problem ?? oneLine(error)
-    throw ResultsError(
-      path: checkpoint, problem: "the checkpoint cannot be used (\(reason)); delete it, and the run begins anew")
+    throw Diagnostic(checkpoint, "the checkpoint cannot be used (\(reason)); delete it, and the run begins anew")
   }
 }
 
@@ -198,8 +197,7 @@ extension ResultsDirectory {
   public func record(_ id: String, includingTensors: Bool) throws -> RunRecord {
     let record = try RunFile.read(runFile(id), includingTensors: includingTensors)
     guard record.id == id else {
-      throw ResultsError(
-        path: runFile(id), problem: "holds the run \(record.id); rename it to \(record.id).h5 or move it away")
+      throw Diagnostic(runFile(id), "holds the run \(record.id); rename it to \(record.id).h5 or move it away")
     }
     return record
   }

@@ -1,4 +1,5 @@
 public import Configuration
+public import Diagnostics
 
 /// The jobs that train runs on a cluster with Slurm, as the scripts that sbatch reads.
 ///
@@ -54,19 +55,19 @@ public struct SlurmJobs: Sendable {
   public init(
     _ runs: [PlannedRun], settings: SlurmSettings, environment: Environment, worker: [String], closing: [String],
     atOnce: Int?
-  ) throws(ResultsError) {
+  ) throws(Diagnostic) {
     for path in [environment.program, environment.workingDirectory, environment.results.folder]
     where path.contains(where: \.isNewline) {
-      throw ResultsError(path: path, problem: "has a line break in its name, which no batch script can have; rename it")
+      throw Diagnostic(path, "has a line break in its name, which no batch script can have; rename it")
     }
     var jobs: [Job] = []
     for stage in [Stage.pretraining, .training] {
       let members = runs.filter { ($0.parent == nil) == (stage == .pretraining) }
       guard !members.isEmpty else { continue }
       guard members.count <= Self.maximumTasks else {
-        throw ResultsError(
-          path: environment.results.folder,
-          problem: "\(members.count) runs are to be trained, but a job array has at most \(Self.maximumTasks) tasks; "
+        throw Diagnostic(
+          environment.results.folder,
+          "\(members.count) runs are to be trained, but a job array has at most \(Self.maximumTasks) tasks; "
             + "choose some with --only, or submit --limit \(Self.maximumTasks) at a time")
       }
       jobs.append(

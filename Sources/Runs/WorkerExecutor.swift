@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 import Host
 
@@ -43,7 +44,7 @@ public struct WorkerExecutor: RunExecutor {
       guard FileManager.default.createFile(atPath: results.log(run.id), contents: nil),
         let log = FileHandle(forWritingAtPath: results.log(run.id))
       else {
-        throw ResultsError(path: results.log(run.id), problem: "cannot be written; check the folder and its space")
+        throw Diagnostic(results.log(run.id), "cannot be written; check the folder and its space")
       }
       workers.append((run, try Subprocess(starting: Subprocess.itself, arguments(run), errors: log)))
       observe(run, nil)

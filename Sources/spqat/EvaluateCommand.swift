@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Datasets
+import Diagnostics
 import Foundation
 import Networks
 import Records
@@ -33,26 +34,25 @@ struct EvaluateCommand: ParsableCommand {
     let file = try target.file(in: place.results)
     let record = try RunFile.read(file, includingTensors: true)
     guard record.outcome.status == .finished else {
-      throw ResultsError(path: file, problem: "the run is \(record.outcome.status.rawValue), it has no final weights")
+      throw Diagnostic(file, "the run is \(record.outcome.status.rawValue), it has no final weights")
     }
     let stored = try StoredSpecification(canonicalForm: record.configuration, file: file)
     // Before memory is asked for: an edited configuration may describe a network that no machine holds.
     let parameters = ModelSummary(try stored.spec.model.graph(), quantization: nil).parameters
     let numbers = record.tensors.reduce(0) { $0 + $1.elements.count }
     guard numbers >= parameters else {
-      throw ResultsError(
-        path: file,
-        problem:
-          "its configuration's network has \(parameters) parameters, its tensors \(numbers) numbers; one of them "
+      throw Diagnostic(
+        file,
+        "its configuration's network has \(parameters) parameters, its tensors \(numbers) numbers; one of them "
           + "was edited")
     }
     let root = try data ?? recordedData(of: record, file: file)
     let images = try EvaluationData(root: root, index: index, of: stored, threads: place.threads)
     let isRecorded = images.contentHash == record.provenance.datasetHash
     guard isRecorded || data != nil else {
-      throw ResultsError(
-        path: root,
-        problem: "holds other images (SHA-256 \(images.contentHash.prefix(12))…) than the run was trained on "
+      throw Diagnostic(
+        root,
+        "holds other images (SHA-256 \(images.contentHash.prefix(12))…) than the run was trained on "
           + "(\(record.provenance.datasetHash.prefix(12))…); give those, or these, with --data")
     }
     if record.classNames.isEmpty, !isRecorded {
@@ -63,7 +63,7 @@ struct EvaluateCommand: ParsableCommand {
     do {
       try session.load(final: record.tensors)
     } catch let error as TrainingError {
-      throw ResultsError(path: file, problem: error.description)
+      throw Diagnostic(file, error.description)
     }
     let result = try session.evaluate()
     print("\(record.id)  \(record.label)  on \(images.name), \(result.images) test images")
@@ -82,9 +82,9 @@ struct EvaluateCommand: ParsableCommand {
     let root = provenance.datasetPath ?? "\(place.datasets)/\(provenance.datasetName)"
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: root, isDirectory: &isFolder), isFolder.boolValue else {
-      throw ResultsError(
-        path: file,
-        problem: "was trained on \(provenance.datasetName), which is not at \(root); give its folder with --data")
+      throw Diagnostic(
+        file,
+        "was trained on \(provenance.datasetName), which is not at \(root); give its folder with --data")
     }
     return root
   }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Datasets
+import Diagnostics
 import Foundation
 import Networks
 import Records
@@ -58,9 +59,9 @@ struct ExperimentOptions: ParsableArguments {
     let plan = try RunPlan(experiment, data: data.summary).selecting(only)
     guard !plan.runs.isEmpty else {
       let labels = try RunPlan(experiment, data: data.summary).runs.map(\.label)
-      throw ResultsError(
-        path: config,
-        problem: "no run matches \(only.joined(separator: ", ")); labels are such as '\(labels.last ?? "")'")
+      throw Diagnostic(
+        config,
+        "no run matches \(only.joined(separator: ", ")); labels are such as '\(labels.last ?? "")'")
     }
     return LoadedExperiment(
       experiment: experiment, data: data, plan: plan, results: ResultsDirectory(root: results, name: experiment.name))

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Diagnostics
 import Foundation
 import Records
 import Runs
@@ -53,17 +54,17 @@ struct RunArgument: ExpressibleByArgument {
       return folder.recordedIDs.filter { $0.hasPrefix(text) }.map { folder.runFile($0) }
     }
     guard let first = found.first else {
-      throw ResultsError(
-        path: results, problem: "has no run '\(text)'; give a file, or the beginning of an id that 'spqat status' shows"
+      throw Diagnostic(
+        results, "has no run '\(text)'; give a file, or the beginning of an id that 'spqat status' shows"
       )
     }
     // Experiments share runs: the same id is the same run.
     guard Set(found.map { URL(fileURLWithPath: $0).lastPathComponent }).count == 1 else {
       let ids = Set(found.map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent }).sorted()
       let more = ids.count > 3 ? " and \(ids.count - 3) more" : ""
-      throw ResultsError(
-        path: results,
-        problem: "'\(text)' is ambiguous: \(ids.prefix(3).joined(separator: ", "))\(more); give more of the id")
+      throw Diagnostic(
+        results,
+        "'\(text)' is ambiguous: \(ids.prefix(3).joined(separator: ", "))\(more); give more of the id")
     }
     return first
   }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Diagnostics
 import Foundation
 import Host
 import Records
@@ -83,9 +84,9 @@ struct SlurmLauncher {
       guard answer.succeeded, let id = SlurmJobs.number(in: answer.text) else {
         if !submitted.isEmpty { _ = try? Subprocess.run("scancel", submitted.values.sorted()) }
         let printed = oneLine(answer.succeeded ? answer.text + answer.errors : answer.errors)
-        throw ResultsError(
-          path: "sbatch",
-          problem: answer.succeeded
+        throw Diagnostic(
+          "sbatch",
+          answer.succeeded
             ? "printed no number of the job \(job.stage.rawValue), but: \(printed); what was submitted before it is "
               + "cancelled, and 'squeue --me' shows whether this one has to be, too"
             : "refused the job \(job.stage.rawValue): \(printed); nothing stays submitted")

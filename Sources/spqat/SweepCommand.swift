@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Datasets
+import Diagnostics
 import Foundation
 import Networks
 import Records
@@ -80,10 +81,9 @@ struct RunCommand: ParsableCommand {
     let parents = Set(loaded.plan.runs.compactMap(\.parent))
     let chosen = loaded.plan.runs.filter { !parents.contains($0.id) }
     guard chosen.count == 1 else {
-      throw ResultsError(
-        path: options.config,
-        problem:
-          "has \(chosen.count) runs; choose one with --only, for example --only '\(chosen[0].label)', or train all "
+      throw Diagnostic(
+        options.config,
+        "has \(chosen.count) runs; choose one with --only, for example --only '\(chosen[0].label)', or train all "
           + "of them with 'spqat sweep'")
     }
     if dryRun { return printPlan(loaded, options: options) }
@@ -117,7 +117,7 @@ struct WorkerCommand: ParsableCommand {
     let parent = getppid()
     let loaded = try options.load(quietly: true)
     guard let run = loaded.plan.runs.first(where: { $0.id == id }) else {
-      throw ResultsError(path: options.config, problem: "has no run \(id) any more; start the sweep again")
+      throw Diagnostic(options.config, "has no run \(id) any more; start the sweep again")
     }
     let progress = TrainingProgress([run], estimate: loaded.estimate(threads: options.threads), plain: true)
     let trainer = RunTrainer(
@@ -127,8 +127,7 @@ struct WorkerCommand: ParsableCommand {
         retriesFailed: retryFailed, commandLine: sweepCommand),
       observe: progress.observe, shouldStop: { Interruption.isRequested || getppid() != parent })
     if let parent = run.parent, try loaded.results.state(parent) != .finished {
-      throw ResultsError(
-        path: options.config, problem: "\(id) starts from the full-precision run \(parent), which is not finished")
+      throw Diagnostic(options.config, "\(id) starts from the full-precision run \(parent), which is not finished")
     }
     var end = trainer.train(run)
     while wait, end == .busy {

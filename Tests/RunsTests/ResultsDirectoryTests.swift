@@ -1,6 +1,7 @@
 import Configuration
 import ConfigurationSupport
 import Datasets
+import Diagnostics
 import Foundation
 import Records
 import Runs
@@ -41,7 +42,7 @@ struct ResultsDirectoryTests {
 
     // Renamed by hand: the id inside counts.
     try RunFile.write(record, to: results.runFile("000000000000"))
-    let error = #expect(throws: ResultsError.self) { _ = try results.state("000000000000") }
+    let error = #expect(throws: Diagnostic.self) { _ = try results.state("000000000000") }
     #expect(error?.problem.contains("holds the run \(run.id)") == true)
 
     try Data("notes".utf8).write(to: URL(fileURLWithPath: results.runFile(run.id)))
@@ -94,10 +95,10 @@ struct ResultsDirectoryTests {
     let folder = try TemporaryFolder()
     chmod(folder.url.path, 0o555)
     defer { chmod(folder.url.path, 0o755) }
-    let error = #expect(throws: ResultsError.self) {
+    let error = #expect(throws: Diagnostic.self) {
       try ResultsDirectory(root: folder.url.path, name: "x").prepare()
     }
-    #expect(error?.problem.contains("make the folder writable, or choose another with --results") == true)
+    #expect(error?.description.contains("make the folder writable, or choose another with --results") == true)
   }
 }
 

@@ -1,5 +1,6 @@
 import Configuration
 import ConfigurationSupport
+import Diagnostics
 import Foundation
 import Host
 import Runs
@@ -117,11 +118,11 @@ struct SlurmJobsTests {
   @Test("refuse what no array can hold and no script can name")
   func refused() throws {
     let many = Array(repeating: plan.runs[1], count: SlurmJobs.maximumTasks + 1)
-    #expect(throws: ResultsError.self) { _ = try jobs(many) }
+    #expect(throws: Diagnostic.self) { _ = try jobs(many) }
     #expect(try jobs(Array(many.dropLast())).count == 2)
     var broken = environment
     broken.workingDirectory = "/home/a\nrm"
-    #expect(throws: ResultsError.self) { _ = try jobs(plan.runs, environment: broken) }
+    #expect(throws: Diagnostic.self) { _ = try jobs(plan.runs, environment: broken) }
   }
 
   @Test(

@@ -1,5 +1,6 @@
 import Configuration
 import ConfigurationSupport
+import Diagnostics
 import Foundation
 import Runs
 import TestSupport
@@ -213,6 +214,6 @@ struct RunLockTests {
 
   @Test("a folder that is not there is an error")
   func missingFolder() {
-    #expect(throws: ResultsError.self) { _ = try RunLock(path: "/nowhere/at/all.lock") }
+    #expect(throws: Diagnostic.self) { _ = try RunLock(path: "/nowhere/at/all.lock") }
   }
 }
