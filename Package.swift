@@ -85,7 +85,7 @@ let package = Package(
         "Diagnostics",
         "Records", "Storage", "Host",
       ]),
-    module("Reporting", ["Diagnostics", "Files", "Host", "Records", "Statistics", "Storage", "Tables"]),
+    module("Reporting", ["Diagnostics", "Files", "Host", "Recipes", "Records", "Statistics", "Storage", "Tables"]),
     module(
       "Benchmarking",
       ["Recipes", "Training", "Networks", "Quantization", "Kernels", "Storage", "Tables", "Tensor"]),

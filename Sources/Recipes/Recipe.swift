@@ -25,6 +25,8 @@ public struct Recipe: Hashable, Sendable, CustomStringConvertible {
   public let pixelConstants: [DatasetImporter.Name: Normalization]
   /// Read by the comparison with the authors' code alone.
   public let trace: TraceNames
+  /// Read by tables and comparisons alone.
+  public let publication: Publication
 
   public var description: String { name }
 

@@ -5,17 +5,4 @@ public struct RecipeName: RawRepresentable, Hashable, Codable, Sendable {
 
   /// Any name: files of later programs are read too.
   public init(rawValue: String) { self.rawValue = rawValue }
-
-  /// Of "Partly scratch-off lottery tickets in quantization-aware training", first version.
-  public static let spqat = RecipeName(rawValue: "spqat")
-  /// Of its successor (arXiv:2211.08544).
-  public static let lts = RecipeName(rawValue: "lts")
-
-  /// What its paper calls training that freezes settled weights: "SpQAT", "LTS".
-  public var freezingName: String {
-    switch self {
-    case .spqat: "SpQAT"
-    default: rawValue.uppercased()
-    }
-  }
 }

@@ -1,41 +1,39 @@
+import Recipes
 import Records
 
-/// What the papers' abstracts claim, by version. No cell of their tables is at hand, so none is repeated here.
+/// What the papers' abstracts claim, recipe by recipe.
 enum PublishedClaims {
   struct Claim: Codable, Equatable {
     let source: String
-    /// "spqat" is the recipe of the first paper, "lts" of its successor.
     let recipe: String
     let weightUpdatesEliminated: String
     let backwardFLOPsEliminated: String
     let accuracy: String
   }
 
-  static let all = [
-    Claim(
-      source: "SpQAT abstract", recipe: "spqat", weightUpdatesEliminated: "20–60 % (weight gradient sparsity)",
-      backwardFLOPsEliminated: "not available", accuracy: "on par with or better than the baseline"),
-    Claim(
-      source: "arXiv:2211.08544v2 abstract", recipe: "lts", weightUpdatesEliminated: "30–60 %",
-      backwardFLOPsEliminated: "15–30 %",
-      accuracy: "ResNet-18 on ImageNet at 2 bits: +1.41 top-1 with 56 % / 28 % eliminated"),
-    Claim(
-      source: "arXiv:2211.08544v4 abstract", recipe: "lts", weightUpdatesEliminated: "50–70 %",
-      backwardFLOPsEliminated: "25–35 %",
-      accuracy: "MobileNetV2 on ImageNet at 2 bits: +5.05 top-1 with 46 % / 23 % eliminated"),
-  ]
+  static let all = Recipe.all.flatMap { recipe in
+    recipe.publication.claims.map { claim in
+      Claim(
+        source: claim.source, recipe: recipe.name, weightUpdatesEliminated: claim.weightUpdatesEliminated,
+        backwardFLOPsEliminated: claim.backwardFLOPsEliminated, accuracy: claim.accuracy)
+    }
+  }
 
   static let notAvailable = "not available"
 
-  /// The published value for one row of a table: known for two networks on ImageNet only.
+  /// The published value for one row of a table: that of the experiment that an abstract names.
   static func cell(for setting: Setting) -> String {
-    guard setting.kind == .freeze, setting.recipe == .lts, setting.bits == BitWidths(weights: 2, activations: 2),
-      setting.runs[0].provenance.datasetName == "imagenet"
-    else { return notAvailable }
-    return switch setting.configuration.text("model.architecture") {
-    case "resnet18": "+1.41 points, 56 % / 28 % eliminated (arXiv:2211.08544v2)"
-    case "mobilenetv2": "+5.05 points, 46 % / 23 % eliminated (arXiv:2211.08544v4)"
-    default: notAvailable
+    guard setting.kind == .freeze, let recipe = Recipe(named: setting.recipe.rawValue) else { return notAvailable }
+    let example = recipe.publication.claims.compactMap(\.example).first {
+      setting.bits == BitWidths(weights: $0.bits, activations: $0.bits)
+        && setting.runs[0].provenance.datasetName == $0.dataset
+        && setting.configuration.text("model.architecture") == $0.architecture
     }
+    return example?.result ?? notAvailable
   }
+}
+
+extension RecipeName {
+  /// What its paper calls training that freezes settled weights; for recipes of later programs their name in capitals.
+  var freezingName: String { Recipe(named: rawValue)?.publication.freezingName ?? rawValue.uppercased() }
 }

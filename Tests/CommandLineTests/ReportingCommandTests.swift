@@ -31,7 +31,8 @@ struct ReportingCommandTests {
     }
     if kind == .freeze { configuration["freezing.threshold"] = "linear" }
     var run = RunRecord(
-      id: id, kind: kind, recipe: .spqat, bits: kind == .fullPrecision ? nil : BitWidths(weights: 2, activations: 2),
+      id: id, kind: kind, recipe: RecipeName(rawValue: "spqat"),
+      bits: kind == .fullPrecision ? nil : BitWidths(weights: 2, activations: 2),
       label: "\(kind.rawValue) seed=\(seed)",
       axes: kind == .fullPrecision ? [] : [AxisSetting(name: "method", value: kind.rawValue)],
       configuration: String(decoding: try JSONEncoder().encode(configuration), as: UTF8.self), provenance: provenance)

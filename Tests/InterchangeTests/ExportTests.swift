@@ -18,7 +18,8 @@ struct ExportTests {
   /// Three layers in four epochs.
   private var run: RunRecord {
     var run = RunRecord(
-      id: "abc", kind: .freeze, recipe: .spqat, bits: BitWidths(weights: 2, activations: 2), label: "W2A2 freeze",
+      id: "abc", kind: .freeze, recipe: RecipeName(rawValue: "spqat"), bits: BitWidths(weights: 2, activations: 2),
+      label: "W2A2 freeze",
       axes: [],
       configuration: "{}", provenance: Provenance())
     run.outcome.status = .finished

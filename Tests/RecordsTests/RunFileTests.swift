@@ -23,7 +23,8 @@ struct RunFileTests {
     let folder = try TemporaryFolder()
     let path = folder.file("run.h5")
     let record = RunRecord(
-      id: "1", kind: .fullPrecision, recipe: .lts, bits: nil, label: "", axes: [], configuration: "{}",
+      id: "1", kind: .fullPrecision, recipe: RecipeName(rawValue: "lts"), bits: nil, label: "", axes: [],
+      configuration: "{}",
       provenance: Provenance())
     try RunFile.write(record, to: path)
     #expect(try RunFile.read(path, includingTensors: true) == record)

@@ -29,7 +29,7 @@ extension RunRecord {
     provenance.isExclusive = true
 
     var record = RunRecord(
-      id: "5f3e", kind: .freeze, recipe: .spqat, bits: BitWidths(weights: 2, activations: 4),
+      id: "5f3e", kind: .freeze, recipe: RecipeName(rawValue: "spqat"), bits: BitWidths(weights: 2, activations: 4),
       label: "SpQAT 2/2, λ = 0.1",
       axes: [AxisSetting(name: "bits", value: "2"), AxisSetting(name: "threshold", value: "{\"fixed\": 0.1}")],
       configuration: "{\"bits\":2,\"schedule\":\"fixed\"}", provenance: provenance)

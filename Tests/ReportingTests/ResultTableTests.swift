@@ -224,7 +224,7 @@ struct ResultTableTests {
   func rangeGradients() throws {
     func lts(_ run: RunRecord, rangeGradient: String) -> RunRecord {
       var run = run
-      run.recipe = .lts
+      run.recipe = RecipeName(rawValue: "lts")
       run.configuration = run.configuration.replacingOccurrences(
         of: "{",
         with: "{\"quantization.recipe\": \"lts\", \"quantization.rangeGradient\": \"\(rangeGradient)\", ")

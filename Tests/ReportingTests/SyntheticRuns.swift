@@ -114,7 +114,7 @@ enum SyntheticRuns {
     provenance.commandLine = "spqat sweep configs/table2.json"
     provenance.isExclusive = true
     var run = RunRecord(
-      id: id, kind: kind, recipe: .spqat, bits: bits, label: label, axes: axes,
+      id: id, kind: kind, recipe: RecipeName(rawValue: "spqat"), bits: bits, label: label, axes: axes,
       configuration: "{"
         + configuration.sorted { $0.key < $1.key }.map { "\"\($0.key)\": \"\($0.value)\"" }.joined(separator: ", ")
         + "}",

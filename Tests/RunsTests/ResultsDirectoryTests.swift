@@ -14,7 +14,7 @@ struct ResultsDirectoryTests {
     var provenance = Provenance()
     provenance.algorithmVersion = version
     return RunRecord(
-      id: run.id, kind: run.kind, recipe: .spqat, bits: nil, label: run.label, axes: [],
+      id: run.id, kind: run.kind, recipe: RecipeName(rawValue: "spqat"), bits: nil, label: run.label, axes: [],
       configuration: run.identity.canonicalForm, provenance: provenance)
   }
 

@@ -6,7 +6,8 @@ import Testing
 struct RunComparisonTests {
   private func record() -> RunRecord {
     var record = RunRecord(
-      id: "0123456789ab", kind: .freeze, recipe: .spqat, bits: BitWidths(weights: 2, activations: 2), label: "a run",
+      id: "0123456789ab", kind: .freeze, recipe: RecipeName(rawValue: "spqat"),
+      bits: BitWidths(weights: 2, activations: 2), label: "a run",
       axes: [],
       configuration: "{\"batchSize\": 8, \"seed\": 1}", provenance: Provenance())
     var epoch = EpochRecord(epoch: 1, step: 4)

@@ -29,7 +29,8 @@ final class SharedRunsTests {
     provenance.isExclusive = true
     provenance.commandLine = "spqat sweep c.json"
     var record = RunRecord(
-      id: run.id, kind: run.kind, recipe: .spqat, bits: BitWidths(weights: 2, activations: 2), label: "as c names it",
+      id: run.id, kind: run.kind, recipe: RecipeName(rawValue: "spqat"), bits: BitWidths(weights: 2, activations: 2),
+      label: "as c names it",
       axes: [AxisSetting(name: "optimizer.weights.learningRate", value: "0.1")],
       configuration: run.identity.canonicalForm, provenance: provenance)
     record.outcome.status = status
