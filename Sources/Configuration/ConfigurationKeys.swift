@@ -33,8 +33,14 @@ package enum ConfigurationKeys {
     outlines.append(SettingOutline("rangeGradient", .rangeGradient))
     outlines += training(TrainingSpec.configured) { TrainingSettings($0) }
     outlines += training(TrainingSpec.pretraining, below: "pretraining") { TrainingSettings(pretraining: $0) }
-    outlines.append(
-      SettingOutline("pretraining.seed", .seed.described("Of its initial weights and images."), default: 1))
+    outlines += [
+      SettingOutline("pretraining.seed", .seed.described("Of its initial weights and images."), default: 1),
+      SettingOutline(
+        "pretraining.seeds",
+        .seeds.described(
+          "Several such networks, which the experiment's seeds are dealt out to in turn: the i-th seed starts from network "
+            + "i modulo their number, in every setting.")),
+    ]
     outlines += [
       SettingOutline(
         "seeds", .seeds.described("One run of each setting for each seed."), default: Experiment.defaultSeeds),
@@ -91,7 +97,7 @@ package enum ConfigurationKeys {
       SettingSection(
         "freezing", "When weights freeze; only with the method freeze, or where axes vary the method.", isOptional: true
       ),
-      SettingSection("pretraining", "The full-precision network that all runs start from, whatever their seed."),
+      SettingSection("pretraining", "The full-precision network that runs start from."),
       SettingSection(
         "slurm", "What each run's task gets with --launcher slurm; makes no other run of it.", isOptional: true),
       SettingSection(

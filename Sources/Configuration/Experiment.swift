@@ -273,8 +273,8 @@ private struct Source {
       let merged = combination.reduce(tree) { $0.merging($1.path.wrapping($1.value)) }
       try ConfigurationKeys.check(merged)
       let root = ObjectReader(merged)
-      for seed in seeds {
-        let settings = try RunSettings(root, seed: seed, ignoresFreezing: methodVaries)
+      for index in seeds.indices {
+        let settings = try RunSettings(root, seeds: seeds, index: index, ignoresFreezing: methodVaries)
         // A grid over method and freezing meets the baseline once for every freezing setting: keep one, unlabelled.
         guard seen.insert(settings).inserted else { continue }
         let shown = combination.filter { value in

@@ -56,11 +56,11 @@ public struct TrainingSettings: Hashable, Sendable {
   public subscript<Value>(dynamicMember path: KeyPath<TrainingSpec, Value>) -> Value { spec[keyPath: path] }
 }
 
-/// The full-precision network that the quantized ones start from: one for all seeds.
+/// The full-precision network that a quantized one starts from.
 public struct PretrainingSettings: Hashable, Sendable {
   /// Augments as the quantized runs do; everything else is its own.
   public var training: TrainingSettings
-  /// 0 to `Int.max`; 1 where the configuration has none, whatever the runs' seeds.
+  /// 0 to `Int.max`; 1 where the configuration has none, whatever the run's seed, or one of the configuration's several.
   public var seed: UInt64
 }
 

@@ -23,10 +23,15 @@ extension RunSettings {
     Setting("bits.activations", \.activationBits, .bits.described("Of activations.")),
   ]
 
-  /// - Parameter ignoresFreezing: the sweep sets the method itself, so that `freezing` may stand beside `fullQAT` for
-  ///   the other runs' sake.
-  init(_ root: ObjectReader, seed: UInt64, ignoresFreezing: Bool) throws(SettingError) {
-    self.init(try root.value("recipe", .recipe) ?? Recipe.all[0], seed: seed)
+  /// - Parameters:
+  ///   - seeds: the experiment's.
+  ///   - index: of the run's own seed among them.
+  ///   - ignoresFreezing: the sweep sets the method itself, so that `freezing` may stand beside `fullQAT` for
+  ///     the other runs' sake.
+  init(
+    _ root: ObjectReader, seeds: [UInt64], index: Int, ignoresFreezing: Bool
+  ) throws(SettingError) {
+    self.init(try root.value("recipe", .recipe) ?? Recipe.all[0], seed: seeds[index])
     guard root.has("bits") else {
       throw root.fail("bits", "missing; write {\"weights\": 4, \"activations\": 4} (2 to 8)")
     }
@@ -37,7 +42,7 @@ extension RunSettings {
     pretraining.training.spec.images = training.spec.images
     if let section = root.section("pretraining") {
       try pretraining.training.decode(section, TrainingSpec.pretraining)
-      pretraining.seed = try section.value("seed", .seed) ?? pretraining.seed
+      pretraining.seed = try Self.parentSeed(section, runs: seeds.count, index: index) ?? pretraining.seed
     }
 
     guard let methodName = try root.value("method", .method) else {
@@ -67,6 +72,22 @@ extension RunSettings {
     let chosen = try root.value("rangeGradient", .choice(recipe.rangeGradients, named: \.rawValue))
     // Where nothing freezes all are the same sum, so all are the same run.
     if methodName == .freeze, let chosen { rangeGradient = chosen }
+  }
+}
+
+extension RunSettings {
+  /// Of the full-precision network that the run with the `index`-th of the experiment's seeds starts from: networks are dealt
+  /// to the seeds in turn, the same one to a seed in every setting, so that settings stay paired and networks balanced.
+  private static func parentSeed(_ section: ObjectReader, runs: Int, index: Int) throws(SettingError) -> UInt64? {
+    guard let parents = try section.value("seeds", .seeds) else { return try section.value("seed", .seed) }
+    try section.refuse("seed", because: "stands beside \"seeds\", which says the same for several networks; keep one")
+    guard parents.count <= runs else {
+      throw section.fail(
+        "seeds",
+        "found \(parents.count) networks for \(runs) seed\(runs == 1 ? "" : "s"), which are dealt out to them in turn; list as many "
+          + "seeds as networks, or a multiple of it")
+    }
+    return parents[index % parents.count]
   }
 }
 

@@ -179,6 +179,17 @@ struct ErrorMessageTests {
         #"{"name": "x", "bits": {"weights": 4, "activations": 4}, "method": "freeze"}"#,
         "experiment.json: freezing: missing; the method \"freeze\" needs at least {\"threshold\": "
           + threshold + "}"),
+      Mistake(
+        adding: #""pretraining": {"seed": 1, "seeds": [1]}"#,
+        "experiment.json: pretraining.seed: stands beside \"seeds\", which says the same for several networks; keep one"
+      ),
+      Mistake(
+        adding: #""pretraining": {"seeds": [1, 2]}"#,
+        "experiment.json: pretraining.seeds: found 2 networks for 1 seed, which are dealt out to them in turn; list as many "
+          + "seeds as networks, or a multiple of it"),
+      Mistake(
+        adding: #""pretraining": {"seeds": [2, 2]}"#,
+        "experiment.json: pretraining.seeds: 2 appears twice; keep one"),
       .freezing(
         #"{"start": "20%"}"#,
         "experiment.json: freezing.threshold: missing; \(threshold)"),

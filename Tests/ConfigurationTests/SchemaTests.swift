@@ -57,6 +57,7 @@ struct SchemaTests {
     #""comparison": {"margin": 100, "confidence": 0.5, "test": "equivalence"}"#,
     #""axes": [{"bits.weights": [2], "bits.activations": [3]}, {"augment": [true, false]}]"#,
     #""profiles": {"p": {"duration": "1ep", "subset": null, "freezing": null}}"#, #""seeds": [0, 7]"#,
+    #""seeds": [1, 2, 3, 4], "pretraining": {"seeds": [5, 6]}"#,
   ]
   private static let refused = [
     #""nmae": 1"#, #""subset": 0"#, #""subset": 1.5"#, #""recipe": "qat""#, #""model": "vgg""#,
@@ -68,7 +69,8 @@ struct SchemaTests {
     #""learningRate": {"schedule": "step", "milestones": [], "factor": 1}"#,
     #""learningRate": {"schedule": "step", "milestones": ["5%"], "factor": 1.5}"#,
     #""pretraining": {"augment": true}"#, #""pretraining": {"optimizer": {"quantizers": {}}}"#,
-    #""pretraining": {"seed": -1}"#, #""slurm": {"time": "2h"}"#, #""slurm": {"memory": "0G"}"#,
+    #""pretraining": {"seed": -1}"#, #""pretraining": {"seeds": []}"#, #""slurm": {"time": "2h"}"#,
+    #""slurm": {"memory": "0G"}"#,
     #""slurm": {"cpus": 1025}"#, #""slurm": {"partition": "-a"}"#, #""comparison": {"margin": 0}"#,
     #""comparison": {"confidence": 1}"#, #""comparison": {"test": "t"}"#, #""axes": [{}]"#,
     #""axes": [{"bits.weights": []}]"#, #""axes": [{"seeds": [[1], [2]]}]"#, #""axes": [{"slurm.cpus": [1]}]"#,

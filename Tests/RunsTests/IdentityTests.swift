@@ -159,6 +159,24 @@ struct IdentityTests {
     #expect(error?.description.hasSuffix("experiment.json: \(message)") == true, "\(error?.description ?? "nothing")")
   }
 
+  @Test("seeds are dealt out to several networks in turn, alike in every setting, and no id changes by it")
+  func severalParents() throws {
+    let several = try plan(set: ["seeds=[1, 2, 3, 4]", "pretraining.seeds=[7, 9]"]).runs
+    #expect(several.count == 2 + 2 * 4)
+    let parents = several.filter { $0.kind == .fullPrecision }
+    #expect(parents.map(\.spec.seed) == [7, 9])
+    for kind in [RunKind.fullQAT, .freeze] {
+      let runs = several.filter { $0.kind == kind }
+      #expect(runs.map(\.spec.seed) == [1, 2, 3, 4])
+      #expect(runs.map(\.parent) == [parents[0].id, parents[1].id, parents[0].id, parents[1].id])
+    }
+    // The same runs as those of two experiments with one network each.
+    let one = try plan(set: ["seeds=[1, 3]", "pretraining.seed=7"]).runs
+    let other = try plan(set: ["seeds=[2, 4]", "pretraining.seed=9"]).runs
+    #expect(Set(several.map(\.id)) == Set((one + other).map(\.id)))
+    #expect(try plan(set: ["pretraining.seeds=[1]"]).runs.map(\.id) == plan().runs.map(\.id))
+  }
+
   @Test(
     "--only takes parts of labels, globs and ids, and keeps the parents",
     arguments: [
