@@ -10,7 +10,7 @@ struct MemoryTests {
     let place = try Workplace()
     let seeds = (1...25).map(String.init).joined(separator: ", ")
     let experiment = try place.write(
-      "fifty", #""model": "resnet8", "seeds": [\#(seeds)], "axes": [{"method": ["fullQAT", "freeze"]}]"#)
+      "fifty", #""seeds": [\#(seeds)], "axes": [{"method": ["fullQAT", "freeze"]}]"#)
     let sweep = try place.start(place.arguments("sweep", experiment: experiment))
 
     // Greatest resident memory in KiB while so many runs were finished.

@@ -35,7 +35,7 @@ struct SoakTests {
   func randomKills() throws {
     let begun = Date()
     let deadline = begun.addingTimeInterval(try #require(soakSeconds))
-    let members = #""model": "resnet8", "axes": [{"method": ["fullQAT", "freeze"]}]"#
+    let members = #""axes": [{"method": ["fullQAT", "freeze"]}]"#
     let undisturbed = try Workplace(members, imagesPerClass: 2)
     #expect(try undisturbed.sweep().status == 0)
     let duration = -begun.timeIntervalSinceNow

@@ -82,7 +82,7 @@ final class Workplace {
   func write(_ name: String, _ members: String) throws -> String {
     let file = folder.appendingPathComponent("\(name).json")
     let text = """
-      {"name": "\(name)", "dataset": "sample", \(subset)"batchSize": 8, "duration": "8it",
+      {"name": "\(name)", "dataset": "sample", "model": "resnet8", \(subset)"batchSize": 8, "duration": "8it",
        "bits": {"weights": 2, "activations": 2}, "freezing": {"threshold": "linear", "start": "25%"},
        "pretraining": {"duration": "8it", "batchSize": 8}, \(members)}
       """
