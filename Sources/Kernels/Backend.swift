@@ -94,11 +94,12 @@ public protocol Backend: AnyObject {
 
   /// Overwrites `values` and, where given, `levels`, which needs `grid.levelsFitByte`.
   func quantize(_ grid: WeightGrid, weights: Buffer<Float>, values: Buffer<Float>, levels: Buffer<Int8>?)
-  /// Advances a layer's freezing state by one forward pass.
+  /// Advances a layer's freezing state and the history of its levels by one forward pass. What `frozen` holds beyond the
+  /// history counts as frozen in this pass.
   /// - Returns: how many weights are frozen now, and how many frozen ones changed level in this pass.
   func updateFreezing(
     _ grid: WeightGrid, step: FreezingStep, weights: Buffer<Float>, distance: Buffer<Float>,
-    previousIndex: Buffer<Int16>, frozen: Buffer<UInt8>
+    previousIndex: Buffer<Int16>, frozen: Buffer<UInt8>, history: LevelHistory
   ) -> (frozen: Int, levelMoves: Int)
   /// Back through weight quantization by the straight-through rule; `weightGradient` may be `valueGradient`.
   /// - Returns: the sums over in-range weights that a learned range needs, over frozen ones too unless `skipFrozen`.

@@ -61,20 +61,36 @@ public struct FreezingStep: Sendable, Equatable {
     case full = 2
   }
 
+  /// Of the training forward, from 1.
+  public var number: Int
   /// Levels are recorded under every rule.
   public var rule: Rule
   /// m
   public var distanceEMA: Float
   /// u: the distance between two levels, in units of D.
   public var spacing: Float
-  /// λ·u; nil: nothing freezes in this pass.
+  /// λ·u; nil: no distance freezes a weight in this pass.
   public var thresholdDistance: Float?
+  /// Freezes what has had the same level in so many comparisons with the forward before; nil: nothing for that.
+  public var unchangedSteps: Int?
 
-  /// `distanceEMA` is in 0...1; `thresholdDistance` counts under rules that touch the distance alone.
-  public init(rule: Rule, distanceEMA: Float, spacing: Float, thresholdDistance: Float?) {
+  /// `distanceEMA` is in 0...1, `unchangedSteps` above 0; these and `thresholdDistance` count under rules that touch the
+  /// distance alone.
+  public init(
+    number: Int, rule: Rule, distanceEMA: Float, spacing: Float, thresholdDistance: Float?, unchangedSteps: Int? = nil
+  ) {
+    self.number = number
     self.rule = rule
     self.distanceEMA = distanceEMA
     self.spacing = spacing
     self.thresholdDistance = thresholdDistance
+    self.unchangedSteps = unchangedSteps
+  }
+
+  var c: sq_freezing_step {
+    sq_freezing_step(
+      ema: distanceEMA, reset_distance: spacing, distance_scale: spacing,
+      // No distance is below 0.
+      freeze_threshold: thresholdDistance ?? -1, mode: rule.rawValue, freeze_unchanged: Int32(unchangedSteps ?? 0))
   }
 }

@@ -191,8 +191,13 @@ public final class Convolution: Layer {
     pass.backend.measure(.normalizationAndQuantization) {
       let grid = weights.quantizer.grid
       if let freezing = weights.freezing, let (policy, forward) = pass.freezing {
-        policy.advance(
-          freezing, forward: forward, quantizer: weights.quantizer, weights: weight.value, on: pass.backend)
+        if let policy {
+          policy.advance(
+            freezing, forward: forward, quantizer: weights.quantizer, weights: weight.value, on: pass.backend)
+        } else {
+          freezing.recordLevels(
+            number: forward, quantizer: weights.quantizer, weights: weight.value, on: pass.backend)
+        }
       }
       var levels: Buffer<Int8>?
       if case .integers(_, _, let buffer) = arithmetic { levels = buffer }

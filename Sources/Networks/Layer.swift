@@ -16,12 +16,13 @@ public struct ForwardPass {
   public let images: Int
   /// Decides about statistics and about the start of quantizers, not about freezing.
   public let purpose: Purpose
-  /// How weights freeze in this pass, and its number (1-based); nil: no freezing in this pass.
-  public let freezing: (policy: FreezingPolicy, forward: Int)?
+  /// How weights freeze in this pass (nil: they do not), and its number among the training forwards (1-based); nil: a pass
+  /// that is not one of them, and leaves the weights' history alone.
+  public let freezing: (policy: FreezingPolicy?, forward: Int)?
 
-  /// Weights freeze where `freezing` is given, whatever the purpose.
+  /// Levels are recorded, and weights freeze, where `freezing` is given, whatever the purpose.
   public init(
-    backend: any Backend, images: Int, purpose: Purpose, freezing: (policy: FreezingPolicy, forward: Int)? = nil
+    backend: any Backend, images: Int, purpose: Purpose, freezing: (policy: FreezingPolicy?, forward: Int)? = nil
   ) {
     self.backend = backend
     self.images = images

@@ -1,3 +1,4 @@
+import Kernels
 import Quantization
 public import Tensor
 
@@ -13,7 +14,7 @@ public struct LayerState {
     case statistic
     /// One byte a weight, nonzero where frozen.
     case mask
-    /// What decides which weights freeze next.
+    /// What decides which weights freeze next, and what is recorded of their levels.
     case freezing
     /// The levels of the weights as they are: follow from weights and quantizer.
     case level
@@ -92,7 +93,7 @@ extension Convolution {
   public var kind: Kind { bias == nil ? .convolution : .linear }
 
   /// The parameters; `level` where weights are quantized; `frozen`, `distance`, `previous_index` and `level_moves`
-  /// where they freeze.
+  /// where they freeze, with what is recorded of their levels.
   public var state: [LayerState] {
     let isLinear = kind == .linear
     func likeWeight(_ name: String, _ role: LayerState.Role, _ values: StateValues) -> LayerState {
@@ -108,6 +109,11 @@ extension Convolution {
         LayerState(
           "level_moves", of: name, role: .freezing, shape: [],
           .counter(get: { freezing.levelMoves }, set: { freezing.restore(levelMoves: $0) })),
+        likeWeight("settling_step", .freezing, .steps(freezing.history.settlingStep)),
+        likeWeight("level_changes", .freezing, .steps(freezing.history.levelChanges)),
+        likeWeight("freezing_step", .freezing, .steps(freezing.history.freezingStep)),
+        likeWeight("freezing_index", .freezing, .indices(freezing.history.freezingIndex)),
+        likeWeight("freezing_distance", .freezing, .floats(freezing.history.freezingDistance)),
       ]
     }
     return state

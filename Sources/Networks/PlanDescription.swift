@@ -87,7 +87,10 @@ extension Plan {
       case .integers: memory.append(Memory(name: "weight levels", bytes: weights))
       }
       // The distance, the level before and the mask.
-      if convolution.freezableWeights > 0 { memory.append(Memory(name: "freezing", bytes: 7 * weights)) }
+      if convolution.freezableWeights > 0 {
+        memory.append(Memory(name: "freezing", bytes: 7 * weights))
+        memory.append(Memory(name: "history of levels", bytes: 22 * weights))
+      }
     case .normalization:
       memory.append(Memory(name: "parameters and gradients", bytes: 16 * output.shape.channels))
       memory.append(Memory(name: "running statistics", bytes: 8 * output.shape.channels))

@@ -61,13 +61,42 @@ public struct ObservationRecord: Equatable, Sendable {
   public func finalLevel(_ weight: Int) -> UInt8 { level(weight, at: moments.count - 1) }
 }
 
+/// Which steps are looked at.
+extension ObservationRecord {
+  /// Step 1 and the ends of epochs: of the first ten, of others evenly, of the last; 25 steps at most, so that 2-bit
+  /// levels of ResNet-20 take a megabyte at most.
+  package static func moments(stepsPerEpoch: Int, totalSteps: Int) -> [Int] {
+    let ends = (1...(totalSteps + stepsPerEpoch - 1) / stepsPerEpoch).map { min($0 * stepsPerEpoch, totalSteps) }
+    let chosen: [Int] = ends.count < 25 ? ends : ends.prefix(10) + evenly(14, of: Array(ends.dropFirst(10)))
+    return chosen.first == 1 ? chosen : [1] + chosen
+  }
+
+  /// Of the moments, ten at most.
+  package static func distanceSteps(among moments: [Int]) -> [Int] { evenly(10, of: moments) }
+
+  /// `count` of the elements at equal distances, the first and the last among them; all where there are no more.
+  private static func evenly(_ count: Int, of elements: [Int]) -> [Int] {
+    guard elements.count > count else { return elements }
+    return (0..<count).map { elements[($0 * (elements.count - 1) + (count - 1) / 2) / (count - 1)] }
+  }
+}
+
 /// How distances are counted: in bins that are closed above, as the rule D̄ ≤ λ·u is. Distances up to λ = (k + 1) / 200 are
 /// those of the bins up to k.
 public enum DistanceBins {
   /// Bins within a spacing.
-  package static let perSpacing = 200
+  private static let perSpacing = 200
   /// 200 within a spacing u, the first with 0, and one for all above it.
   public static let count = perSpacing + 1
+  /// The bin of a distance in spacings; NaN is in the last.
+  public static func bin(of distance: Float) -> Int {
+    guard distance <= 1 else { return count - 1 }
+    // As the rule compares with λ·u: in single precision. The product may be rounded over an edge.
+    let near = max(0, Int((distance * Float(perSpacing)).rounded(.up)) - 1)
+    if near > 0, distance <= Float(upperEdges[near - 1]) { return near - 1 }
+    return distance <= Float(upperEdges[near]) ? near : near + 1
+  }
+
   /// Of every bin, in spacings: 1/200, 2/200 … 1, infinity.
   public static let upperEdges: [Double] =
     (1...perSpacing).map { Double($0) / Double(perSpacing) } + [.infinity]

@@ -163,7 +163,10 @@ public final class RunTrainer {
     record.layers = session.layers
     record.layerEpochs = session.layerEpochs
     record.outcome = session.outcome
-    if case .finished = result { record.tensors = session.finalTensors() }
+    if case .finished = result {
+      record.tensors = session.finalTensors()
+      record.observation = session.observation
+    }
     do {
       try RunFile.write(record, to: results.runFile(run.id))
     } catch {
@@ -194,8 +197,11 @@ private func restore(_ session: TrainingSession, from checkpoint: String) throws
 
 extension ResultsDirectory {
   /// The run's file, or the reason why it cannot be used.
-  public func record(_ id: String, includingTensors: Bool) throws -> RunRecord {
-    let record = try RunFile.read(runFile(id), includingTensors: includingTensors)
+  public func record(
+    _ id: String, includingTensors: Bool, includingObservation: Bool = false
+  ) throws -> RunRecord {
+    let record = try RunFile.read(
+      runFile(id), includingTensors: includingTensors, includingObservation: includingObservation)
     guard record.id == id else {
       throw Diagnostic(runFile(id), "holds the run \(record.id); rename it to \(record.id).h5 or move it away")
     }

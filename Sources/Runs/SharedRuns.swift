@@ -7,14 +7,17 @@ public import Records
 extension ResultsDirectory {
   /// A finished run of this id under another experiment of the same root, the first by name; nil where there is none.
   ///
+  /// `wholly`: with its tensors and observation.
   /// Files that cannot be read count as absent: the run can be trained here whatever is wrong there.
   public func finishedElsewhere(
-    _ id: String, includingTensors: Bool = false
+    _ id: String, wholly: Bool = false
   ) -> (experiment: String, record: RunRecord)? {
     let names = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).sorted()
     for other in names.map({ ResultsDirectory(root: root, name: $0) })
     where other.name != name && FileManager.default.fileExists(atPath: other.runFile(id)) {
-      if let record = try? other.record(id, includingTensors: includingTensors), record.outcome.status == .finished {
+      if let record = try? other.record(id, includingTensors: wholly, includingObservation: wholly),
+        record.outcome.status == .finished
+      {
         return (other.name, record)
       }
     }
@@ -35,7 +38,7 @@ extension ResultsDirectory {
     defer { withExtendedLifetime(lock) {} }
     // Another process may have filed it between the look and the lock.
     guard !FileManager.default.fileExists(atPath: runFile(run.id)),
-      let found = finishedElsewhere(run.id, includingTensors: true)
+      let found = finishedElsewhere(run.id, wholly: true)
     else { return nil }
     var record = found.record
     record.label = run.label

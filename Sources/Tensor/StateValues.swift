@@ -4,6 +4,8 @@ public enum StateValues {
   case bytes(Buffer<UInt8>)
   case indices(Buffer<Int16>)
   case integers(Buffer<Int>)
+  /// Numbers of steps, and counts of them.
+  case steps(Buffer<Int32>)
   /// A number that is no buffer's element.
   case counter(get: () -> Int, set: (Int) -> Void)
   /// Follows from the rest of the state: computed when asked for, never restored.

@@ -111,6 +111,7 @@ extension HDF5Group {
     case .bytes(let buffer): try write(buffer, to: name)
     case .indices(let buffer): try write(buffer, to: name)
     case .integers(let buffer): try write(buffer, to: name)
+    case .steps(let buffer): try write(buffer, to: name)
     case .counter(let get, _):
       let (group, attribute) = Self.split(name)
       try setAttribute(attribute, to: get(), on: group)
@@ -124,6 +125,7 @@ extension HDF5Group {
     case .bytes(let buffer): try read(name, into: buffer)
     case .indices(let buffer): try read(name, into: buffer)
     case .integers(let buffer): try read(name, into: buffer)
+    case .steps(let buffer): try read(name, into: buffer)
     case .counter(_, let set):
       let (group, attribute) = Self.split(name)
       set(try self.attribute(attribute, on: group))

@@ -47,7 +47,7 @@ extension LayerState {
       // Eight bits of a learned range exceed a signed byte.
       let fitsByte = levels.allSatisfy { $0 >= -128 && $0 <= 127 }
       return fitsByte ? .int8(levels.map { Int8($0) }) : .float(levels)
-    case .indices, .integers, .counter: preconditionFailure("\(fullName) is no tensor of a finished run")
+    case .indices, .integers, .steps, .counter: preconditionFailure("\(fullName) is no tensor of a finished run")
     }
   }
 }

@@ -72,7 +72,7 @@ public final class Learner {
   /// Forward, loss and gradients of the next step. Weights that freeze in this forward are not updated any more.
   public func computeGradients(images: Int) -> CrossEntropy.Result {
     step += 1
-    network.forward(images: images, purpose: .training, freezing: freezing.map { ($0, step) })
+    network.forward(images: images, purpose: .training, freezing: (freezing, step))
     let result = network.loss.evaluate(images: images, withGradient: true, on: network.backend)
     if result.loss.isFinite { network.backward(images: images) }
     return result

@@ -27,6 +27,7 @@ public final class TrainingSession {
   let accuracy = AccuracySeries()
   let freezing: FreezingSeries
   let seconds = SecondsSeries()
+  private let observations: ObservationSeries
   /// What records the run; whose state is part of checkpoints.
   let observers: [any TrainingObserver]
   var network: Network { learner.network }
@@ -122,7 +123,10 @@ public final class TrainingSession {
       spec: spec, backend: CPUBackend(threads: threads, instructionSet: instructionSet),
       batch: min(spec.batchSize, max(training.imageCount, test.imageCount)))
     freezing = FreezingSeries(layers: learner.network.convolutions.count)
-    observers = [accuracy, freezing, seconds, QuantizerSeries()]
+    observations = ObservationSeries(
+      weights: learner.network.freezableWeights, stepsPerEpoch: training.batchCount, totalSteps: spec.totalSteps,
+      decides: learner.freezing != nil)
+    observers = [accuracy, freezing, seconds, QuantizerSeries(), observations]
     if let initial {
       try network.load(initial, roles: [.parameter, .statistic])
     } else {
@@ -169,6 +173,11 @@ public final class TrainingSession {
   /// Weights, batch-norm statistics, quantizer numbers, and beside each quantized layer its levels and masks, by
   /// PyTorch's names and layouts.
   public func finalTensors() -> [NamedTensor] { network.finalTensors() }
+
+  /// What became of each weight's level; nil before the last step, and where no weight may freeze.
+  public var observation: ObservationRecord? {
+    step == spec.totalSteps && !isDiverged ? observations.record(of: learner) : nil
+  }
 
   /// Frozen / freezable weights of all layers, in [0, 1]; 0 where none may freeze.
   public var frozenShare: Double { network.frozenShare }

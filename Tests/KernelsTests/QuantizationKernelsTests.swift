@@ -93,10 +93,33 @@ struct QuantizationKernelsTests {
 
   // MARK: Freezing
 
+  private struct History {
+    let (settlingStep, levelChanges, freezingStep): (Buffer<Int32>, Buffer<Int32>, Buffer<Int32>)
+    let (distance, freezingDistance): (Buffer<Float>, Buffer<Float>)
+    let freezingIndex: Buffer<Int16>
+
+    init(count: Int) {
+      settlingStep = Buffer(repeating: 0, count: count)
+      levelChanges = Buffer(repeating: 0, count: count)
+      freezingStep = Buffer(repeating: 0, count: count)
+      distance = Buffer(repeating: 0, count: count)
+      freezingDistance = Buffer(repeating: 0, count: count)
+      freezingIndex = Buffer(repeating: 0, count: count)
+    }
+
+    func c(_ number: Int) -> sq_level_history {
+      sq_level_history(
+        number: Int32(number), settling_step: settlingStep.pointer, level_changes: levelChanges.pointer,
+        distance: distance.pointer, freezing_step: freezingStep.pointer, freezing_index: freezingIndex.pointer,
+        freezing_distance: freezingDistance.pointer)
+    }
+  }
+
   private struct FreezingState {
     var distance: Buffer<Float>
     var previous: Buffer<Int16>
     var frozen: Buffer<UInt8>
+    var history: History
     var counts: [Int64] = []
     var moves: [Int64] = []
 
@@ -104,6 +127,7 @@ struct QuantizationKernelsTests {
       distance = Buffer(repeating: 0, count: count)
       previous = Buffer(repeating: 0, count: count)
       frozen = Buffer(repeating: 0, count: count)
+      history = History(count: count)
     }
   }
 
@@ -111,7 +135,7 @@ struct QuantizationKernelsTests {
   func freezing(isa: sq_isa) {
     for count in Self.counts {
       for quantizer in Self.quantizers(isa) {
-        for threshold: Float in [-1, 0, 0.06, 0.125] {
+        for (threshold, unchanged): (Float, Int32) in [(-1, 0), (0, 0), (0.06, 0), (0.125, 0), (-1, 2), (0.06, 3)] {
           func run(_ set: sq_isa) -> FreezingState {
             var state = FreezingState(count: count)
             for number in 0..<9 {
@@ -121,27 +145,38 @@ struct QuantizationKernelsTests {
               var quantizer = quantizer
               var step = sq_freezing_step(
                 ema: isa == SQ_ISA_PORTABLE ? 0.5 : 0.9, reset_distance: 0.25, distance_scale: 0.25,
-                freeze_threshold: number < 3 ? -1 : threshold, mode: Int32(min(number, 2)))
+                freeze_threshold: number < 3 ? -1 : threshold, mode: Int32(min(number, 2)),
+                freeze_unchanged: number < 3 ? 0 : unchanged)
+              var history = state.history.c(number + 1)
+              // What another criterion chose.
+              if number == 4 && count > 2 { state.frozen.pointer[1] = 1 }
               var moves: Int64 = 100
               state.counts.append(
                 kernels(set).update_freezing(
                   &quantizer, &step, input.pointer, Int64(count), state.distance.pointer, state.previous.pointer,
-                  state.frozen.pointer, &moves))
+                  state.frozen.pointer, &history, &moves))
               state.moves.append(moves)
             }
             return state
           }
           let (result, reference) = (run(isa), run(SQ_ISA_REFERENCE))
-          let backend = "\(count) weights, threshold \(threshold), \(quantizer)"
+          let backend = "\(count) weights, threshold \(threshold), unchanged \(unchanged), \(quantizer)"
           Elementwise.expectSame(result.distance, reference.distance, "distance, \(backend)")
           Elementwise.expectSame(result.previous, reference.previous, "previous index, \(backend)")
           Elementwise.expectSame(result.frozen, reference.frozen, "frozen, \(backend)")
+          let (ours, theirs) = (result.history, reference.history)
+          Elementwise.expectSame(ours.settlingStep, theirs.settlingStep, "settling step, \(backend)")
+          Elementwise.expectSame(ours.levelChanges, theirs.levelChanges, "level changes, \(backend)")
+          Elementwise.expectSame(ours.distance, theirs.distance, "D, \(backend)")
+          Elementwise.expectSame(ours.freezingStep, theirs.freezingStep, "freezing step, \(backend)")
+          Elementwise.expectSame(ours.freezingIndex, theirs.freezingIndex, "freezing index, \(backend)")
+          Elementwise.expectSame(ours.freezingDistance, theirs.freezingDistance, "freezing D, \(backend)")
           #expect(result.counts == reference.counts, "\(backend)")
           #expect(result.moves == reference.moves, "\(backend)")
           #expect(result.counts.last! == Int64(result.frozen.values.count { $0 == 1 }))
           #expect(zip(result.counts, result.counts.dropFirst()).allSatisfy { $0 <= $1 })
-          #expect(threshold >= 0 || result.counts.last! == 0)
-          #expect(result.frozen.values[count - 1] == 0, "NaN never freezes")
+          #expect(threshold >= 0 || unchanged > 0 || result.counts.last! == (count > 2 ? 1 : 0))
+          if unchanged == 0 { #expect(result.frozen.values[count - 1] == 0, "NaN is at no distance") }
         }
       }
     }
@@ -156,13 +191,16 @@ struct QuantizationKernelsTests {
     let (distance, previous, frozen) = (
       Buffer<Float>([0]), Buffer<Int16>([0]), Buffer<UInt8>([0])
     )
-    var moves: Int64 = 0
+    let history = History(count: 1)
+    var (moves, number): (Int64, Int) = (0, 0)
     func advance(_ weight: Float, threshold: Float) -> Int64 {
       let weights = Buffer([weight])
+      number += 1
+      var record = history.c(number)
       var step = sq_freezing_step(
-        ema: 0.5, reset_distance: 0.5, distance_scale: 0.5, freeze_threshold: threshold, mode: 2)
+        ema: 0.5, reset_distance: 0.5, distance_scale: 0.5, freeze_threshold: threshold, mode: 2, freeze_unchanged: 0)
       return kernels(isa).update_freezing(
-        &quantizer, &step, weights.pointer, 1, distance.pointer, previous.pointer, frozen.pointer, &moves)
+        &quantizer, &step, weights.pointer, 1, distance.pointer, previous.pointer, frozen.pointer, &record, &moves)
     }
     // Level 0, as at the start: D = 0.125, averaged with 0.
     #expect(advance(0.125, threshold: -1) == 0)
@@ -184,6 +222,40 @@ struct QuantizationKernelsTests {
     #expect(advance(5, threshold: -1) == 1)
     #expect(advance(5, threshold: -1) == 1)
     #expect(distance.values == [2.5])
+    // Levels 0 1 1 1 1 -1 1 1 in passes 1 to 8; frozen in pass 5 on level 1 at its very place.
+    #expect(history.settlingStep.values == [7] && history.levelChanges.values == [3])
+    #expect(history.distance.values == [4.5])
+    #expect(history.freezingStep.values == [5] && history.freezingIndex.values == [1])
+    #expect(history.freezingDistance.values == [0])
+  }
+
+  @Test(
+    "A level that stays for so many comparisons freezes, and the first pass is compared with none",
+    arguments: Elementwise.all)
+  func unchangedByHand(isa: sq_isa) {
+    var quantizer = Self.fixedScale(bits: 2, scale: 1)
+    // Indices by pass: the first weight stays on 1, the second leaves it for 0 in pass 3, the third moves every time.
+    let passes: [[Float]] = [
+      [0.5, 0.5, 0], [0.5, 0.5, 0.5], [0.5, 0, 0], [0.5, 0, 0.5], [0.5, 0, 0], [0.5, 0, 0.5],
+    ]
+    let (distance, previous, frozen) = (
+      Buffer<Float>(repeating: 0, count: 3), Buffer<Int16>(repeating: 0, count: 3),
+      Buffer<UInt8>(repeating: 0, count: 3)
+    )
+    let history = History(count: 3)
+    var counts: [Int64] = []
+    for (index, values) in passes.enumerated() {
+      let weights = Buffer(values)
+      var record = history.c(index + 1)
+      var step = sq_freezing_step(
+        ema: 0, reset_distance: 0.5, distance_scale: 0.5, freeze_threshold: -1, mode: 2, freeze_unchanged: 3)
+      counts.append(
+        kernels(isa).update_freezing(
+          &quantizer, &step, weights.pointer, 3, distance.pointer, previous.pointer, frozen.pointer, &record, nil))
+    }
+    #expect(counts == [0, 0, 0, 1, 1, 2])
+    #expect(history.freezingStep.values == [4, 6, 0] && history.freezingIndex.values == [1, 0, 0])
+    #expect(history.settlingStep.values == [0, 3, 6] && history.levelChanges.values == [0, 1, 5])
   }
 
   @Test("Recording mode leaves distances alone and first distances are not averaged", arguments: Elementwise.all)
@@ -194,19 +266,26 @@ struct QuantizationKernelsTests {
       Buffer<Float>([7, 7, 7]), Buffer<Int16>([9, 9, 9]), Buffer<UInt8>([0, 0, 0])
     )
     var step = sq_freezing_step(
-      ema: 0.5, reset_distance: 0.5, distance_scale: 0.5, freeze_threshold: 100, mode: 0)
+      ema: 0.5, reset_distance: 0.5, distance_scale: 0.5, freeze_threshold: 100, mode: 0, freeze_unchanged: 0)
+    let history = History(count: 3)
+    var number = 0
     func advance() -> Int64 {
-      kernels(isa).update_freezing(
-        &quantizer, &step, weights.pointer, 3, distance.pointer, previous.pointer, frozen.pointer, nil)
+      number += 1
+      var record = history.c(number)
+      return kernels(isa).update_freezing(
+        &quantizer, &step, weights.pointer, 3, distance.pointer, previous.pointer, frozen.pointer, &record, nil)
     }
     #expect(advance() == 0)
     #expect(distance.values == [7, 7, 7] && previous.values == [0, 2, 3])
+    #expect(history.distance.values == [0.125, 0, 0] && history.settlingStep.values == [0, 0, 0])
     step.mode = 1
     step.freeze_threshold = 0
     previous.pointer[0] = 2
     #expect(advance() == 2)
     #expect(distance.values == [0.125, 0, 0] && previous.values == [0, 2, 3])
     #expect(frozen.values == [0, 1, 1])
+    #expect(history.settlingStep.values == [2, 0, 0] && history.levelChanges.values == [1, 0, 0])
+    #expect(history.freezingStep.values == [0, 2, 2])
   }
 
   // MARK: Straight-through estimator

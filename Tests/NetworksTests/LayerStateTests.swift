@@ -25,11 +25,13 @@ struct LayerStateTests {
     #expect(
       quantized.map(\.fullName) == [
         "layer.weight", "layer.uW", "layer.lW", "layer.uA", "layer.lA", "layer.level", "layer.frozen",
-        "layer.distance", "layer.previous_index", "layer.level_moves",
+        "layer.distance", "layer.previous_index", "layer.level_moves", "layer.settling_step", "layer.level_changes",
+        "layer.freezing_step", "layer.freezing_index", "layer.freezing_distance",
       ])
     #expect(
       quantized.map(\.role) == [
         .parameter, .quantizer, .quantizer, .quantizer, .quantizer, .level, .mask, .freezing, .freezing, .freezing,
+        .freezing, .freezing, .freezing, .freezing, .freezing,
       ])
     #expect(quantized[0].shape == [3, 2, 3, 3] && quantized[6].shape == [3, 2, 3, 3] && quantized[1].shape == [])
     let linear = convolution(rules: nil, freezes: false, hasBias: true)

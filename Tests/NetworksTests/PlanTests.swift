@@ -165,6 +165,7 @@ struct PlanTests {
         #expect(
           memory["parameters and gradients"] == 8 * (layer.weight.count + (layer.bias?.count ?? 0)), "\(layer.name)")
         #expect(memory["freezing"] == layer.freezing.map { 7 * $0.count })
+        #expect(memory["history of levels"] == layer.freezing.map { 22 * $0.count })
         #expect(memory["quantized weights"] == 4 * layer.quantizedWeight.count)
       case let layer as BatchNormalization:
         output = layer.output

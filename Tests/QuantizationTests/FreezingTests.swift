@@ -240,18 +240,19 @@ struct FreezingStateTests {
     quantizer.initialize(weights: weights)
     let state = FreezingState(count: weights.count)
     let backend = CPUBackend(threads: 1)
-    func advance(_ rule: FreezingStep.Rule, threshold: Float?) {
+    func advance(_ number: Int, _ rule: FreezingStep.Rule, threshold: Float?) {
       state.advance(
         quantizer.grid,
-        step: FreezingStep(rule: rule, distanceEMA: 0, spacing: quantizer.spacing, thresholdDistance: threshold),
+        step: FreezingStep(
+          number: number, rule: rule, distanceEMA: 0, spacing: quantizer.spacing, thresholdDistance: threshold),
         weights: weights, on: backend)
     }
-    advance(.recordLevels, threshold: nil)
-    advance(.startDistance, threshold: quantizer.spacing / 4)
+    advance(1, .recordLevels, threshold: nil)
+    advance(2, .startDistance, threshold: quantizer.spacing / 4)
     let frozen = state.frozen.array
     #expect(state.frozenCount > 300 && state.frozenCount < 700)
     quantizer.upper.scalar *= 1.5
-    advance(.full, threshold: 0)
+    advance(3, .full, threshold: 0)
     #expect(state.levelMoves > 0)
     for index in frozen.indices where frozen[index] != 0 { #expect(state.frozen[index] != 0) }
 

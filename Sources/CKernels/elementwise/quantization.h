@@ -47,50 +47,91 @@ static void quantize_weights(
   }
 }
 
-/// Weights frozen after one forward pass, and frozen ones that changed their index in it.
+/// Weights frozen after one forward pass, those of them that froze in it, and others that changed their index in it.
 typedef struct freezing_counts {
-  int32_t frozen, moved;
+  int32_t frozen, froze, moved;
 } freezing_counts;
+
+/// The history of a block that begins at weight `begin`.
+SQ_INLINE sq_level_history history_from(const sq_level_history *h, int64_t begin) {
+  sq_level_history block = *h;
+  block.settling_step += begin;
+  block.level_changes += begin;
+  block.distance += begin;
+  block.freezing_step += begin;
+  block.freezing_index += begin;
+  block.freezing_distance += begin;
+  return block;
+}
 
 /// One block. `mode` is a constant where this is called.
 SQ_INLINE freezing_counts freeze_block(
     const sq_weight_quantizer *quantizer, const sq_freezing_step *step, const float *weights, int32_t count,
-    float *distance, int16_t *previous_index, uint8_t *frozen, int mode) {
+    float *distance, int16_t *previous_index, uint8_t *frozen, const sq_level_history *history, int mode) {
   const sq_weight_quantizer q = *quantizer;
   const float ema = step->ema, rest = 1 - ema, scale = step->distance_scale, reset = step->reset_distance;
   const float threshold = step->freeze_threshold >= 0 ? step->freeze_threshold : NAN;  // no distance is <= NaN
+  const int32_t number = history->number, compares = number > 1;
+  const int32_t unchanged = step->freeze_unchanged > 0 ? step->freeze_unchanged : INT32_MAX;
+  int32_t *settling_step = history->settling_step, *level_changes = history->level_changes;
+  const int32_t *freezing_step = history->freezing_step;
+  float *current_distance = history->distance;
   freezing_counts counts = {0};
   ELEMENTWISE_FOR (int32_t i = 0; i < count; i++) {
     float position = weight_position(&q, weights[i]), nearest = index_of(&q, position);
+    float current = fabsf(position - nearest) * scale;
     int16_t index = (int16_t)integer(nearest);
-    int moved = index != previous_index[i], held = frozen[i] != 0;
+    int32_t moved = index != previous_index[i], changed = moved & compares;
+    int32_t settled = changed ? number : settling_step[i];
+    int held = frozen[i] != 0, recorded = freezing_step[i] != 0;
     previous_index[i] = index;
-    counts.moved += moved & held;
+    current_distance[i] = current;
+    settling_step[i] = settled;
+    level_changes[i] += changed;
+    counts.moved += moved & recorded;
     if (mode != 0) {
-      float current = fabsf(position - nearest) * scale;
       float averaged = multiply_add(ema, distance[i], rest * current);
       float updated = mode == 1 ? current : moved ? reset : averaged;
       distance[i] = updated;
       held |= updated <= threshold;
+      held |= number - (settled == 0 ? 1 : settled) >= unchanged;
       frozen[i] = (uint8_t)held;
     }
     counts.frozen += held;
+    counts.froze += held & !recorded;
   }
   return counts;
 }
 
+/// For a block in which some weight froze.
+static void record_freezing(
+    const sq_level_history *history, const uint8_t *frozen, const int16_t *index, int32_t count) {
+  for (int32_t i = 0; i < count; i++) {
+    if (!frozen[i] || history->freezing_step[i] != 0) continue;
+    history->freezing_step[i] = history->number;
+    history->freezing_index[i] = index[i];
+    history->freezing_distance[i] = history->distance[i];
+  }
+}
+
 static int64_t update_freezing(
     const sq_weight_quantizer *q, const sq_freezing_step *step, const float *weights, int64_t count, float *distance,
-    int16_t *previous_index, uint8_t *frozen, int64_t *level_moves) {
+    int16_t *previous_index, uint8_t *frozen, const sq_level_history *history, int64_t *level_moves) {
   int64_t frozen_count = 0, moved_count = 0;
   for (int64_t i = 0; i < count; i += BLOCK) {
     int32_t n = block_length(i, count);
+    sq_level_history h = history_from(history, i);
+    const float *w = weights + i;
+    float *d = distance + i;
+    int16_t *index = previous_index + i;
+    uint8_t *mask = frozen + i;
     freezing_counts counts = {0};
     switch (step->mode) {
-      case 0: counts = freeze_block(q, step, weights + i, n, distance + i, previous_index + i, frozen + i, 0); break;
-      case 1: counts = freeze_block(q, step, weights + i, n, distance + i, previous_index + i, frozen + i, 1); break;
-      default: counts = freeze_block(q, step, weights + i, n, distance + i, previous_index + i, frozen + i, 2); break;
+      case 0: counts = freeze_block(q, step, w, n, d, index, mask, &h, 0); break;
+      case 1: counts = freeze_block(q, step, w, n, d, index, mask, &h, 1); break;
+      default: counts = freeze_block(q, step, w, n, d, index, mask, &h, 2); break;
     }
+    if (counts.froze) record_freezing(&h, mask, index, n);
     frozen_count += counts.frozen;
     moved_count += counts.moved;
   }

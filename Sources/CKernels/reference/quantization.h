@@ -25,16 +25,21 @@ static void quantize_weights(
 
 static int64_t update_freezing(
     const sq_weight_quantizer *q, const sq_freezing_step *step, const float *weights, int64_t count, float *distance,
-    int16_t *previous_index, uint8_t *frozen, int64_t *level_moves) {
+    int16_t *previous_index, uint8_t *frozen, const sq_level_history *history, int64_t *level_moves) {
   int64_t frozen_count = 0;
   for (int64_t i = 0; i < count; i++) {
     float at = position(q, weights[i]), nearest = index_of(q, at);
+    float current = fabsf(at - nearest) * step->distance_scale;
     int16_t index = isnan(nearest) ? 0 : (int16_t)nearest;
     int moved = index != previous_index[i];
     previous_index[i] = index;
-    if (level_moves && frozen[i] && moved) *level_moves += 1;
+    history->distance[i] = current;
+    if (moved && history->number > 1) {
+      history->settling_step[i] = history->number;
+      history->level_changes[i] += 1;
+    }
+    if (level_moves && history->freezing_step[i] != 0 && moved) *level_moves += 1;
     if (step->mode != 0) {
-      float current = fabsf(at - nearest) * step->distance_scale;
       if (step->mode == 1)
         distance[i] = current;
       else if (moved)
@@ -42,6 +47,14 @@ static int64_t update_freezing(
       else
         distance[i] = fmaf(step->ema, distance[i], (1 - step->ema) * current);
       if (step->freeze_threshold >= 0 && distance[i] <= step->freeze_threshold) frozen[i] = 1;
+      // The index of the first pass is compared with none.
+      int32_t since = history->settling_step[i] == 0 ? 1 : history->settling_step[i];
+      if (step->freeze_unchanged > 0 && history->number - since >= step->freeze_unchanged) frozen[i] = 1;
+    }
+    if (frozen[i] && history->freezing_step[i] == 0) {
+      history->freezing_step[i] = history->number;
+      history->freezing_index[i] = index;
+      history->freezing_distance[i] = current;
     }
     frozen_count += frozen[i] != 0;
   }

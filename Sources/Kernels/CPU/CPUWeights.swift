@@ -17,22 +17,15 @@ extension CPUBackend {
   /// clears none. All have as many elements as `weights`.
   public func updateFreezing(
     _ grid: WeightGrid, step: FreezingStep, weights: Buffer<Float>, distance: Buffer<Float>,
-    previousIndex: Buffer<Int16>, frozen: Buffer<UInt8>
+    previousIndex: Buffer<Int16>, frozen: Buffer<UInt8>, history: LevelHistory
   ) -> (frozen: Int, levelMoves: Int) {
     precondition(distance.count == weights.count && previousIndex.count == weights.count)
-    precondition(frozen.count == weights.count)
-    let rule = sq_freezing_step(
-      ema: step.distanceEMA, reset_distance: step.spacing, distance_scale: step.spacing,
-      // No distance is below 0.
-      freeze_threshold: step.thresholdDistance ?? -1, mode: step.rule.rawValue)
+    precondition(frozen.count == weights.count && history.distance.count == weights.count)
+    var (grid, rule, record) = (grid.c, step.c, history.c(number: step.number))
     var moves: Int64 = 0
-    let count = withUnsafePointer(to: grid.c) { grid in
-      withUnsafePointer(to: rule) {
-        quantization.update_freezing(
-          grid, $0, weights.pointer, Int64(weights.count), distance.pointer, previousIndex.pointer, frozen.pointer,
-          &moves)
-      }
-    }
+    let count = quantization.update_freezing(
+      &grid, &rule, weights.pointer, Int64(weights.count), distance.pointer, previousIndex.pointer, frozen.pointer,
+      &record, &moves)
     return (Int(count), Int(moves))
   }
 

@@ -3,6 +3,8 @@ public import Tensor
 
 /// What a layer shows a criterion in one training forward.
 public struct FreezingMoment {
+  /// Of the training forward, from 1.
+  public var number: Int
   /// λ; nil during the warm-up, in which nothing freezes.
   public var threshold: Double?
   /// What happens to levels and distances in this forward.
@@ -42,7 +44,7 @@ public struct FreezingCriterion: Hashable, Sendable, CustomStringConvertible {
     state.advance(
       moment.grid,
       step: FreezingStep(
-        rule: moment.rule, distanceEMA: Float(moment.distanceEMA), spacing: moment.spacing,
+        number: moment.number, rule: moment.rule, distanceEMA: Float(moment.distanceEMA), spacing: moment.spacing,
         thresholdDistance: moment.threshold.map { Float($0 * Double(moment.spacing)) }),
       weights: moment.weights, on: backend)
   }

@@ -59,7 +59,8 @@ public struct FreezingPolicy: Sendable {
     spec.criterion.advance(
       state,
       FreezingMoment(
-        threshold: threshold(forward: forward), rule: clock.rule(forward: forward), distanceEMA: spec.distanceEMA,
+        number: forward, threshold: threshold(forward: forward), rule: clock.rule(forward: forward),
+        distanceEMA: spec.distanceEMA,
         grid: quantizer.grid, spacing: quantizer.spacing, weights: weights),
       on: backend)
   }

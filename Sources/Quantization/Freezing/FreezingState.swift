@@ -1,7 +1,7 @@
 public import Kernels
 public import Tensor
 
-/// Which weights of a layer are frozen, and what decides over the others.
+/// Which weights of a layer are frozen, what decides over the others, and how their levels came about.
 public final class FreezingState {
   /// D̄, in units of v.
   public let distance: Buffer<Float>
@@ -9,6 +9,8 @@ public final class FreezingState {
   public let previousIndex: Buffer<Int16>
   /// One byte a weight, nonzero = frozen for good.
   public let frozen: Buffer<UInt8>
+  /// What every training forward records, frozen or not.
+  public let history: LevelHistory
   /// How many bytes of `frozen` are nonzero, as of the last `advance`, `freezeRandomly` or `restore`.
   public private(set) var frozenCount = 0
   /// How often a frozen weight's level moved with its range (possible where ranges are learned), summed over forwards.
@@ -19,6 +21,7 @@ public final class FreezingState {
     distance = Buffer(count: count)
     previousIndex = Buffer(count: count)
     frozen = Buffer(count: count)
+    history = LevelHistory(count: count)
   }
 
   /// How many weights the layer has.
@@ -29,9 +32,21 @@ public final class FreezingState {
   /// One training forward: levels and distances by `step`, and what its threshold distance freezes.
   public func advance(_ grid: WeightGrid, step: FreezingStep, weights: Buffer<Float>, on backend: any Backend) {
     let result = backend.updateFreezing(
-      grid, step: step, weights: weights, distance: distance, previousIndex: previousIndex, frozen: frozen)
+      grid, step: step, weights: weights, distance: distance, previousIndex: previousIndex, frozen: frozen,
+      history: history)
     frozenCount = result.frozen
     levelMoves += result.levelMoves
+  }
+
+  /// The training forward of this number (1-based) where nothing decides over freezing: records levels alone.
+  public func recordLevels(
+    number: Int, quantizer: any WeightQuantizer, weights: Buffer<Float>, on backend: any Backend
+  ) {
+    advance(
+      quantizer.grid,
+      step: FreezingStep(
+        number: number, rule: .recordLevels, distanceEMA: 0, spacing: quantizer.spacing, thresholdDistance: nil),
+      weights: weights, on: backend)
   }
 
   /// Freezes a random share of the weights, to measure with.
