@@ -6,14 +6,14 @@ public import Records
 public struct RunComparison: Sendable {
   /// Parts of a record, in the order in which differences are listed.
   public enum Section: String, CaseIterable, Sendable {
-    case identity, configuration, provenance, outcome, series, tensors
+    case identity, configuration, provenance, outcome, series, tensors, observation
   }
 
   /// One value that the two records do not share.
   public struct Difference: Equatable, Sendable {
     /// Where the value stands in the records.
     public var section: Section
-    /// Its path within the section, with dots and 0-based "[index]"; of tensors the tensor's name.
+    /// Its path within the section, with dots and 0-based "[index]"; of tensors and observations the name in the file.
     public var key: String
     /// As text; "absent" where the first record has none. Of tensors: the first element that differs, or the shape.
     public var first: String
@@ -49,6 +49,7 @@ public struct RunComparison: Sendable {
       compare(section, a[section] ?? [:], b[section] ?? [:])
     }
     differences += Self.tensorDifferences(first.tensors, second.tensors)
+    differences += Self.observationDifferences(first.observation, second.observation)
     self.differences = differences
   }
 
@@ -110,6 +111,25 @@ public struct RunComparison: Sendable {
     }
   }
 
+  private static func observationDifferences(
+    _ first: ObservationRecord?, _ second: ObservationRecord?
+  ) -> [Difference] {
+    guard first != second else { return [] }
+    let (a, b) = (first?.numbers ?? [:], second?.numbers ?? [:])
+    return Set(a.keys).union(b.keys).sorted().compactMap { name in
+      let (x, y) = (a[name], b[name])
+      guard x != y else { return nil }
+      guard let x, let y, x.count == y.count else {
+        let (mine, others) = (x.map { "\($0.count) numbers" }, y.map { "\($0.count) numbers" })
+        return Difference(section: .observation, key: name, first: mine ?? "absent", second: others ?? "absent")
+      }
+      let (count, place) = unequal(x, y)
+      return Difference(
+        section: .observation, key: name, first: "\(x[place!]) at \(place!)",
+        second: "\(y[place!]) (\(count) of \(x.count) numbers differ)")
+    }
+  }
+
   private static func unequal<Element: Equatable>(_ a: [Element], _ b: [Element]) -> (count: Int, first: Int?) {
     let places = a.indices.filter { a[$0] != b[$0] }
     return (places.count, places.first)
@@ -121,5 +141,23 @@ public struct RunComparison: Sendable {
     case .int8(let values): "\(values[index])"
     case .uint8(let values): "\(values[index])"
     }
+  }
+}
+
+extension ObservationRecord {
+  /// By the names that the file has.
+  fileprivate var numbers: [String: [Int]] {
+    var numbers = [
+      "moments": moments, "levels": levels.map(Int.init), "settling_steps": settlingSteps.map(Int.init),
+      "level_changes": levelChanges.map(Int.init), "distance_steps": distances.steps,
+      "distances": distances.counts.map(Int.init),
+    ]
+    if let meanDistances { numbers["mean_distances"] = meanDistances.counts.map(Int.init) }
+    if let decisions {
+      numbers["freezing_steps"] = decisions.steps.map(Int.init)
+      numbers["freezing_levels"] = decisions.levels.map(Int.init)
+      numbers["freezing_distances"] = decisions.distances.map(Int.init)
+    }
+    return numbers
   }
 }

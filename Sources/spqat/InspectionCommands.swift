@@ -165,8 +165,9 @@ struct DiffCommand: ParsableCommand {
 
   func run() throws {
     let comparison = try RunComparison(
-      RunFile.read(first.file(in: results), includingTensors: true),
-      RunFile.read(second.file(in: results), includingTensors: true), ignoringTimes: ignoreTimes)
+      RunFile.read(first.file(in: results), includingTensors: true, includingObservation: true),
+      RunFile.read(second.file(in: results), includingTensors: true, includingObservation: true),
+      ignoringTimes: ignoreTimes)
     for section in RunComparison.Section.allCases {
       let differences = comparison.differences.filter { $0.section == section }
       guard !differences.isEmpty else { continue }

@@ -39,6 +39,26 @@ struct RunComparisonTests {
     #expect(try RunComparison(record(), other, ignoringTimes: true).differences.isEmpty)
   }
 
+  @Test("observations are compared number by number")
+  func observations() throws {
+    var (one, other) = (record(), record())
+    let histograms = DistanceHistograms(steps: [1], counts: [0, 2])
+    one.observation = ObservationRecord(
+      moments: [1], levels: [3, 0], settlingSteps: [0, 0], levelChanges: [0, 0], decisions: nil, distances: histograms,
+      meanDistances: nil)
+    #expect(try RunComparison(one, one, ignoringTimes: true).differences.isEmpty)
+    other.observation = one.observation
+    other.observation?.levels[1] = 2
+    other.observation?.decisions = .init(steps: [1, 0], levels: [3, 0], distances: [])
+    #expect(
+      try RunComparison(one, other, ignoringTimes: true).differences == [
+        .init(section: .observation, key: "freezing_distances", first: "absent", second: "0 numbers"),
+        .init(section: .observation, key: "freezing_levels", first: "absent", second: "2 numbers"),
+        .init(section: .observation, key: "freezing_steps", first: "absent", second: "2 numbers"),
+        .init(section: .observation, key: "levels", first: "0 at 1", second: "2 (1 of 2 numbers differ)"),
+      ])
+  }
+
   @Test("any other change is found with its place", arguments: 0..<6)
   func changes(which: Int) throws {
     var other = record()
