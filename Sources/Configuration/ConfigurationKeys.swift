@@ -30,6 +30,7 @@ package enum ConfigurationKeys {
       SettingOutline("freezing.start", duration.described("How long nothing freezes.").schema) {
         duration.encode(FreezingSettings($0).start)
       })
+    outlines.append(SettingOutline("freezing.stop", .stop))
     outlines.append(SettingOutline("rangeGradient", .rangeGradient))
     outlines += training(TrainingSpec.configured) { TrainingSettings($0) }
     outlines += training(TrainingSpec.pretraining, below: "pretraining") { TrainingSettings(pretraining: $0) }
@@ -95,7 +96,8 @@ package enum ConfigurationKeys {
           + "data set needs an index ('spqat dataset index').", isOptional: true),
       SettingSection("bits", "Bit widths; layers to which the recipe gives a width of their own have that."),
       SettingSection(
-        "freezing", "When weights freeze; only with the method freeze, or where axes vary the method.", isOptional: true
+        "freezing", "When weights freeze; only with the methods freeze and shadow, or where axes vary the method.",
+        isOptional: true
       ),
       SettingSection("pretraining", "The full-precision network that runs start from."),
       SettingSection(

@@ -1,4 +1,5 @@
 import Foundation
+import Quantization
 public import Statistics
 import Training
 
@@ -10,6 +11,20 @@ public struct Experiment: Sendable {
     public var settings: RunSettings
     /// What the sweep varies and this run therefore differs in, in the order of the file; the seed is apart.
     public var axisValues: [AxisValue]
+
+    /// The run that this one is paired with: the same with the criterion `distance`; nil where it is paired with none.
+    package var pair: Point? {
+      guard var freezing = settings.method.freezing, freezing.isPaired else { return nil }
+      (freezing.spec.criterion, freezing.stop) = (.distance, nil)
+      var pair = self
+      pair.settings.method = settings.method.with(freezing)
+      pair.axisValues = axisValues.compactMap { axis in
+        guard pair.settings.method.reads(axis.path) else { return nil }
+        let isCriterion = axis.path.components == ["freezing", "criterion"]
+        return isCriterion ? AxisValue(path: axis.path, value: .string(freezing.spec.criterion.name)) : axis
+      }
+      return pair
+    }
   }
 
   /// What one run has where the sweep varies a value.
@@ -266,7 +281,7 @@ private struct Source {
         }
       }
     }
-    let methodVaries = axes.joined().contains { $0.path.components == ["method"] }
+    let varied = Set(axes.joined().map(\.path.description))
     var points: [Experiment.Point] = []
     var seen: Set<RunSettings> = []
     for combination in combinations {
@@ -274,12 +289,10 @@ private struct Source {
       try ConfigurationKeys.check(merged)
       let root = ObjectReader(merged)
       for index in seeds.indices {
-        let settings = try RunSettings(root, seeds: seeds, index: index, ignoresFreezing: methodVaries)
+        let settings = try RunSettings(root, seeds: seeds, index: index, varies: varied.contains)
         // A grid over method and freezing meets the baseline once for every freezing setting: keep one, unlabelled.
         guard seen.insert(settings).inserted else { continue }
-        let shown = combination.filter { value in
-          settings.method != .fullQAT || value.path.components[0] != "freezing"
-        }
+        let shown = combination.filter { settings.method.reads($0.path) }
         points.append(Experiment.Point(settings: settings, axisValues: shown))
       }
     }

@@ -33,6 +33,7 @@ extension FreezingSettings {
     spec = .blank
     spec.distanceEMA = recipe.distanceEMA
     start = .percent(recipe.training.freezingStart)
+    stop = nil
   }
 }
 

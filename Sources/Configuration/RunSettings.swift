@@ -8,12 +8,39 @@ public enum Method: Hashable, Sendable {
   /// Quantization-aware training of every weight: the baseline.
   case fullQAT
   case freeze(FreezingSettings)
+  /// Every weight is trained as in full QAT, and what would freeze is recorded.
+  case shadow(FreezingSettings)
 
   /// The method without its settings.
   public var name: MethodName {
     switch self {
     case .fullQAT: .fullQAT
     case .freeze: .freeze
+    case .shadow: .shadow
+    }
+  }
+
+  /// What decides over freezing; nil: nothing.
+  public var freezing: FreezingSettings? {
+    switch self {
+    case .fullQAT: nil
+    case .freeze(let settings), .shadow(let settings): settings
+    }
+  }
+
+  /// Whether a setting has an effect: all have but those of the section `freezing` that the criterion does not read.
+  func reads(_ path: SettingPath) -> Bool {
+    guard path.components[0] == "freezing" else { return true }
+    guard let freezing, let key = path.components.last else { return false }
+    return FreezingCriterion.Parameter(rawValue: key).map(freezing.reads) ?? true
+  }
+
+  /// The same method with other settings; full QAT has none.
+  func with(_ settings: FreezingSettings) -> Method {
+    switch self {
+    case .fullQAT: .fullQAT
+    case .freeze: .freeze(settings)
+    case .shadow: .shadow(settings)
     }
   }
 }
@@ -22,6 +49,14 @@ public enum Method: Hashable, Sendable {
 public enum MethodName: String, CaseIterable, Sendable {
   case fullQAT
   case freeze
+  case shadow
+}
+
+/// When everything freezes under a criterion that reads it.
+public enum FreezingStop: Hashable, Sendable {
+  case after(TrainingDuration)
+  /// Such that as many updates are eliminated as by the criterion `distance` with the same settings.
+  case matched
 }
 
 /// `FreezingSpec` before its durations are resolved to steps.
@@ -31,6 +66,17 @@ public struct FreezingSettings: Hashable, Sendable {
   public var spec: FreezingSpec
   /// E_w: how long nothing freezes.
   public var start: TrainingDuration
+  /// nil under criteria that read none.
+  public var stop: FreezingStop?
+
+  /// Whether the run needs another one with the criterion `distance` and otherwise the same settings.
+  public var isPaired: Bool { spec.criterion.isPaired || stop == .matched }
+
+  /// Whether a setting of the section `freezing` has an effect.
+  func reads(_ parameter: FreezingCriterion.Parameter) -> Bool {
+    spec.criterion.parameters.contains(parameter)
+      || (isPaired && FreezingCriterion.distance.parameters.contains(parameter))
+  }
 
   public subscript<Value>(dynamicMember path: KeyPath<FreezingSpec, Value>) -> Value { spec[keyPath: path] }
 }

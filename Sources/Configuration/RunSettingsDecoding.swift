@@ -26,10 +26,10 @@ extension RunSettings {
   /// - Parameters:
   ///   - seeds: the experiment's.
   ///   - index: of the run's own seed among them.
-  ///   - ignoresFreezing: the sweep sets the method itself, so that `freezing` may stand beside `fullQAT` for
-  ///     the other runs' sake.
+  ///   - varies: whether the sweep sets this key itself, so that settings without effect may stand beside it for the
+  ///     other runs' sake.
   init(
-    _ root: ObjectReader, seeds: [UInt64], index: Int, ignoresFreezing: Bool
+    _ root: ObjectReader, seeds: [UInt64], index: Int, varies: (String) -> Bool
   ) throws(SettingError) {
     self.init(try root.value("recipe", .recipe) ?? Recipe.all[0], seed: seeds[index])
     guard root.has("bits") else {
@@ -50,19 +50,20 @@ extension RunSettings {
     }
     switch (methodName, root.section("freezing")) {
     case (.fullQAT, let freezing):
-      if freezing != nil, !ignoresFreezing {
+      if freezing != nil, !varies("method") {
         throw root.fail(
           "freezing", "has no effect with the method \"fullQAT\"; remove it, or set method to \"freeze\"")
       }
-    case (.freeze, nil):
+    case (.freeze, nil), (.shadow, nil):
       throw root.fail(
         "freezing",
-        "missing; the method \"freeze\" needs at least {\"threshold\": \(SettingCodec<ThresholdSchedule>.threshold.remedy)}"
+        "missing; the method \"\(methodName.rawValue)\" needs at least {\"threshold\": \(SettingCodec<ThresholdSchedule>.threshold.remedy)}"
       )
-    case (.freeze, let freezing?):
+    case (.freeze, let freezing?), (.shadow, let freezing?):
       var settings = FreezingSettings(recipe)
-      try settings.decode(freezing, end: training.duration)
-      method = .freeze(settings)
+      try settings.decode(freezing, end: training.duration, ignoresOthers: varies("freezing.criterion"))
+      settings.spec.isShadow = methodName == .shadow
+      method = methodName == .shadow ? .shadow(settings) : .freeze(settings)
     }
 
     if recipe.rangeGradients.count == 1 {
@@ -94,7 +95,8 @@ extension RunSettings {
 extension SettingCodec<MethodName> {
   static var method: SettingCodec {
     choice().described(
-      "fullQAT: every weight is trained to the end. freeze: settled weights freeze (needs freezing).")
+      "fullQAT: every weight is trained to the end. freeze: settled weights freeze (needs freezing). shadow: what would "
+        + "freeze is recorded, and every weight is trained to the end.")
   }
 }
 
@@ -106,14 +108,34 @@ extension SettingCodec<RangeGradient> {
 }
 
 extension FreezingSettings {
-  fileprivate mutating func decode(_ reader: ObjectReader, end: TrainingDuration) throws(SettingError) {
-    guard reader.has("threshold") else {
+  /// - Parameter ignoresOthers: leave settings alone that other criteria read.
+  fileprivate mutating func decode(
+    _ reader: ObjectReader, end: TrainingDuration, ignoresOthers: Bool
+  ) throws(SettingError) {
+    spec.criterion = try reader.value("criterion", .criterion) ?? spec.criterion
+    if reads(.stop) {
+      guard let stop = try reader.value("stop", .stop) else {
+        throw reader.fail("stop", "missing; \(SettingCodec<FreezingStop>.stop.remedy)")
+      }
+      self.stop = stop
+    }
+    for parameter in FreezingCriterion.Parameter.allCases where !reads(parameter) && !ignoresOthers {
+      try reader.refuse(
+        parameter.rawValue, because: "has no effect with the criterion \"\(spec.criterion)\"; remove it")
+    }
+    if reads(.threshold), !reader.has("threshold") {
       throw reader.fail("threshold", "missing; \(SettingCodec<ThresholdSchedule>.threshold.remedy)")
     }
-    try reader.readPresent(FreezingSpec.configured, into: &spec)
-    start = try reader.value("start", .duration) ?? start
-    if TrainingDuration.isKnownToReach(start, end: end) {
-      throw reader.fail("start", "\(start) is not before the run's end (\(end)): nothing would ever freeze")
+    if reads(.steps), !reader.has("steps") {
+      throw reader.fail("steps", "missing; for how many steps a level has to stay before its weight freezes")
+    }
+    try reader.readPresent(
+      FreezingSpec.configured.filter { FreezingCriterion.Parameter(rawValue: $0.key).map(reads) ?? true }, into: &spec)
+    if reads(.start) { start = try reader.value("start", .duration) ?? start }
+    var times: [(key: String, time: TrainingDuration)] = reads(.start) ? [("start", start)] : []
+    if case .after(let time)? = stop { times.append(("stop", time)) }
+    for (key, time) in times where TrainingDuration.isKnownToReach(time, end: end) {
+      throw reader.fail(key, "\(time) is not before the run's end (\(end)): nothing would ever freeze")
     }
   }
 }

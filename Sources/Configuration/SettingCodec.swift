@@ -273,6 +273,27 @@ extension SettingCodec<ThresholdSchedule> {
   package static func label(_ schedule: ThresholdSchedule) -> String { threshold.encode(schedule).plain }
 }
 
+extension SettingCodec<FreezingStop> {
+  /// A duration, or "match".
+  static var stop: SettingCodec {
+    SettingCodec(
+      remedy: "\(TrainingDuration.units), or \"match\": such that as many updates are eliminated as by \"distance\"",
+      schema: SettingSchema(kind: .string, pattern: "[0-9.]+(ep|%|it)|match", examples: ["40%", "match"]),
+      decode: { json throws(SettingProblem) in
+        json == .string("match") ? .matched : .after(try TrainingDuration(json))
+      },
+      encode: { stop in
+        switch stop {
+        case .after(let duration): .string(duration.description)
+        case .matched: .string("match")
+        }
+      }
+    ).described(
+      "clock only: the step after which everything freezes, or match: such that as many updates are eliminated as by "
+        + "distance with the same threshold and start.")
+  }
+}
+
 extension SettingCodec<TrainingDuration> {
   static var duration: SettingCodec {
     SettingCodec(

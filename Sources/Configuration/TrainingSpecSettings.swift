@@ -46,7 +46,7 @@ private enum Parts {
   static let quantization: Settings = QuantizationSpec.settings.map {
     $0.within("quantization", \.quantization, blank: .blank)
   }
-  static let freezing: Settings = (FreezingSpec.configured + FreezingSpec.resolved).map {
+  static let freezing: Settings = FreezingSpec.settings.map {
     $0.within("freezing", \.freezing, blank: .blank)
   }
   static let learningRate: Settings = LearningRateSchedule.settings.map {
@@ -111,27 +111,43 @@ extension QuantizationSpec {
 
 extension FreezingSpec {
   static let configured = chosen + published
-  /// What recipes say nothing of.
+  /// What recipes say nothing of. The criterion comes first, as it decides which of the others have an effect.
   static let chosen: [Setting<FreezingSpec>] = [
     Setting(
       "criterion", \.criterion,
       .criterion.described(
-        "What decides which weights freeze; distance, as published: the moving average of a weight's distance to its "
-          + "level."),
+        "What decides which weights freeze. distance, as published: the moving average of a weight's distance to its "
+          + "level (reads threshold and start). Controls: random freezes as many weights as distance does in every layer "
+          + "and step, clock freezes all at one step (stop), levelChange what kept its level for so many steps (start, steps)."
+      ),
       unless: .distance),
     Setting(
       "threshold", \.schedule,
       .threshold.described(
         "Share of a level's spacing below which a weight has settled: a constant, or a schedule that rises from 0 to 1."
       )),
+    Setting(
+      "steps", \.unchangedSteps,
+      SettingCodec<Int>.integer(in: 1...Int(Int32.max)).described("levelChange only: how long a level has to stay.")
+        .optional, unless: .some(nil)),
   ]
   /// What each recipe has a value for.
   static let published: [Setting<FreezingSpec>] = [
     Setting("distanceEMA", \.distanceEMA, .belowOne.described("Momentum of the distance's moving average."))
   ]
-  fileprivate static let resolved: [Setting<FreezingSpec>] = [
+  /// Of stored runs, which hold nothing that has no effect.
+  fileprivate static let settings: [Setting<FreezingSpec>] =
+    [Setting("pair", \.pair, SettingCodec<String>.string.optional, unless: .some(nil))]
+    + (configured + resolved).map { setting in
+      let key = ["startStep": "start", "stopStep": "stop"][setting.key] ?? setting.key
+      guard let parameter = FreezingCriterion.Parameter(rawValue: key) else { return setting }
+      return setting.when { $0.reads(parameter) }
+    }
+  private static let resolved: [Setting<FreezingSpec>] = [
     Setting("startStep", \.startStep, .integer(in: 0...Int(Int32.max))),
+    Setting("stopStep", \.stopStep, SettingCodec<Int>.integer(in: 0...Int(Int32.max)).optional, unless: .some(nil)),
     Setting("totalSteps", \.totalSteps, .integer(in: 1...Int(Int32.max))),
+    Setting("shadow", \.isShadow, .bool, unless: false),
   ]
   /// To be filled in.
   static let blank = FreezingSpec(schedule: .fixed(0), startStep: 0, totalSteps: 1, distanceEMA: 0)

@@ -193,7 +193,8 @@ public final class Convolution: Layer {
       if let freezing = weights.freezing, let (policy, forward) = pass.freezing {
         if let policy {
           policy.advance(
-            freezing, forward: forward, quantizer: weights.quantizer, weights: weight.value, on: pass.backend)
+            freezing, layer: name, forward: forward, quantizer: weights.quantizer, weights: weight.value,
+            on: pass.backend)
         } else {
           freezing.recordLevels(
             number: forward, quantizer: weights.quantizer, weights: weight.value, on: pass.backend)

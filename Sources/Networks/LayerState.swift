@@ -115,6 +115,7 @@ extension Convolution {
         likeWeight("freezing_index", .freezing, .indices(freezing.history.freezingIndex)),
         likeWeight("freezing_distance", .freezing, .floats(freezing.history.freezingDistance)),
       ]
+      if freezing.isShadow { state.append(likeWeight("decided", .freezing, .bytes(freezing.decided))) }
     }
     return state
   }

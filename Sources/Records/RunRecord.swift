@@ -8,6 +8,8 @@ public enum RunKind: String, Codable, Sendable, CaseIterable {
   case fullQAT
   /// Quantization-aware training that freezes settled weights.
   case freeze
+  /// Full QAT beside which a criterion decides what it would freeze.
+  case shadow
 }
 
 /// A run's place on one axis of its sweep, such as freezing.threshold = 0.1.

@@ -24,6 +24,9 @@ func axisHeading(_ name: String) -> String {
   switch name {
   case "freezing.threshold": "Threshold λ"
   case "freezing.start": "Freeze start"
+  case "freezing.criterion": "Criterion"
+  case "freezing.stop": "Stop"
+  case "freezing.steps": "Steps unchanged"
   case "freezing.distanceEMA": "EMA momentum m"
   default: name
   }

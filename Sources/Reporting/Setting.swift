@@ -23,9 +23,13 @@ struct Setting {
     switch kind {
     case .fullPrecision: "full precision"
     case .fullQAT: "full QAT"
-    case .freeze: recipe.freezingName
+    case .freeze: criterion.map { "\($0) freezing" } ?? recipe.freezingName
+    case .shadow: "full QAT, \(criterion ?? recipe.freezingName) in the shadow"
     }
   }
+
+  /// What decides over freezing, where it is not the published criterion.
+  private var criterion: String? { configuration.text("freezing.criterion") }
 
   /// What settings have in common that may be compared: everything but the method and how it freezes.
   struct Family: Hashable {
@@ -66,7 +70,9 @@ struct Setting {
     let groups = Dictionary(grouping: runs) { run in
       Key(
         kind: run.kind, recipe: run.recipe,
-        configuration: run.settings.without { $0 == "seed" }.replacing("parent") { parents[$0] })
+        configuration: run.settings.without { $0 == "seed" || $0 == "freezing.pair" }.replacing("parent") {
+          parents[$0]
+        })
     }
     return groups.map { key, runs in
       let runs = runs.sorted { ($0.provenance.seed, $0.id) < ($1.provenance.seed, $1.id) }
@@ -100,7 +106,7 @@ struct Setting {
     if let mine, let others, mine != others {
       return (mine.weights, mine.activations) > (others.weights, others.activations)
     }
-    if kind != other.kind { return kind == .fullQAT }
+    if kind != other.kind { return rank < other.rank }
     let (left, right) = (axes.map { ($0.name, $0.value) }, other.axes.map { ($0.name, $0.value) })
     for ((name, value), (otherName, otherValue)) in zip(left, right) {
       if name != otherName { return name < otherName }
@@ -109,6 +115,11 @@ struct Setting {
     if left.count != right.count { return left.count < right.count }
     return runs[0].id < other.runs[0].id
   }
+}
+
+extension Setting {
+  /// Among settings of the same bits: the baseline first.
+  private var rank: Int { RunKind.allCases.firstIndex(of: kind)! }
 }
 
 extension RunRecord {

@@ -57,7 +57,8 @@ enum TableFile {
       let label = Label(labels[row])
       var record = RunRecord(
         id: ids[row], kind: kind, recipe: RecipeName(rawValue: recipe), bits: kind == .fullPrecision ? nil : label.bits,
-        label: labels[row], axes: kind == .freeze ? label.axes : [], configuration: label.configuration,
+        label: labels[row], axes: kind == .freeze || kind == .shadow ? label.axes : [],
+        configuration: label.configuration,
         provenance: provenance)
       record.outcome.status = status
       record.outcome.finalTopOne = final[row]

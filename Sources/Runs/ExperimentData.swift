@@ -2,6 +2,7 @@ public import Configuration
 public import Datasets
 import Diagnostics
 public import Foundation
+import Quantization
 import Records
 import Training
 
@@ -53,19 +54,22 @@ public final class ExperimentData {
   }
 
   /// A run's session before its first step, on the images that it sees.
-  /// - Parameter note: told of what is worth knowing, in a line each.
+  /// - Parameters:
+  ///   - initial: the parent's tensors; nil: random weights.
+  ///   - pair: what the paired run froze; nil where there is none.
+  ///   - note: told of what is worth knowing, in a line each.
   func session(
-    for run: PlannedRun, threads: Int, initial: [NamedTensor]?, note: @escaping (String) -> Void
+    for run: PlannedRun, threads: Int, initial: [NamedTensor]?, pair: PairedFreezing?, note: @escaping (String) -> Void
   ) throws -> TrainingSession {
     guard let pictures else {
       return try TrainingSession(
         spec: run.spec, data: try images(subset: run.subset), normalization: run.normalization, threads: threads,
-        initial: initial)
+        initial: initial, pair: pair)
     }
     return try TrainingSession(
       spec: run.spec, pictures: chosen(from: pictures.all, subset: run.subset, pictures.settings),
       normalization: run.normalization, corrupt: pictures.settings.corrupt, threads: threads, initial: initial,
-      note: note)
+      pair: pair, note: note)
   }
 
   /// Decodes on first use what is to be kept in memory.

@@ -20,6 +20,10 @@ public struct PlannedRun: Sendable {
   public var spec: TrainingSpec
   /// Id of the full-precision run that it starts from; nil: random weights.
   public var parent: String?
+  /// Id of the run that its freezing is paired with; nil: of none.
+  public var pair: String? { spec.freezing?.pair }
+  /// Ids of the runs that have to be finished before it can begin.
+  public var prerequisites: [String] { [parent, pair].compactMap { $0 } }
   /// Images of the fixed training subset; nil: all.
   public var subset: Int?
   /// The recipe's constants for this data set, else the data set's own statistics.
@@ -51,8 +55,10 @@ public struct RunPlan: Sendable {
       for point in experiment.points {
         let parent = try PlannedRun(pretrainingOf: point, data: data)
         if !parents.contains(where: { $0.id == parent.id }) { parents.append(parent) }
-        let run = try PlannedRun(point, parent: parent.id, data: data)
-        if run.kind == .fullQAT { baselines.append(run) } else { others.append(run) }
+        var pair: PlannedRun?
+        if let point = point.pair { pair = try PlannedRun(point, parent: parent.id, pair: nil, data: data) }
+        let run = try PlannedRun(point, parent: parent.id, pair: pair?.id, data: data)
+        if run.kind == .fullQAT { baselines.append(run) } else { others += [pair, run].compactMap { $0 } }
       }
     } catch {
       throw ConfigurationError(file: experiment.file, path: error.path.description, problem: error.problem)
@@ -68,7 +74,8 @@ public struct RunPlan: Sendable {
 
   private init(runs: [PlannedRun]) { self.runs = runs }
 
-  /// The runs whose label or id match one of `patterns` (all where there are none), with the runs they start from.
+  /// The runs whose label or id match one of `patterns` (all where there are none), with the runs they start from and are
+  /// paired with.
   ///
   /// A pattern is a part of the label in which numbers are whole (`seed=1` is no part of `seed=10`), or with `*` and `?` a
   /// match of all of it, or the beginning of an id.
@@ -77,9 +84,9 @@ public struct RunPlan: Sendable {
     let chosen = runs.filter { run in
       patterns.contains { matches($0, label: run.label) || (!$0.isEmpty && run.id.hasPrefix($0)) }
     }
-    let parents = Set(chosen.compactMap(\.parent))
-    let kept = Set(chosen.map(\.id))
-    return RunPlan(runs: runs.filter { kept.contains($0.id) || parents.contains($0.id) })
+    // A paired run starts from the same network.
+    let kept = Set(chosen.flatMap { [$0.id] + $0.prerequisites })
+    return RunPlan(runs: runs.filter { kept.contains($0.id) })
   }
 }
 
@@ -129,24 +136,38 @@ extension PlannedRun {
   }
 
   fileprivate init(
-    _ point: Experiment.Point, parent: String, data: DatasetSummary
+    _ point: Experiment.Point, parent: String, pair: String?, data: DatasetSummary
   ) throws(SettingError) {
     let settings = point.settings
     let resolved = try ResolvedTraining(settings.training, settings: settings, data: data, section: [])
     var freezing: FreezingSpec?
     var words = ["W\(settings.weightBits)A\(settings.activationBits)", "\(settings.method.name)"]
-    if case .freeze(let method) = settings.method {
-      let start = method.start.steps(stepsPerEpoch: resolved.stepsPerEpoch, of: resolved.totalSteps)
-      guard start < resolved.totalSteps else {
-        throw SettingError(
-          path: SettingPath(["freezing", "start"]),
-          problem: "\(method.start) is step \(start), not before the run's end at step \(resolved.totalSteps): nothing "
-            + "would ever freeze")
+    if let method = settings.method.freezing {
+      func step(_ key: String, _ duration: TrainingDuration) throws(SettingError) -> Int {
+        let step = duration.steps(stepsPerEpoch: resolved.stepsPerEpoch, of: resolved.totalSteps)
+        guard step < resolved.totalSteps else {
+          throw SettingError(
+            path: SettingPath(["freezing", key]),
+            problem: "\(duration) is step \(step), not before the run's end at step \(resolved.totalSteps): nothing "
+              + "would ever freeze")
+        }
+        return step
       }
       var spec = method.spec
-      (spec.startStep, spec.totalSteps) = (start, resolved.totalSteps)
+      (spec.totalSteps, spec.pair) = (resolved.totalSteps, pair)
+      if spec.reads(.start) { spec.startStep = try step("start", method.start) }
+      if case .after(let duration)? = method.stop { spec.stopStep = try step("stop", duration) }
+      if let steps = spec.unchangedSteps, steps >= spec.totalSteps {
+        throw SettingError(
+          path: SettingPath(["freezing", "steps"]),
+          problem: "found \(steps), but the run has \(spec.totalSteps) steps: nothing would ever freeze")
+      }
       freezing = spec
-      words.append("threshold=\(SettingCodec<ThresholdSchedule>.label(spec.schedule))")
+      if spec.criterion != .distance, !point.axisValues.contains(where: { $0.path.description == "freezing.criterion" })
+      {
+        words.append("criterion=\(spec.criterion)")
+      }
+      if spec.reads(.threshold) { words.append("threshold=\(SettingCodec<ThresholdSchedule>.label(spec.schedule))") }
     }
     let named = ["bits", "bits.weights", "bits.activations", "method", "freezing.threshold"]
     for axis in point.axisValues where !named.contains(axis.path.description) {
@@ -160,7 +181,7 @@ extension PlannedRun {
           weightBits: settings.weightBits, activationBits: settings.activationBits,
           rangeGradient: settings.rangeGradient),
         freezing: freezing, seed: settings.seed),
-      settings: settings, data: data, kind: settings.method == .fullQAT ? .fullQAT : .freeze,
+      settings: settings, data: data, kind: settings.method.name.kind,
       label: words.joined(separator: " "), parent: parent, axisValues: point.axisValues,
       stepsPerEpoch: resolved.stepsPerEpoch)
   }
@@ -178,6 +199,16 @@ extension PlannedRun {
         standardDeviation: normalization.standardDeviation, subset: subset, parent: parent),
       kind: kind, label: label, spec: spec, parent: parent, subset: subset, normalization: normalization,
       recipe: settings.recipe, axisValues: axisValues, stepsPerEpoch: stepsPerEpoch, testImages: data.testCount)
+  }
+}
+
+extension MethodName {
+  fileprivate var kind: RunKind {
+    switch self {
+    case .fullQAT: .fullQAT
+    case .freeze: .freeze
+    case .shadow: .shadow
+    }
   }
 }
 

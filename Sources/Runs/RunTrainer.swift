@@ -97,7 +97,8 @@ public final class RunTrainer {
     let observe = self.observe
     let session = try data.session(
       for: run, threads: options.threads,
-      initial: try run.parent.map { try results.record($0, includingTensors: true).tensors }
+      initial: try run.parent.map { try results.record($0, includingTensors: true).tensors },
+      pair: try run.pair.map { try results.freezing(of: $0) }
     ) { observe(.note("\(run.id) \(run.label): \($0)")) }
     // Seconds before an interruption count too, so they must have been exclusive as well.
     var isExclusive = options.isExclusive
@@ -206,6 +207,20 @@ extension ResultsDirectory {
       throw Diagnostic(runFile(id), "holds the run \(record.id); rename it to \(record.id).h5 or move it away")
     }
     return record
+  }
+
+  /// When weights froze in the finished run of this id.
+  func freezing(of id: String) throws -> PairedFreezing {
+    let record = try record(id, includingTensors: false, includingObservation: true)
+    guard let decisions = record.observation?.decisions else {
+      throw ResultsError(
+        path: runFile(id),
+        problem: "does not say when its weights froze, which a run that is paired with it has to know; an earlier "
+          + "program wrote it: move it away, and the sweep trains it again")
+    }
+    return PairedFreezing(
+      freezingSteps: record.freezableRanges.map { ($0.layer, Array(decisions.steps[$0.range])) },
+      totalSteps: record.outcome.steps)
   }
 
   /// What is filed about a run. A file that cannot be read is an error and not an absent run: it is never overwritten.

@@ -3,13 +3,17 @@ public import Diagnostics
 
 /// The jobs that train runs on a cluster with Slurm, as the scripts that sbatch reads.
 ///
-/// An array for the full-precision networks, an array for what starts from them, and a job that makes the table: each
+/// An array for the full-precision networks, an array for what starts from them, one for what is paired with a run of
+/// that, and a job that makes the table: each
 /// begins when those before it have ended, however they ended, as one failure is no reason to lose the rest. A task
 /// whose full-precision network failed says so and ends.
 public struct SlurmJobs: Sendable {
   /// A job's part in the sweep; the raw value ends the job's name.
   public enum Stage: String, Sendable {
-    case pretraining, training, table
+    case pretraining, training, controls, table
+
+    /// Where the run is trained: behind its prerequisites.
+    init(of run: PlannedRun) { self = run.parent == nil ? .pretraining : run.pair == nil ? .training : .controls }
   }
 
   /// One script for sbatch: an array with a task for each run, or the table's job.
@@ -61,8 +65,8 @@ public struct SlurmJobs: Sendable {
       throw Diagnostic(path, "has a line break in its name, which no batch script can have; rename it")
     }
     var jobs: [Job] = []
-    for stage in [Stage.pretraining, .training] {
-      let members = runs.filter { ($0.parent == nil) == (stage == .pretraining) }
+    for stage in [Stage.pretraining, .training, .controls] {
+      let members = runs.filter { Stage(of: $0) == stage }
       guard !members.isEmpty else { continue }
       guard members.count <= Self.maximumTasks else {
         throw Diagnostic(

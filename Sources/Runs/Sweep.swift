@@ -31,7 +31,7 @@ public enum RecordedState: Equatable, Sendable {
   case diverged(step: Int)
 }
 
-/// The order of a sweep: parents before those that start from them, nothing twice, failures put aside.
+/// The order of a sweep: runs after those that they start from or are paired with, nothing twice, failures put aside.
 public struct Sweep {
   /// A run that was given up in this sweep, or that an earlier one recorded as diverged.
   public struct Failure: Equatable, Sendable {
@@ -41,7 +41,7 @@ public struct Sweep {
     public var label: String
     /// What went wrong, as reports print it.
     public var reason: String
-    /// Rather the full-precision run that it starts from failed.
+    /// Rather the run failed that it starts from or is paired with.
     public var isConsequence: Bool
   }
 
@@ -59,7 +59,7 @@ public struct Sweep {
     public var outOfSpace: String?
   }
 
-  /// Has to hold every run's parent: a run without it would be waited for without end.
+  /// Has to hold every run's prerequisites: a run without them would be waited for without end.
   public var plan: RunPlan
   /// Runs to train at most; those that are finished do not count.
   public var limit: Int?
@@ -123,12 +123,12 @@ public struct Sweep {
           continue
         case .diverged, .absent: break
         }
-        if let parent = run.parent, failed.contains(parent) {
+        if let missing = run.prerequisites.first(where: failed.contains) {
           waiting.remove(at: index)
-          fail(run, "the full-precision run \(parent) that it starts from failed", isConsequence: true)
+          fail(run, "\(run.prerequisite(missing)) failed", isConsequence: true)
           continue
         }
-        let isReady = run.parent.map { finished.contains($0) } ?? true
+        let isReady = run.prerequisites.allSatisfy(finished.contains)
         if isReady, !busyElsewhere.contains(run.id) {
           if let limit, started >= limit { return nil }
           return waiting.remove(at: index)
@@ -179,5 +179,12 @@ public struct Sweep {
       if (try? state(run)) == .finished { summary.found.append(run.id) } else { summary.left.append(run.id) }
     }
     return summary
+  }
+}
+
+extension PlannedRun {
+  /// What one of its prerequisites is to it.
+  public func prerequisite(_ id: String) -> String {
+    id == parent ? "the full-precision run \(id) that it starts from" : "the run \(id) that it is paired with"
   }
 }

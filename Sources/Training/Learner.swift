@@ -25,11 +25,18 @@ public final class Learner {
     self.optimizer = optimizer
     self.freezing = freezing
     self.schedule = schedule
+    if let freezing, freezing.spec.isShadow {
+      for layer in network.convolutions { layer.freezing?.keepDecisionsApart() }
+    }
   }
 
-  /// - Parameter batch: images that the network has memory for; nil: a full batch.
+  /// - Parameters:
+  ///   - batch: images that the network has memory for; nil: a full batch.
+  ///   - pair: what the run froze that the freezing is paired with, where it is.
   /// - Throws: `NetworkError` where there is no such network.
-  public convenience init(spec: TrainingSpec, backend: any Backend, batch: Int? = nil) throws(NetworkError) {
+  public convenience init(
+    spec: TrainingSpec, backend: any Backend, batch: Int? = nil, pair: PairedFreezing? = nil
+  ) throws(NetworkError) {
     let network = try Network(
       spec: spec.model, quantization: spec.quantization, batch: batch ?? spec.batchSize, backend: backend)
     self.init(
@@ -37,7 +44,9 @@ public final class Learner {
       optimizer: Optimizer(
         parameters: network.trainedParameters, weights: spec.weights, batchNorm: spec.batchNorm,
         quantizers: spec.quantizers, on: backend),
-      freezing: spec.freezing.map { FreezingPolicy(spec: $0, clock: spec.quantization!.scheme.clock) },
+      freezing: spec.freezing.map {
+        FreezingPolicy(spec: $0, clock: spec.quantization!.scheme.clock, pair: pair, seed: spec.seed)
+      },
       schedule: spec.learningRateSchedule)
   }
 

@@ -32,7 +32,7 @@ extension TrainingSession {
       outcome.bestTopOne = best.testTopOne
       outcome.bestEpoch = best.epoch
     }
-    if learner.freezing != nil {
+    if let policy = learner.freezing, !policy.spec.isShadow {
       outcome.weightUpdatesEliminated = Savings.weightUpdatesEliminated(
         layers: layers, frozenWeightSteps: freezing.frozenWeightSteps.array, steps: step)
       outcome.backwardFLOPsEliminated = Savings.backwardFLOPsEliminated(

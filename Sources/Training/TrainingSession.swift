@@ -1,7 +1,7 @@
 public import Datasets
 public import Kernels
 import Networks
-import Quantization
+public import Quantization
 public import Records
 import Tensor
 
@@ -43,10 +43,11 @@ public final class TrainingSession {
   /// - Parameters:
   ///   - initial: the final tensors of the network that training starts from, by PyTorch's names; nil: random weights from
   ///     the seed.
+  ///   - pair: when weights froze in the run that `spec.freezing` names as its pair; nil where it names none.
   /// - Throws: `TrainingError` where the data, the network and `initial` do not fit together.
   public convenience init(
     spec: TrainingSpec, data: ImageDataset, normalization: Normalization, threads: Int, initial: [NamedTensor]? = nil,
-    instructionSet: InstructionSet = .best
+    pair: PairedFreezing? = nil, instructionSet: InstructionSet = .best
   ) throws {
     guard data.height == spec.model.inputHeight, data.width == spec.model.inputWidth else {
       throw TrainingError(
@@ -66,7 +67,7 @@ public final class TrainingSession {
     try self.init(
       spec: spec, training: training,
       test: InMemoryBatches.evaluation(data.test, batchSize: spec.batchSize, normalization: normalization),
-      threads: threads, initial: initial, instructionSet: instructionSet)
+      threads: threads, initial: initial, pair: pair, instructionSet: instructionSet)
   }
 
   /// A run on pictures of any size, of which `spec.images` says how they become images.
@@ -77,7 +78,7 @@ public final class TrainingSession {
   /// - Precondition: `spec.images` is there.
   public convenience init(
     spec: TrainingSpec, pictures: PictureDataset, normalization: Normalization, corrupt: CorruptPictures = .stop,
-    threads: Int, initial: [NamedTensor]? = nil, instructionSet: InstructionSet = .best,
+    threads: Int, initial: [NamedTensor]? = nil, pair: PairedFreezing? = nil, instructionSet: InstructionSet = .best,
     note: @escaping (String) -> Void = { _ in }
   ) throws {
     guard let crop = spec.images else { preconditionFailure("the specification says how pictures become images") }
@@ -105,14 +106,15 @@ public final class TrainingSession {
       "images: \(training.batchesAhead) batches of \(spec.batchSize) ahead by \(threads) threads, and as many threads for "
         + "the test images: at most \((training.memoryBytes + test.memoryBytes + (1 << 20) - 1) >> 20) MiB")
     try self.init(
-      spec: spec, training: training, test: test, threads: threads, initial: initial, instructionSet: instructionSet)
+      spec: spec, training: training, test: test, threads: threads, initial: initial, pair: pair,
+      instructionSet: instructionSet)
   }
 
-  /// A run on batches of at most `spec.batchSize` images from anywhere; `initial` and errors as of the other initializer.
+  /// A run on batches of at most `spec.batchSize` images from anywhere; the rest and errors as of the first initializer.
   /// - Precondition: `training` has at least one batch, and both fit the network.
   public init(
     spec: TrainingSpec, training: any BatchSource, test: any BatchSource, threads: Int, initial: [NamedTensor]? = nil,
-    instructionSet: InstructionSet = .best
+    pair: PairedFreezing? = nil, instructionSet: InstructionSet = .best
   ) throws {
     precondition(training.batchCount > 0, "an epoch has a batch")
     self.spec = spec
@@ -121,7 +123,7 @@ public final class TrainingSession {
     // A batch may be larger than the data set, but is never filled beyond it.
     learner = try Learner(
       spec: spec, backend: CPUBackend(threads: threads, instructionSet: instructionSet),
-      batch: min(spec.batchSize, max(training.imageCount, test.imageCount)))
+      batch: min(spec.batchSize, max(training.imageCount, test.imageCount)), pair: pair)
     freezing = FreezingSeries(layers: learner.network.convolutions.count)
     observations = ObservationSeries(
       weights: learner.network.freezableWeights, stepsPerEpoch: training.batchCount, totalSteps: spec.totalSteps,

@@ -44,8 +44,9 @@ enum EvaluationData {
   /// - Parameter classes: of the network's outputs; empty: the data's own.
   func session(_ stored: StoredSpecification, classes: [String], path: String, threads: Int) throws -> TrainingSession {
     var spec = stored.spec
-    // Nothing is trained here, so training images need not fill a batch.
+    // Nothing is trained here, so training images need not fill a batch, and nothing decides over freezing.
     spec.dropLastPartialBatch = false
+    spec.freezing = nil
     switch self {
     case .images(let images):
       let labelled = classes.isEmpty ? images : try images.labelled(by: classes, path: path)

@@ -65,7 +65,7 @@ struct SweepCommand: ParsableCommand {
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "run", abstract: "Train one run of an experiment, and the full-precision network that it starts from.")
+    commandName: "run", abstract: "Train one run of an experiment, and the runs that it starts from and is paired with.")
 
   @OptionGroup var options: ExperimentOptions
   @OptionGroup var pace: PaceOptions
@@ -78,8 +78,8 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     let loaded = try options.load()
-    let parents = Set(loaded.plan.runs.compactMap(\.parent))
-    let chosen = loaded.plan.runs.filter { !parents.contains($0.id) }
+    let needed = Set(loaded.plan.runs.flatMap(\.prerequisites))
+    let chosen = loaded.plan.runs.filter { !needed.contains($0.id) }
     guard chosen.count == 1 else {
       throw Diagnostic(
         options.config,
@@ -126,8 +126,8 @@ struct WorkerCommand: ParsableCommand {
         threads: options.threads, checkpointInterval: pace.checkpointSeconds, isExclusive: false,
         retriesFailed: retryFailed, commandLine: sweepCommand),
       observe: progress.observe, shouldStop: { Interruption.isRequested || getppid() != parent })
-    if let parent = run.parent, try loaded.results.state(parent) != .finished {
-      throw Diagnostic(options.config, "\(id) starts from the full-precision run \(parent), which is not finished")
+    for other in run.prerequisites where try loaded.results.state(other) != .finished {
+      throw Diagnostic(options.config, "\(id) needs \(run.prerequisite(other)), which is not finished")
     }
     var end = trainer.train(run)
     while wait, end == .busy {
@@ -166,7 +166,10 @@ private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions) {
     left += seconds
     if case .finishedElsewhere = state.phase { shared += 1 }
     let time = state.isDone ? "" : ", about \(ProgressLine.duration(seconds))"
-    print("  \(run.id)  \(run.label)  \(run.spec.totalSteps) steps of \(run.spec.batchSize), \(state.summary)\(time)")
+    let pair = run.pair.map { ", paired with \($0)" } ?? ""
+    print(
+      "  \(run.id)  \(run.label)  \(run.spec.totalSteps) steps of \(run.spec.batchSize)\(pair), \(state.summary)\(time)"
+    )
   }
   let basis =
     estimate.measuredRuns > 0

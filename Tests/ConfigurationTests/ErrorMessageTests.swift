@@ -81,7 +81,7 @@ struct ErrorMessageTests {
       .freezing(
         #"{"treshold": 0.1}"#,
         "experiment.json: freezing.treshold: unknown key \"treshold\"; did you mean \"threshold\"? allowed: "
-          + "\"criterion\", \"threshold\", \"distanceEMA\", \"start\""),
+          + "\"criterion\", \"threshold\", \"steps\", \"distanceEMA\", \"start\", \"stop\""),
       .freezing(
         #"{"threshold": "liner"}"#,
         "experiment.json: freezing.threshold: unknown schedule \"liner\"; did you mean \"linear\"? allowed: "

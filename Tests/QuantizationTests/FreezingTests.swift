@@ -124,7 +124,7 @@ struct FreezingStateTests {
     // The few whose decision hangs on the last bits of a float.
     var unsure = Set<Int>()
     for forward in 1...forwards {
-      policy.advance(state, forward: forward, quantizer: quantizer, weights: weights, on: backend)
+      policy.advance(state, layer: "layer", forward: forward, quantizer: quantizer, weights: weights, on: backend)
 
       let startsLate = test.clock == .fromMinusOne
       let t = startsLate ? forward - 1 : forward
@@ -204,7 +204,7 @@ struct FreezingStateTests {
       spec: FreezingSpec(schedule: .fixed(0.1), startStep: 0, totalSteps: 100, distanceEMA: 0.99), clock: .fromZero)
     let state = FreezingState(count: weights.count)
     policy.advance(
-      state, forward: 1, quantizer: quantizer, weights: weights, on: CPUBackend(threads: 1))
+      state, layer: "layer", forward: 1, quantizer: quantizer, weights: weights, on: CPUBackend(threads: 1))
     #expect(abs(state.frozenShare - expected) <= 0.01)
     for index in 0..<weights.count {
       let isOnLevelZero = abs(weights[index] / quantizer.scale.scalar * Float(1 << (bits - 1))) <= 0.5
@@ -227,7 +227,7 @@ struct FreezingStateTests {
     for forward in 1...first {
       #expect(state.frozenCount == 0)
       policy.advance(
-        state, forward: forward, quantizer: quantizer, weights: weights, on: CPUBackend(threads: 1))
+        state, layer: "layer", forward: forward, quantizer: quantizer, weights: weights, on: CPUBackend(threads: 1))
     }
     // Not those far outside the range, and nothing on a level's edge.
     #expect(state.frozenShare > 0.99)

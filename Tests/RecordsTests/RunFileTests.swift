@@ -213,6 +213,6 @@ struct RunFileTests {
         try $0.setAttribute("bits", to: 2)
         try $0.setAttribute("id", to: "1")
         try $0.setAttribute("kind", to: "pruned")
-      } == "run.h5: /@kind: is 'pruned', not one of fullPrecision, fullQAT, freeze")
+      } == "run.h5: /@kind: is 'pruned', not one of fullPrecision, fullQAT, freeze, shadow")
   }
 }

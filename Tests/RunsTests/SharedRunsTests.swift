@@ -37,6 +37,15 @@ final class SharedRunsTests {
     record.outcome.finalTopOne = 0.5
     record.outcome.totalSeconds = 12.5
     record.tensors = [NamedTensor(name: "w", shape: [2], elements: .float([1, -2]))]
+    record.layers = [
+      LayerDescription(
+        name: "w", kind: .convolution, weights: 2, freezableWeights: 2, weightBits: 2, activationBits: nil,
+        forwardMACs: 2, inputGradientMACs: 0, weightGradientMACs: 2, sparseThreshold: nil)
+    ]
+    record.observation = ObservationRecord(
+      moments: [1, 9], levels: [0, 1, 3, 3], settlingSteps: [4, 0], levelChanges: [2, 0], decisions: nil,
+      distances: DistanceHistograms(
+        steps: [1, 9], counts: [Int32](repeating: 0, count: 2 * DistanceBins.count * 4)), meanDistances: nil)
     return record
   }
 
@@ -51,8 +60,8 @@ final class SharedRunsTests {
     var expected = record()
     expected.label = run.label
     expected.axes = [AxisSetting(name: "method", value: "fullQAT")]
-    #expect(try here.record(run.id, includingTensors: true) == expected)
-    #expect(try other.record(run.id, includingTensors: true) == record())
+    #expect(try here.record(run.id, includingTensors: true, includingObservation: true) == expected)
+    #expect(try other.record(run.id, includingTensors: true, includingObservation: true) == record())
     #expect(!FileManager.default.fileExists(atPath: here.checkpoint(run.id)))
     #expect(try here.takeOver(run) == nil, "it is here now")
   }
