@@ -25,6 +25,9 @@ struct ValidateCommand: ParsableCommand {
         let profiles =
           experiment.profiles.isEmpty ? "no profiles" : "profiles \(experiment.profiles.joined(separator: ", "))"
         print("\(file): valid, \(profiles)")
+        var warnings = experiment.warnings
+        for name in experiment.profiles { warnings += try Experiment.load(file: file, profile: name).warnings }
+        for warning in Set(warnings).sorted() { printError("warning: \(warning)") }
       } catch {
         printError(oneLine(error))
         isValid = false
