@@ -18,7 +18,9 @@ extension RunSettings {
       .recipe.described(
         "spqat: fixed weight scales (first generation). lts: learned ranges (second generation). What is left out is "
           + "as its authors have it."), unless: Recipe.all[0]),
-    Setting("model", \.architecture, .choice().described("The network."), unless: .resnet20),
+    Setting(
+      "model", \.architecture, .choice().described("The network; those for ImageNet have defaults of their own."),
+      unless: .resnet20),
     Setting("bits.weights", \.weightBits, .bits.described("Of weights.")),
     Setting("bits.activations", \.activationBits, .bits.described("Of activations.")),
   ]
@@ -31,7 +33,9 @@ extension RunSettings {
   init(
     _ root: ObjectReader, seeds: [UInt64], index: Int, varies: (String) -> Bool
   ) throws(SettingError) {
-    self.init(try root.value("recipe", .recipe) ?? Recipe.all[0], seed: seeds[index])
+    self.init(
+      try root.value("recipe", .recipe) ?? Recipe.all[0], try root.value("model", .choice()) ?? .resnet20,
+      seed: seeds[index])
     guard root.has("bits") else {
       throw root.fail("bits", "missing; write {\"weights\": 4, \"activations\": 4} (2 to 8)")
     }
@@ -60,7 +64,7 @@ extension RunSettings {
         "missing; the method \"\(methodName.rawValue)\" needs at least {\"threshold\": \(SettingCodec<ThresholdSchedule>.threshold.remedy)}"
       )
     case (.freeze, let freezing?), (.shadow, let freezing?):
-      var settings = FreezingSettings(recipe)
+      var settings = FreezingSettings(recipe.settings(for: architecture))
       try settings.decode(freezing, end: training.duration, ignoresOthers: varies("freezing.criterion"))
       settings.spec.isShadow = methodName == .shadow
       method = methodName == .shadow ? .shadow(settings) : .freeze(settings)

@@ -12,6 +12,7 @@ public struct CounterRandom: Sendable {
     case augmentation = 2
     case subset = 3
     case freezing = 4
+    case dropout = 5
   }
 
   private let key: SIMD2<UInt32>
