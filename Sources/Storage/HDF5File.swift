@@ -31,8 +31,11 @@ public final class HDF5File: @unchecked Sendable {
     guard FileChecksum.matches(contents.bytes) else {
       throw unusable(path, "damaged HDF5 file, its checksum does not match")
     }
-    guard hasSignature(contents.bytes) else {
+    guard let signature = signature(in: contents.bytes) else {
       throw isOpenForWriting(path) ? busy(path) : Diagnostic(path, "not an HDF5 file")
+    }
+    guard GlobalHeaps.areSound(in: contents.bytes, signature: signature) else {
+      throw unusable(path, "damaged HDF5 file (its strings)")
     }
     return try HDF5Library.locked { () throws(Diagnostic) in
       let id = chdf5_open_in_memory(contents.bytes.baseAddress, contents.bytes.count)
@@ -47,14 +50,14 @@ public final class HDF5File: @unchecked Sendable {
   }
 
   /// At the start, or after a block of another program's of 512, 1024, ... bytes.
-  private static func hasSignature(_ contents: UnsafeRawBufferPointer) -> Bool {
+  private static func signature(in contents: UnsafeRawBufferPointer) -> Int? {
     let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
     var start = 0
     while start + signature.count <= contents.count {
-      if contents[start...].starts(with: signature) { return true }
+      if contents[start...].starts(with: signature) { return start }
       start = max(512, 2 * start)
     }
-    return false
+    return nil
   }
 
   /// A file that cannot be read: because a program is changing it, or for good.

@@ -127,4 +127,50 @@ struct UntrustedFileTests {
       #expect(error?.description.hasPrefix("\(path): ") == true && error?.description.contains("HDF5 failed") == true)
     }
   }
+
+  @Test(
+    "strings whose heap has wrong sizes are refused: HDF5 would read outside its memory, or for ever",
+    arguments: [
+      (8, 0), (8, 4095), (8, Int.max), (8, -1),  // of the heap
+      (16 + 8, 5000), (16 + 8, Int.max), (16 + 8, -8),  // of its first string
+    ])
+  func heap(offset: Int, size: Int) throws {
+    #expect(try refusal(ofHeap: [(offset, size)]).hasPrefix("a.h5: damaged HDF5 file (its strings): copy it again"))
+  }
+
+  @Test("and so is free space of no size, in place of a string")
+  func endlessHeap() throws {
+    #expect(try refusal(ofHeap: [(16, 0), (16 + 8, 0)]).hasPrefix("a.h5: damaged HDF5 file (its strings): copy it"))
+  }
+
+  @Test("other strings change nothing, and lengths of 4 bytes are not read")
+  func strings() throws {
+    #expect(try refusal(ofHeap: []) == "no error")
+    #expect(try refusal(ofHeap: [(16 + 16, 0x4142_4344_4546_4748)]) == "no error")
+    #expect(try refusal(ofHeap: [], sizeOfLengths: 4).contains("damaged HDF5 file (its strings)"))
+  }
+
+  /// What is said of a file with two strings of variable length, once numbers of 8 bytes are changed in their heap.
+  private func refusal(ofHeap changes: [(offset: Int, value: Int)], sizeOfLengths: UInt8 = 8) throws -> String {
+    let folder = try TemporaryFolder()
+    let path = folder.file("a.h5")
+    try HDF5File.writeAtomically(to: path) { root in
+      try root.setAttribute("one", to: "a string of variable length")
+      try root.setAttribute("two", to: "another one")
+    }
+    var bytes = try Array(Data(contentsOf: URL(fileURLWithPath: path)).dropLast(16))
+    let heap = try #require(bytes.indices.first { bytes[$0...].starts(with: "GCOL".utf8) })
+    for (offset, value) in changes {
+      withUnsafeBytes(of: value.littleEndian) { bytes.replaceSubrange(heap + offset..<heap + offset + 8, with: $0) }
+    }
+    #expect(bytes[14] == 8)
+    bytes[14] = sizeOfLengths
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    do {
+      _ = try HDF5File.open(path).root.stringAttribute("one")
+      return "no error"
+    } catch {
+      return "\(error)".replacingOccurrences(of: folder.path + "/", with: "")
+    }
+  }
 }
