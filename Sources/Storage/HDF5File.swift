@@ -34,10 +34,7 @@ public final class HDF5File: @unchecked Sendable {
     guard let signature = signature(in: contents.bytes) else {
       throw isOpenForWriting(path) ? busy(path) : Diagnostic(path, "not an HDF5 file")
     }
-    guard GlobalHeaps.areSound(in: contents.bytes, signature: signature) else {
-      throw unusable(path, "damaged HDF5 file (its strings)")
-    }
-    return try HDF5Library.locked { () throws(Diagnostic) in
+    let file = try HDF5Library.locked { () throws(Diagnostic) in
       let id = chdf5_open_in_memory(contents.bytes.baseAddress, contents.bytes.count)
       guard id >= 0 else {
         throw unusable(
@@ -47,6 +44,11 @@ public final class HDF5File: @unchecked Sendable {
       }
       return HDF5File(path: path, id: id)
     }
+    // Opening a file reads no strings.
+    guard GlobalHeaps.areSound(in: contents.bytes, signature: signature) else {
+      throw unusable(path, "damaged HDF5 file (its strings)")
+    }
+    return file
   }
 
   /// At the start, or after a block of another program's of 512, 1024, ... bytes.

@@ -128,14 +128,17 @@ struct UntrustedFileTests {
     }
   }
 
+  /// Wrong sizes by their offsets in a heap: its own, at 8, and that of its first string.
+  private static let wrongSizes: [[Int]] = [
+    [8, 0], [8, 4095], [8, .max], [8, -1], [24, 5000], [24, .max], [24, -8],
+  ]
+
   @Test(
     "strings whose heap has wrong sizes are refused: HDF5 would read outside its memory, or for ever",
-    arguments: [
-      (8, 0), (8, 4095), (8, Int.max), (8, -1),  // of the heap
-      (16 + 8, 5000), (16 + 8, Int.max), (16 + 8, -8),  // of its first string
-    ])
-  func heap(offset: Int, size: Int) throws {
-    #expect(try refusal(ofHeap: [(offset, size)]).hasPrefix("a.h5: damaged HDF5 file (its strings): copy it again"))
+    arguments: wrongSizes)
+  func heap(wrong: [Int]) throws {
+    let text = try refusal(ofHeap: [(wrong[0], wrong[1])])
+    #expect(text.hasPrefix("a.h5: damaged HDF5 file (its strings): copy it again"), "\(text)")
   }
 
   @Test("and so is free space of no size, in place of a string")
