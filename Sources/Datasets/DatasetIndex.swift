@@ -169,6 +169,7 @@ struct FileStatus {
     #else
       let time = status.st_mtim
     #endif
-    modified = time.tv_sec * 1_000_000_000 + time.tv_nsec
+    // It is compared and never computed with; times after 2262 wrap around.
+    modified = time.tv_sec &* 1_000_000_000 &+ time.tv_nsec
   }
 }

@@ -55,6 +55,15 @@ struct DatasetIndexTests {
     #expect(try make().index?.contentHash != swapped)
   }
 
+  @Test("takes a picture from after 2262, whose time in nanoseconds no 64 bits hold")
+  func distantTime() throws {
+    try touch("train/cat/00002.png", 12_000_000_000)
+    #expect(try make().index?.entries.count == 8)
+    #expect(load() == nil)
+    try touch("train/cat/00002.png", 1_000_000)
+    #expect(load()?.reason.hasPrefix("was written after the index") == true)
+  }
+
   @Test("tells what changed since it was made, in one line")
   func changes() throws {
     let remedy = "run 'spqat dataset index \(folder.url.relativePath)'"
