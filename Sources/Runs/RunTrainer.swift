@@ -213,9 +213,9 @@ extension ResultsDirectory {
   func freezing(of id: String) throws -> PairedFreezing {
     let record = try record(id, includingTensors: false, includingObservation: true)
     guard let decisions = record.observation?.decisions else {
-      throw ResultsError(
-        path: runFile(id),
-        problem: "does not say when its weights froze, which a run that is paired with it has to know; an earlier "
+      throw Diagnostic(
+        runFile(id),
+        "does not say when its weights froze, which a run that is paired with it has to know; an earlier "
           + "program wrote it: move it away, and the sweep trains it again")
     }
     return PairedFreezing(
