@@ -41,6 +41,7 @@ package enum ConfigurationKeys {
         .seeds.described(
           "Several such networks, which the experiment's seeds are dealt out to in turn: the i-th seed starts from network "
             + "i modulo their number, in every setting.")),
+      SettingOutline("pretraining.weights", .weightsFile),
     ]
     outlines += [
       SettingOutline(

@@ -48,7 +48,7 @@ extension RunSettings {
     rangeGradient = recipe.rangeGradients[0]
     let published = recipe.settings(for: architecture)
     training = TrainingSettings(published)
-    pretraining = PretrainingSettings(training: TrainingSettings(pretraining: published), seed: 1)
+    pretraining = PretrainingSettings(training: TrainingSettings(pretraining: published), seed: 1, weights: nil)
     self.seed = seed
   }
 }

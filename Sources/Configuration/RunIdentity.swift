@@ -19,13 +19,15 @@ public struct RunIdentity: Hashable, Sendable {
   ///   - mean: of the normalisation, a value a channel.
   ///   - standardDeviation: of the normalisation, a value a channel.
   ///   - subset: images of the fixed training subset, nil for all.
-  ///   - parent: id of the full-precision run that the weights come from, nil for random ones.
+  ///   - parent: id of the full-precision run that the weights come from, nil for others.
+  ///   - weights: SHA-256 of the file that the weights come from, nil for others.
   public init(
     spec: TrainingSpec, dataHash: String, mean: [Double], standardDeviation: [Double], subset: Int?, parent: String?,
-    algorithmVersion: Int = RunIdentity.algorithmVersion
+    weights: String? = nil, algorithmVersion: Int = RunIdentity.algorithmVersion
   ) {
     let inputs = RunInputs(
-      spec: spec, dataHash: dataHash, mean: mean, standardDeviation: standardDeviation, subset: subset, parent: parent)
+      spec: spec, dataHash: dataHash, mean: mean, standardDeviation: standardDeviation, subset: subset, parent: parent,
+      weights: weights)
     var values = ["algorithm": JSONValue.integer(algorithmVersion)]
     for setting in RunInputs.settings {
       guard let value = setting.write(inputs) else { continue }
@@ -56,6 +58,7 @@ struct RunInputs: Sendable {
   var standardDeviation: [Double]
   var subset: Int?
   var parent: String?
+  var weights: String?
 
   static let settings: [Setting<RunInputs>] = {
     let numbers = SettingCodec<[Double]>.list(of: .any, "a list of numbers")
@@ -65,6 +68,7 @@ struct RunInputs: Sendable {
       Setting("data.standardDeviation", \.standardDeviation, numbers),
       Setting("data.subset", \.subset, SettingCodec<Int>.integer(in: 1...Int.max).optional, unless: .some(nil)),
       Setting("parent", \.parent, SettingCodec<String>.string.optional, unless: .some(nil)),
+      Setting("pretraining.weights", \.weights, SettingCodec<String>.string.optional, unless: .some(nil)),
     ]
     settings += TrainingSpec.settings.map { $0.within("", \.spec) }
     return settings

@@ -108,6 +108,8 @@ public struct PretrainingSettings: Hashable, Sendable {
   public var training: TrainingSettings
   /// 0 to `Int.max`; 1 where the configuration has none, whatever the run's seed, or one of the configuration's several.
   public var seed: UInt64
+  /// A safetensors file with the network's weights, which are then not trained here; nil: they are.
+  public var weights: String?
 }
 
 /// One point of a sweep, as configured: nothing here depends on the data yet.

@@ -47,6 +47,13 @@ extension RunSettings {
     if let section = root.section("pretraining") {
       try pretraining.training.decode(section, TrainingSpec.pretraining)
       pretraining.seed = try Self.parentSeed(section, runs: seeds.count, index: index) ?? pretraining.seed
+      pretraining.weights = try section.value("weights", .weightsFile)
+      if pretraining.weights != nil {
+        for key in ConfigurationKeys.names(in: "pretraining") where key != "weights" {
+          try section.refuse(
+            key, because: "has no effect beside pretraining.weights, which are trained already; remove one")
+        }
+      }
     }
 
     guard let methodName = try root.value("method", .method) else {

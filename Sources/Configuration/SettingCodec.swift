@@ -65,6 +65,15 @@ extension SettingCodec<Bool> {
 }
 
 extension SettingCodec<String> {
+  /// Pretrained weights, by the path of their file.
+  static var weightsFile: SettingCodec {
+    SettingCodec(
+      expected: "the path of a safetensors file", schema: SettingSchema(kind: .string),
+      read: { if case .string(let text) = $0, !text.isEmpty { text } else { nil } }, encode: JSONValue.string
+    ).described(
+      "A safetensors file with the full-precision network's weights, by PyTorch's names; none is trained then.")
+  }
+
   static var string: SettingCodec {
     SettingCodec(
       expected: "a string", schema: SettingSchema(kind: .string),

@@ -6,7 +6,7 @@ public import Recipes
 
 /// A full-precision network whose weights come from a safetensors file.
 public struct ImportedNetwork {
-  /// Of ImageNet's size where the network is one for ImageNet.
+  /// For images of the size that the network is published for.
   public let model: ModelSpec
   /// Decides about shortcuts, activations and batch norm.
   public let recipe: Recipe
@@ -32,7 +32,8 @@ public struct ImportedNetwork {
       throw Diagnostic(file.path, "does not say which network it holds", remedy: "give it with --model")
     }
     let recipe = recipe ?? metadata[Key.recipe].flatMap(Recipe.init(named:)) ?? Recipe.all[0]
-    var spec = recipe.model(architecture, classes: 2, height: 32, width: 32)
+    var spec = recipe.model(
+      architecture, classes: 2, height: architecture.imageSide, width: architecture.imageSide)
     let classifier = try spec.graph().expectedTensors.last!
     spec.classes =
       classes ?? file.header.entries.first { $0.name == classifier.name }?.shape.first.map { max(2, $0) } ?? 2

@@ -36,6 +36,10 @@ public struct Provenance: Codable, Equatable, Sendable {
   public var datasetHash = ""
   /// The full-precision run that this one started from.
   public var parentRunID: String?
+  /// The safetensors file that this one started from, as it was given.
+  public var weightsPath: String?
+  /// SHA-256 of that file.
+  public var weightsHash: String?
   /// As typed, quoted for a shell.
   public var commandLine = ""
   /// ISO 8601, UTC.
@@ -71,6 +75,8 @@ extension Provenance: Storable {
     Field("dataset_path", "Folder of the data set as it was given", .optionalText(\.datasetPath)),
     Field("dataset_hash", "SHA-256 of the decoded pixels and labels", .text(\.datasetHash)),
     Field("parent_run_id", "Full-precision run that this one started from", .optionalText(\.parentRunID)),
+    Field("weights_path", "Safetensors file that this one started from, as it was given", .optionalText(\.weightsPath)),
+    Field("weights_hash", "SHA-256 of that file", .optionalText(\.weightsHash)),
     Field("command_line", "Command", .text(\.commandLine)),
     Field("started", "Start, UTC", .text(\.started)),
     Field("ended", "End, UTC", .optionalText(\.ended)),

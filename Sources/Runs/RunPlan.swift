@@ -18,8 +18,10 @@ public struct PlannedRun: Sendable {
   public var label: String
   /// Every duration in steps.
   public var spec: TrainingSpec
-  /// Id of the full-precision run that it starts from; nil: random weights.
+  /// Id of the full-precision run that it starts from; nil: none.
   public var parent: String?
+  /// The file that it starts from; nil, without a parent: random weights.
+  public var weights: PretrainedFile?
   /// Id of the run that its freezing is paired with; nil: of none.
   public var pair: String? { spec.freezing?.pair }
   /// Ids of the runs that have to be finished before it can begin.
@@ -51,13 +53,24 @@ public struct RunPlan: Sendable {
     var parents: [PlannedRun] = []
     var baselines: [PlannedRun] = []
     var others: [PlannedRun] = []
+    var files: [ModelSpec: [String: PretrainedFile]] = [:]
     do throws(SettingError) {
       for point in experiment.points {
-        let parent = try PlannedRun(pretrainingOf: point, data: data)
-        if !parents.contains(where: { $0.id == parent.id }) { parents.append(parent) }
+        var parent: String?
+        var weights: PretrainedFile?
+        if let path = point.settings.pretraining.weights {
+          let model = try ResolvedTraining.model(point.settings, data)
+          weights = try Self.file(path, for: model, among: &files)
+        } else {
+          let run = try PlannedRun(pretrainingOf: point, data: data)
+          if !parents.contains(where: { $0.id == run.id }) { parents.append(run) }
+          parent = run.id
+        }
         var pair: PlannedRun?
-        if let point = point.pair { pair = try PlannedRun(point, parent: parent.id, pair: nil, data: data) }
-        let run = try PlannedRun(point, parent: parent.id, pair: pair?.id, data: data)
+        if let point = point.pair {
+          pair = try PlannedRun(point, parent: parent, weights: weights, pair: nil, data: data)
+        }
+        let run = try PlannedRun(point, parent: parent, weights: weights, pair: pair?.id, data: data)
         if run.kind == .fullQAT { baselines.append(run) } else { others += [pair, run].compactMap { $0 } }
       }
     } catch {
@@ -73,6 +86,20 @@ public struct RunPlan: Sendable {
   }
 
   private init(runs: [PlannedRun]) { self.runs = runs }
+
+  /// A file of weights, read once for each network that starts from it.
+  private static func file(
+    _ path: String, for model: ModelSpec, among known: inout [ModelSpec: [String: PretrainedFile]]
+  ) throws(SettingError) -> PretrainedFile {
+    if let file = known[model]?[path] { return file }
+    do {
+      let file = try PretrainedFile(path, for: model)
+      known[model, default: [:]][path] = file
+      return file
+    } catch {
+      throw SettingError(path: SettingPath(["pretraining", "weights"]), problem: oneLine(error))
+    }
+  }
 
   /// The runs whose label or id match one of `patterns` (all where there are none), with the runs they start from and are
   /// paired with.
@@ -136,7 +163,7 @@ extension PlannedRun {
   }
 
   fileprivate init(
-    _ point: Experiment.Point, parent: String, pair: String?, data: DatasetSummary
+    _ point: Experiment.Point, parent: String?, weights: PretrainedFile?, pair: String?, data: DatasetSummary
   ) throws(SettingError) {
     let settings = point.settings
     let resolved = try ResolvedTraining(settings.training, settings: settings, data: data, section: [])
@@ -182,13 +209,13 @@ extension PlannedRun {
           rangeGradient: settings.rangeGradient),
         freezing: freezing, seed: settings.seed),
       settings: settings, data: data, kind: settings.method.name.kind,
-      label: words.joined(separator: " "), parent: parent, axisValues: point.axisValues,
+      label: words.joined(separator: " "), parent: parent, weights: weights, axisValues: point.axisValues,
       stepsPerEpoch: resolved.stepsPerEpoch)
   }
 
   private init(
     spec: TrainingSpec, settings: RunSettings, data: DatasetSummary, kind: RunKind, label: String,
-    parent: String?, axisValues: [Experiment.AxisValue], stepsPerEpoch: Int
+    parent: String?, weights: PretrainedFile? = nil, axisValues: [Experiment.AxisValue], stepsPerEpoch: Int
   ) {
     let normalization =
       data.manifest.map { settings.recipe.normalization(for: $0, network: settings.architecture) } ?? .imageNet
@@ -197,8 +224,10 @@ extension PlannedRun {
     self.init(
       identity: RunIdentity(
         spec: spec, dataHash: data.contentHash, mean: normalization.mean,
-        standardDeviation: normalization.standardDeviation, subset: subset, parent: parent),
-      kind: kind, label: label, spec: spec, parent: parent, subset: subset, normalization: normalization,
+        standardDeviation: normalization.standardDeviation, subset: subset, parent: parent,
+        weights: weights?.sha256),
+      kind: kind, label: label, spec: spec, parent: parent, weights: weights, subset: subset,
+      normalization: normalization,
       recipe: settings.recipe, axisValues: axisValues, stepsPerEpoch: stepsPerEpoch, testImages: data.testCount)
   }
 }
@@ -221,7 +250,7 @@ private struct ResolvedTraining {
   var schedule: LearningRateSchedule
   var model: ModelSpec
 
-  private static func model(_ run: RunSettings, _ data: DatasetSummary) throws(SettingError) -> ModelSpec {
+  static func model(_ run: RunSettings, _ data: DatasetSummary) throws(SettingError) -> ModelSpec {
     let found = data.manifest.map { PixelSize(width: $0.width, height: $0.height) }
     guard let size = run.training.images?.size ?? found else {
       throw SettingError(

@@ -82,6 +82,12 @@ public final class RunTrainer {
     return end
   }
 
+  /// Of the network that the run starts from; nil: random weights.
+  private func initialTensors(of run: PlannedRun) throws -> [NamedTensor]? {
+    if let parent = run.parent { return try results.record(parent, includingTensors: true).tensors }
+    return try run.weights?.tensors(for: run.spec.model)
+  }
+
   private func trainLocked(_ run: PlannedRun) throws -> RunEnd {
     guard let lock = try RunLock(path: results.lock(run.id)) else { return .busy }
     defer { withExtendedLifetime(lock) {} }
@@ -96,8 +102,7 @@ public final class RunTrainer {
     let checkpoint = results.checkpoint(run.id)
     let observe = self.observe
     let session = try data.session(
-      for: run, threads: options.threads,
-      initial: try run.parent.map { try results.record($0, includingTensors: true).tensors },
+      for: run, threads: options.threads, initial: try initialTensors(of: run),
       pair: try run.pair.map { try results.freezing(of: $0) }
     ) { observe(.note("\(run.id) \(run.label): \($0)")) }
     // Seconds before an interruption count too, so they must have been exclusive as well.
@@ -116,6 +121,8 @@ public final class RunTrainer {
     provenance.datasetPath = data.path
     provenance.datasetHash = data.summary.contentHash
     provenance.parentRunID = run.parent
+    provenance.weightsPath = run.weights?.path
+    provenance.weightsHash = run.weights?.sha256
     provenance.started = started
 
     observe(.begins(run, step: session.step))

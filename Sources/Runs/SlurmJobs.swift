@@ -1,5 +1,6 @@
 public import Configuration
 public import Diagnostics
+import Records
 
 /// The jobs that train runs on a cluster with Slurm, as the scripts that sbatch reads.
 ///
@@ -13,7 +14,9 @@ public struct SlurmJobs: Sendable {
     case pretraining, training, controls, table
 
     /// Where the run is trained: behind its prerequisites.
-    init(of run: PlannedRun) { self = run.parent == nil ? .pretraining : run.pair == nil ? .training : .controls }
+    init(of run: PlannedRun) {
+      self = run.kind == .fullPrecision ? .pretraining : run.pair == nil ? .training : .controls
+    }
   }
 
   /// One script for sbatch: an array with a task for each run, or the table's job.

@@ -1,5 +1,5 @@
 import Datasets
-import Networks
+public import Networks
 
 /// Accuracy and loss over a test split.
 public struct Evaluation: Sendable, Equatable {
@@ -11,6 +11,17 @@ public struct Evaluation: Sendable, Equatable {
   public var topFive: Double
   /// Images that the means are over: one epoch of the batches, less those whose pictures are corrupt.
   public var images: Int
+}
+
+extension TrainingSpec {
+  /// Of a full-precision network that is evaluated and never trained.
+  public static func evaluating(_ model: ModelSpec, batchSize: Int) -> TrainingSpec {
+    let unused = ParameterGroupSpec(optimizer: .sgd(momentum: 0, weightDecay: 0), learningRate: 0)
+    return TrainingSpec(
+      model: model, quantization: nil, freezing: nil, weights: unused, batchNorm: unused, quantizers: unused,
+      learningRateSchedule: .constant, batchSize: batchSize, dropLastPartialBatch: false, totalSteps: 1, augment: false,
+      seed: 0)
+  }
 }
 
 extension Learner {

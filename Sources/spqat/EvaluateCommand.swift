@@ -3,19 +3,24 @@ import Configuration
 import Datasets
 import Diagnostics
 import Foundation
+import Interchange
 import Networks
+import Recipes
 import Records
 import Runs
 import Training
 
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "evaluate", abstract: "Recompute a finished run's accuracy from its stored weights.",
+    commandName: "evaluate",
+    abstract: "Recompute a finished run's accuracy from its stored weights, or an imported network's.",
     discussion: """
+      A file that 'spqat weights import' wrote, or any safetensors file of weights by PyTorch's names, is evaluated in full \
+      precision, beside the published accuracy where there is one.
       Classes are told by the names of their folders: other images may have some of the run's classes, in any order.
       """)
 
-  @Argument(help: ArgumentHelp("A run's file, or the beginning of its id.", valueName: "run"))
+  @Argument(help: ArgumentHelp("A run's file, the beginning of its id, or a safetensors file.", valueName: "run"))
   var target: RunArgument
 
   @Option(
@@ -28,9 +33,16 @@ struct EvaluateCommand: ParsableCommand {
       "The index of pictures of any size (default: \(DatasetIndex.fileName) in the tree).", valueName: "file"))
   var index: String?
 
+  @Option(help: "The network of a safetensors file that does not say it.") var model: Architecture?
+  @Option(help: "The recipe of a safetensors file that does not say it.") var recipe: Recipe?
+
   @OptionGroup var place: PlaceOptions
 
   func run() throws {
+    if target.text.hasSuffix(".safetensors") { return try evaluateImported() }
+    for (option, isGiven) in [("--model", model != nil), ("--recipe", recipe != nil)] where isGiven {
+      throw Diagnostic(option, "is for safetensors files; a run knows its own")
+    }
     let file = try target.file(in: place.results)
     let record = try RunFile.read(file, includingTensors: true)
     guard record.outcome.status == .finished else {
@@ -47,7 +59,8 @@ struct EvaluateCommand: ParsableCommand {
           + "was edited")
     }
     let root = try data ?? recordedData(of: record, file: file)
-    let images = try EvaluationData(root: root, index: index, of: stored, threads: place.threads)
+    let images = try EvaluationData(
+      root: root, index: index, areCut: stored.spec.images != nil, threads: place.threads)
     let isRecorded = images.contentHash == record.provenance.datasetHash
     guard isRecorded || data != nil else {
       throw Diagnostic(
@@ -59,7 +72,8 @@ struct EvaluateCommand: ParsableCommand {
       printError(
         "\(file): names no classes, as an earlier version wrote it; they are taken in the order of their names")
     }
-    let session = try images.session(stored, classes: record.classNames, path: root, threads: place.threads)
+    let session = try images.session(
+      stored.spec, normalization: stored.normalization, classes: record.classNames, path: root, threads: place.threads)
     do {
       try session.load(final: record.tensors)
     } catch let error as TrainingError {
@@ -73,6 +87,49 @@ struct EvaluateCommand: ParsableCommand {
       print("recorded: top-1 \(percent(recorded))\(recorded == result.topOne ? ", the same" : ", which differs")")
     } else {
       print("recorded, on other images (\(record.provenance.datasetName)): top-1 \(percent(recorded))")
+    }
+  }
+
+  private func evaluateImported() throws {
+    let file = try SafetensorsFile(target.text)
+    let network = try ImportedNetwork(file, model: model, recipe: recipe)
+    guard let data else {
+      throw Diagnostic(
+        target.text, "does not say which images to evaluate it on", remedy: "give their folder with --data")
+    }
+    // Pictures of any size are cut as published: 224 pixels out of the middle, where the shorter side has 256.
+    let isIndexed = FileManager.default.fileExists(atPath: DatasetIndex.file(of: URL(fileURLWithPath: data)).path)
+    let crop = index != nil || isIndexed ? ImageCrop(side: 224, shorterSide: 256, smallestArea: 1) : nil
+    let images = try EvaluationData(root: data, index: index, areCut: crop != nil, threads: place.threads)
+    let classes = images.classes.count
+    guard classes == network.model.classes else {
+      throw Diagnostic(data, "has \(classes) classes, the network of \(target.text) \(network.model.classes)")
+    }
+    var model = network.model
+    var normalization = Normalization.imageNet
+    if case .images(let images) = images {
+      (model.inputHeight, model.inputWidth) = (images.height, images.width)
+      normalization = network.recipe.normalization(for: images.manifest, network: model.architecture)
+    } else if let crop {
+      (model.inputHeight, model.inputWidth) = (crop.side, crop.side)
+    }
+    // Classes are numbered in the order of their names, as torchvision's are.
+    var spec = TrainingSpec.evaluating(model, batchSize: 50)
+    spec.images = crop
+    let session = try images.session(
+      spec, normalization: normalization, classes: [], path: data, threads: place.threads,
+      initial: network.weights.tensors)
+    let result = try session.evaluate()
+    print("\(model.architecture), \(target.text)  on \(images.name), \(result.images) test images")
+    print("top-1 \(percent(result.topOne)), top-5 \(percent(result.topFive)), loss \(decimal(result.loss, 5))")
+    if !network.weights.absent.isEmpty {
+      print("with batch norm that is not in the file, untrained: \(network.weights.absent.joined(separator: ", "))")
+    }
+    if let published = network.weights.published {
+      print("published: \(published)")
+      if let warning = published.warning { printError("\(target.text): \(warning)") }
+    } else if let published = PublishedWeights.recommended(for: model.architecture) {
+      print("published, of weights that this file does not say it has: \(published)")
     }
   }
 

@@ -1,6 +1,6 @@
-import Configuration
 import Datasets
 import Foundation
+import Records
 import Training
 
 /// The images that a network is evaluated on: all of one size, or cut out of pictures as its run's were.
@@ -8,10 +8,12 @@ enum EvaluationData {
   case images(ImageDataset)
   case pictures(PictureDataset, name: String)
 
-  /// - Parameter index: where the index of the pictures is; nil: in the tree.
-  init(root: String, index: String?, of stored: StoredSpecification, threads: Int) throws {
+  /// - Parameters:
+  ///   - index: where the index of the pictures is; nil: in the tree.
+  ///   - areCut: whether images are cut out of pictures of any size.
+  init(root: String, index: String?, areCut: Bool, threads: Int) throws {
     let folder = URL(fileURLWithPath: root)
-    guard stored.spec.images != nil else {
+    guard areCut else {
       let progress = ProgressLine()
       defer { progress.finish() }
       self = .images(
@@ -40,21 +42,34 @@ enum EvaluationData {
     }
   }
 
-  /// A session that can evaluate a run's final tensors; nothing can be trained in it.
-  /// - Parameter classes: of the network's outputs; empty: the data's own.
-  func session(_ stored: StoredSpecification, classes: [String], path: String, threads: Int) throws -> TrainingSession {
-    var spec = stored.spec
+  var classes: [String] {
+    switch self {
+    case .images(let images): images.classNames
+    case .pictures(let pictures, _): pictures.classes
+    }
+  }
+
+  /// A session that can evaluate tensors; nothing can be trained in it.
+  /// - Parameters:
+  ///   - classes: of the network's outputs; empty: the data's own.
+  ///   - initial: of a full-precision network; nil: the final tensors of a run are loaded later.
+  func session(
+    _ spec: TrainingSpec, normalization: Normalization, classes: [String], path: String, threads: Int,
+    initial: [NamedTensor]? = nil
+  ) throws -> TrainingSession {
+    var spec = spec
     // Nothing is trained here, so training images need not fill a batch, and nothing decides over freezing.
     spec.dropLastPartialBatch = false
     spec.freezing = nil
     switch self {
     case .images(let images):
       let labelled = classes.isEmpty ? images : try images.labelled(by: classes, path: path)
-      return try TrainingSession(spec: spec, data: labelled, normalization: stored.normalization, threads: threads)
+      return try TrainingSession(
+        spec: spec, data: labelled, normalization: normalization, threads: threads, initial: initial)
     case .pictures(let pictures, _):
       let labelled = classes.isEmpty ? pictures : try pictures.labelled(by: classes, path: path)
       return try TrainingSession(
-        spec: spec, pictures: labelled, normalization: stored.normalization, threads: threads)
+        spec: spec, pictures: labelled, normalization: normalization, threads: threads, initial: initial)
     }
   }
 }

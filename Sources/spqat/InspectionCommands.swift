@@ -124,7 +124,8 @@ extension Provenance {
       ("libraries", "Swift \(swiftVersion), HDF5 \(hdf5Version), libpng \(libpngVersion)"),
       ("machine", "\(cpuModel), \(cpuCores) cores, \(memory >> 20) MiB, \(operatingSystem)"),
       ("computed with", "\(instructionSet), \(threads) threads\(isExclusive ? "" : ", beside other runs")"),
-      ("data", "\(datasetName), SHA-256 \(datasetHash)"), ("starts from", parentRunID ?? "random weights"),
+      ("data", "\(datasetName), SHA-256 \(datasetHash)"),
+      ("starts from", parentRunID ?? weightsPath.map { "\($0), SHA-256 \(weightsHash ?? "")" } ?? "random weights"),
       ("seed", "\(seed)"), ("started", started), ("ended", ended ?? "not yet"),
     ]
   }

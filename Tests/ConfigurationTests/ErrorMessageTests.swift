@@ -104,6 +104,28 @@ struct ErrorMessageTests {
   }
 
   @Test(
+    "a network to start from is trained or read from a file, not both",
+    arguments: [
+      Mistake(
+        adding: #""pretraining": {"weights": "w.safetensors", "duration": "1ep"}"#,
+        "experiment.json: pretraining.duration: has no effect beside pretraining.weights, which are trained already; "
+          + "remove one"),
+      Mistake(
+        adding: #""pretraining": {"weights": "w.safetensors", "seed": 2}"#,
+        "experiment.json: pretraining.seed: has no effect beside pretraining.weights, which are trained already; "
+          + "remove one"),
+      Mistake(
+        adding: #""pretraining": {"weights": ""}"#,
+        "experiment.json: pretraining.weights: found \"\", expected the path of a safetensors file"),
+      Mistake(
+        adding: #""pretraining": {"weights": 1}"#,
+        "experiment.json: pretraining.weights: found 1, expected the path of a safetensors file"),
+    ])
+  func weights(_ mistake: Mistake) throws {
+    #expect(try complaint(mistake.text) == mistake.message)
+  }
+
+  @Test(
     "wrong types and impossible values say what was found and what is allowed",
     arguments: [
       Mistake(

@@ -57,6 +57,7 @@ struct SchemaTests {
     #""optimizer": {"weights": {"rule": "adam", "learningRate": 0.1, "epsilon": 1e-9}}"#,
     #""learningRate": {"schedule": "step", "milestones": ["5%"], "factor": 1}"#,
     #""pretraining": {"duration": "1ep", "optimizer": {"batchNorm": {"momentum": 0}}, "seed": 0}"#,
+    #""pretraining": {"weights": "w.safetensors"}"#,
     #""slurm": {"time": "1-00:00:00", "memory": "1T", "cpus": 1024, "partition": "a,b"}"#,
     #""comparison": {"margin": 100, "confidence": 0.5, "test": "equivalence"}"#,
     #""axes": [{"bits.weights": [2], "bits.activations": [3]}, {"augment": [true, false]}]"#,
