@@ -75,7 +75,8 @@ let package = Package(
     module(
       "Interchange",
       [
-        "Configuration", "Recipes", "Training", "Networks", "Quantization", "Records", "Storage", "Tables", "Files",
+        "Configuration", "Recipes", "Training", "Datasets", "Networks", "Kernels", "Tensor", "Quantization", "Records",
+        "Storage", "Tables", "Files",
         "Diagnostics", .product(name: "Crypto", package: "swift-crypto"),
       ]),
     module(
@@ -133,7 +134,12 @@ let package = Package(
         "Records",
         "Host",
       ]),
-    tests("Interchange", ["Diagnostics", "Networks", "Recipes", "Records", "Storage"]),
+    tests(
+      "Interchange",
+      [
+        "Configuration", "Datasets", "Diagnostics", "Kernels", "Networks", "Quantization", "Recipes", "Records",
+        "Tensor", "Training",
+      ], exclude: ["make_torchvision.py", "run_onnx.py"]),
     tests("Reporting", ["Diagnostics", "Records", "Statistics", "Storage", "Tables"]),
     .testTarget(
       name: "CommandLineTests", dependencies: ["spqat", "Datasets", "Host", "TestSupport", "Records", "Storage"],

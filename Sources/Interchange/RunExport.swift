@@ -1,8 +1,13 @@
+import Configuration
+import Datasets
 import Diagnostics
 import Files
 import Foundation
+import Networks
+import Quantization
 public import Records
 import Tables
+import Training
 
 /// A run in formats of other programs.
 public enum RunExport: String, CaseIterable, Sendable {
@@ -12,13 +17,19 @@ public enum RunExport: String, CaseIterable, Sendable {
   case json
   /// The final weights, levels, scales and freezing masks, with the run's settings as metadata.
   case safetensors
+  /// The network as it computes when it is evaluated, for other run times.
+  case onnx
 
   /// Writes the files, each replaced as a whole.
   ///
-  /// - Parameter output: the file, or for `csv` the beginning of the files' names; an ending such as ".csv" is added where it
-  ///   is missing.
+  /// - Parameters:
+  ///   - output: the file, or for `csv` the beginning of the files' names; an ending such as ".csv" is added where it is
+  ///     missing.
+  ///   - batchNorm: for `onnx`.
   /// - Returns: the paths written.
-  public func write(_ run: RunRecord, to output: String) throws -> [String] {
+  public func write(
+    _ run: RunRecord, to output: String, batchNorm: ONNXBatchNorm = .folded
+  ) throws -> [String] {
     let prefix = output.hasSuffix(".\(rawValue)") ? String(output.dropLast(rawValue.count + 1)) : output
     let path = "\(prefix).\(rawValue)"
     switch self {
@@ -31,11 +42,7 @@ public enum RunExport: String, CaseIterable, Sendable {
     case .json:
       try replaceFile(at: path, with: try run.json() + "\n")
     case .safetensors:
-      guard !run.tensors.isEmpty else {
-        throw Diagnostic(
-          "run \(run.id)",
-          "has no final weights, since it \(run.outcome.status == .diverged ? "diverged" : "did not finish")")
-      }
+      try Self.requireTensors(run)
       let metadata = [
         "format": "pt", "id": run.id, "label": run.label, "kind": run.kind.rawValue, "recipe": run.recipe.rawValue,
         "activation_bits": "\(run.bits?.activations ?? 32)", "bits": "\(run.bits?.weights ?? 32)",
@@ -46,7 +53,38 @@ public enum RunExport: String, CaseIterable, Sendable {
       ]
       let data = try Safetensors.file(run.tensors, metadata: metadata)
       try Array(data).withUnsafeBytes { bytes in try replaceFile(at: path, with: bytes) }
+    case .onnx:
+      try Self.requireTensors(run)
+      let file = try Self.onnx(run, batchNorm: batchNorm)
+      try Array(file).withUnsafeBytes { bytes in try replaceFile(at: path, with: bytes) }
     }
     return [path]
+  }
+
+  /// Whether the format holds tensors.
+  public var needsTensors: Bool { self == .safetensors || self == .onnx }
+
+  private static func requireTensors(_ run: RunRecord) throws(Diagnostic) {
+    guard run.tensors.isEmpty else { return }
+    throw Diagnostic(
+      "run \(run.id)",
+      "has no final weights, since it \(run.outcome.status == .diverged ? "diverged" : "did not finish")")
+  }
+
+  private static func onnx(_ run: RunRecord, batchNorm: ONNXBatchNorm) throws -> Data {
+    let stored = try StoredSpecification(canonicalForm: run.configuration, file: "run \(run.id)")
+    var network = ONNXNetwork(
+      try stored.spec.model.graph(), quantization: stored.spec.quantization, tensors: run.tensors, batchNorm: batchNorm,
+      subject: "run \(run.id)")
+    func list(_ values: [Double]) -> String { values.map { "\($0)" }.joined(separator: " ") }
+    return try network.file(
+      name: stored.spec.model.architecture.name, version: run.provenance.spqatVersion,
+      metadata: [
+        ("id", run.id), ("label", run.label), ("recipe", run.recipe.rawValue),
+        ("pixels", "(byte / 255 - mean) / deviation, red, green, blue"),
+        ("mean", list(stored.normalization.mean)), ("deviation", list(stored.normalization.standardDeviation)),
+        ("classes", run.classNames.joined(separator: "\n")),
+        ("top1", run.outcome.finalTopOne.map { "\($0)" } ?? ""),
+      ])
   }
 }

@@ -12,6 +12,8 @@ struct ExportCommand: ParsableCommand {
       csv: the series by epoch, the layers, and the series by layer and epoch, in three files.
       json: the record with its series, without tensors.
       safetensors: final weights, quantization levels, scales and freezing masks, by PyTorch's names and shapes.
+      onnx: the network with QuantizeLinear and DequantizeLinear, operator set 13; images enter normalised, by mean and \
+      deviation in the metadata.
       Of a folder of results, csv writes one long table with a row for each run and epoch.
       """)
 
@@ -21,7 +23,7 @@ struct ExportCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
   var results = "results"
 
-  @Option(help: "csv, json or safetensors.")
+  @Option(help: "csv, json, safetensors or onnx.")
   var format: RunExport
 
   @Option(
@@ -30,10 +32,13 @@ struct ExportCommand: ParsableCommand {
       valueName: "path"))
   var output: String?
 
+  @Option(help: "Batch norm in onnx: folded into a multiplication and an addition a channel, or kept.")
+  var batchNorm = ONNXBatchNorm.folded
+
   func run() throws {
     if target.isFolder { return try exportFolder() }
-    let run = try RunFile.read(try target.file(in: results), includingTensors: format == .safetensors)
-    for path in try format.write(run, to: output ?? run.id) { print(path) }
+    let run = try RunFile.read(try target.file(in: results), includingTensors: format.needsTensors)
+    for path in try format.write(run, to: output ?? run.id, batchNorm: batchNorm) { print(path) }
   }
 
   private func exportFolder() throws {
@@ -49,3 +54,4 @@ struct ExportCommand: ParsableCommand {
 }
 
 extension RunExport: ExpressibleByArgument {}
+extension ONNXBatchNorm: ExpressibleByArgument {}
