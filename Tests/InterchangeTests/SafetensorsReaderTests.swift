@@ -56,72 +56,85 @@ struct SafetensorsReaderTests {
     #expect(try file.floats(file.header.entries[2]) == [0.333984375, -1])
   }
 
-  @Test(
-    "damaged and hostile files are refused in one line",
-    arguments: [
-      ([], "x: is no safetensors file: it has 0 bytes, and the header's length alone has 8"),
-      (file("{}", length: 3), "x: is no safetensors file: a header of 3 bytes does not fit into its 10 bytes"),
-      (file("{}", length: .max), "a header of 18446744073709551615 bytes does not fit"),
-      (file("[]"), "x: header: is not a JSON object"),
-      (file("{\"a\":1"), "x: header: byte 7: "),
-      (file("{\"a\":1}"), "x: a: is not an object of dtype, shape and data_offsets"),
-      (
-        file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4],"x":1}}"#, [0, 0, 0, 0]),
-        "x: a: is not an object of dtype, shape and data_offsets"
-      ),
-      (file("{\"\u{FF}"), "x: header: byte 2: the string that starts here never ends"),
-      (
-        file(#"{"a\u0000":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]),
-        #"x: a\u{0}: is no name of a tensor: it is empty or holds control characters"#
-      ),
-      (
-        file(
-          #"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[],"data_offsets":[4,8]}}"#,
-          [UInt8](repeating: 0, count: 8)), "the key \"a\" appears twice"
-      ),
-      (
-        file(#"{"a":{"dtype":"F33","shape":[],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]),
-        "x: a: has dtype F33, which is unknown"
-      ),
-      (file(#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]), "x: a: has no shape of whole"),
-      (
-        file(#"{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]), "x: a: has no shape of whole"
-      ),
-      (
-        file(#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]),
-        "x: a: has a shape too large for any file"
-      ),
-      (
-        file(#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]),
-        "x: a: has 4 bytes; F32 of shape [2] needs 8"
-      ),
-      (file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[4,0]}}"#, [0, 0, 0, 0]), "x: a: has no data_offsets"),
-      (
-        file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[9223372036854775803,9223372036854775807]}}"#),
-        "x: a: has no data_offsets"
-      ),
-      (file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#, [0, 0]), "; it was cut short; copy it again"),
-      (
-        file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#, [0, 0, 0, 0, 0]),
-        "it is no whole safetensors file"
-      ),
-      (
-        file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[4,8]}}"#, [UInt8](repeating: 0, count: 8)),
-        "x: a: begins at byte 4 of the data, where the tensor before it ends at byte 0"
-      ),
-      (
-        file(
-          #"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[],"data_offsets":[2,6]}}"#,
-          [UInt8](repeating: 0, count: 6)),
-        "x: b: begins at byte 2 of the data, where the tensor before it ends at byte 4"
-      ),
-      (file(#"{"__metadata__":[]}"#), "x: __metadata__: is not an object of texts"),
-      (file(#"{"__metadata__":{"a":1}}"#), "x: __metadata__: holds something else than texts under 'a'"),
-    ] as [([UInt8], String)])
-  func refused(file: [UInt8], message: String) throws {
-    let error = #expect(throws: Diagnostic.self) { try read(file) }
+  /// A file, and a part of what is said of it.
+  struct Damage: Sendable {
+    let file: [UInt8]
+    let message: String
+
+    init(_ file: [UInt8], _ message: String) {
+      self.file = file
+      self.message = message
+    }
+  }
+
+  static let damages: [Damage] = [
+    Damage([], "x: is no safetensors file: it has 0 bytes, and the header's length alone has 8"),
+    Damage(file("{}", length: 3), "x: is no safetensors file: a header of 3 bytes does not fit into its 10 bytes"),
+    Damage(file("{}", length: .max), "a header of 18446744073709551615 bytes does not fit"),
+    Damage(file("[]"), "x: header: is not a JSON object"),
+    Damage(file("{\"a\":1"), "x: header: byte 7: "),
+    Damage(file("{\"a\":1}"), "x: a: is not an object of dtype, shape and data_offsets"),
+    Damage(
+      file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4],"x":1}}"#, [0, 0, 0, 0]),
+      "x: a: is not an object of dtype, shape and data_offsets"
+    ),
+    Damage(file("{\"\u{FF}"), "x: header: byte 2: the string that starts here never ends"),
+    Damage(
+      file(#"{"a\u0000":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]),
+      #"x: a\u{0}: is no name of a tensor: it is empty or holds control characters"#
+    ),
+    Damage(
+      file(
+        #"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[],"data_offsets":[4,8]}}"#,
+        [UInt8](repeating: 0, count: 8)), "the key \"a\" appears twice"
+    ),
+    Damage(
+      file(#"{"a":{"dtype":"F33","shape":[],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]),
+      "x: a: has dtype F33, which is unknown"
+    ),
+    Damage(
+      file(#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]), "x: a: has no shape of whole"),
+    Damage(
+      file(#"{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]), "x: a: has no shape of whole"
+    ),
+    Damage(
+      file(#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]),
+      "x: a: has a shape too large for any file"
+    ),
+    Damage(
+      file(#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#, [0, 0, 0, 0]),
+      "x: a: has 4 bytes; F32 of shape [2] needs 8"
+    ),
+    Damage(file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[4,0]}}"#, [0, 0, 0, 0]), "x: a: has no data_offsets"),
+    Damage(
+      file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[9223372036854775803,9223372036854775807]}}"#),
+      "x: a: has no data_offsets"
+    ),
+    Damage(
+      file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#, [0, 0]), "; it was cut short; copy it again"),
+    Damage(
+      file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#, [0, 0, 0, 0, 0]),
+      "it is no whole safetensors file"
+    ),
+    Damage(
+      file(#"{"a":{"dtype":"F32","shape":[],"data_offsets":[4,8]}}"#, [UInt8](repeating: 0, count: 8)),
+      "x: a: begins at byte 4 of the data, where the tensor before it ends at byte 0"
+    ),
+    Damage(
+      file(
+        #"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[],"data_offsets":[2,6]}}"#,
+        [UInt8](repeating: 0, count: 6)),
+      "x: b: begins at byte 2 of the data, where the tensor before it ends at byte 4"
+    ),
+    Damage(file(#"{"__metadata__":[]}"#), "x: __metadata__: is not an object of texts"),
+    Damage(file(#"{"__metadata__":{"a":1}}"#), "x: __metadata__: holds something else than texts under 'a'"),
+  ]
+
+  @Test("damaged and hostile files are refused in one line", arguments: damages)
+  func refused(damage: Damage) throws {
+    let error = #expect(throws: Diagnostic.self) { try read(damage.file) }
     let text = error?.description ?? ""
-    #expect(text.contains(message), "\(text)")
+    #expect(text.contains(damage.message), "\(text)")
     #expect(!text.contains("\n"))
   }
 
