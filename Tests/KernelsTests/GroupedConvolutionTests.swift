@@ -18,6 +18,8 @@ private let shapes: [sq_conv] = [
   shape(size: (9, 10), channels: (64, 64), groups: 64),
   shape(size: (7, 7), channels: (13, 13), stride: (2, 2), groups: 13),
   shape(batch: 3, size: (5, 6), channels: (70, 70), kernel: (5, 3), stride: (1, 2), pad: (2, 1), groups: 70),
+  shape(size: (12, 11), channels: (100, 100), stride: (2, 2), groups: 100),
+  shape(size: (3, 2), channels: (40, 40), groups: 40),
   shape(size: (6, 6), channels: (9, 18), groups: 9),
   shape(size: (8, 8), channels: (32, 32), groups: 2),
   shape(size: (8, 9), channels: (12, 36), stride: (2, 2), groups: 6),

@@ -49,6 +49,9 @@ private let shapes: [sq_conv] = [
   shape(batch: 301, size: 1, channels: (64, 10), kernel: 1, pad: 0),
   shape(batch: 2, size: 6, channels: (24, 40), groups: 2),
   shape(batch: 2, size: 6, channels: (18, 27), groups: 3),
+  shape(batch: 2, size: 9, channels: (70, 70), groups: 70),
+  shape(batch: 2, size: 10, channels: (40, 40), stride: 2, groups: 40),
+  shape(batch: 1, size: 8, channels: (5, 5), kernel: 5, stride: 2, pad: 2, groups: 5),
   shape(batch: 1, size: 1, channels: (1, 1), kernel: 1, pad: 0),
 ]
 

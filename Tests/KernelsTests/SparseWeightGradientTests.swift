@@ -41,6 +41,7 @@ private struct ConvolutionCase: CustomTestStringConvertible, Sendable {
     .init(batch: 1, size: (1, 1), channels: (1, 1), kernel: (1, 1), pad: (0, 0)),
     .init(size: (12, 20), channels: (6, 6), kernel: (5, 2), pad: (2, 0)),
     .init(size: (20, 19), channels: (24, 24), groups: 24),
+    .init(size: (15, 12), channels: (100, 100), stride: (2, 2), groups: 100),
     .init(size: (16, 16), channels: (12, 36), groups: 6),
     .init(size: (10, 18), channels: (40, 20), stride: (2, 2), groups: 2),
     .init(batch: 2, size: (6, 6), channels: (200, 20)),

@@ -1,39 +1,21 @@
 #ifndef SQ_GROUPED_H
 #define SQ_GROUPED_H
 
-// Convolutions of several groups, down to one channel each (depthwise), their input gradients and weight gradients.
+// Convolutions of several groups of several channels, their input gradients and weight gradients.
 //
 // Vectors run over channels, across groups. Forward and input gradient are one computation: a value of a target channel
 // is the sum, over the taps that reach its pixel and over the source channels of its group, of source times weight.
-// What differs is which image is the target and how taps map target pixels to source pixels. With one channel a group
-// (depthwise) a vector of target channels reads the same channels of the source; otherwise the source channel of each
-// lane's group is broadcast or collected.
+// What differs is which image is the target and how taps map target pixels to source pixels. The source channel of each
+// lane's group is broadcast or collected. One channel a group: depthwise.h.
 
 #include "../include/convolution.h"
 #include "../target/arithmetic.h"
 #include "../target/vector.h"
-
-enum { grouped_vectors = 4 };  // vectors of channels at a time
-
-static size_t whole_vectors(int32_t channels) { return round_up_size(channels, SQ_LANES); }
-
-/// One side of a convolution: its images and how its channels fall into groups.
-typedef struct side {
-  int32_t height, width, channels, group;
-} side;
-
-static side input_side(const sq_conv *s) {
-  return (side){s->in_height, s->in_width, s->in_channels, s->in_channels / s->groups};
-}
-
-static side output_side(const sq_conv *s) {
-  return (side){s->out_height, s->out_width, s->out_channels, s->out_channels / s->groups};
-}
-
-static size_t side_image(const side *a) { return (size_t)a->height * a->width * a->channels; }
+#include "depthwise.h"
+#include "reach.h"
 
 /// How the source channels of a vector of target channels lie.
-typedef enum lane_kind { lanes_contiguous, lanes_same, lanes_apart } lane_kind;
+typedef enum lane_kind { lanes_same, lanes_apart } lane_kind;
 
 typedef struct lane_sources {
   lane_kind kind;
@@ -44,10 +26,7 @@ static lane_sources sources_of(const side *target, const side *source, int32_t c
   lane_sources result;
   for (int32_t lane = 0; lane < SQ_LANES; lane++)
     result.first[lane] = smaller(channel + lane, target->channels - 1) / target->group * source->group;
-  if (target->group == 1 && source->group == 1)
-    result.kind = lanes_contiguous;
-  else
-    result.kind = result.first[0] == result.first[SQ_LANES - 1] ? lanes_same : lanes_apart;
+  result.kind = result.first[0] == result.first[SQ_LANES - 1] ? lanes_same : lanes_apart;
   return result;
 }
 
@@ -55,41 +34,11 @@ static lane_sources sources_of(const side *target, const side *source, int32_t c
 SQ_INLINE sq_float_vector
 load_sources(const lane_sources *sources, const lane_kind kind, const float *floats, const uint8_t *levels, int32_t j) {
   const int32_t at = sources->first[0] + j;
-  if (kind == lanes_contiguous) return floats ? sq_load(floats + at) : sq_load_u8(levels + at);
   if (kind == lanes_same) return sq_splat(floats ? floats[at] : (float)levels[at]);
   sq_float_vector lanes = {};
   for (int lane = 0; lane < SQ_LANES; lane++)
     lanes[lane] = floats ? floats[sources->first[lane] + j] : (float)levels[sources->first[lane] + j];
   return lanes;
-}
-
-SQ_INLINE void store_lanes(float *to, sq_float_vector v, int32_t lanes) {
-  if (lanes >= SQ_LANES)
-    sq_store(to, v);
-  else
-    for (int32_t lane = 0; lane < lanes; lane++) to[lane] = v[lane];
-}
-
-/// The taps that reach a target position along one axis, and from where.
-typedef struct axis {
-  int32_t taps, stride, pad, source_size;
-  int transposed;  // targets are the convolution's inputs
-} axis;
-
-/// reach: count, then (tap, source position) pairs.
-static void find_reach(const axis *a, int32_t target, int32_t *reach) {
-  reach[0] = 0;
-  for (int32_t tap = 0; tap < a->taps; tap++) {
-    int32_t source = a->transposed ? target + a->pad - tap : target * a->stride + tap - a->pad;
-    if (a->transposed) {
-      if (source % a->stride != 0) continue;
-      source /= a->stride;
-    }
-    if (source < 0 || source >= a->source_size) continue;
-    reach[1 + 2 * reach[0]] = tap;
-    reach[2 + 2 * reach[0]] = source;
-    reach[0]++;
-  }
 }
 
 // MARK: - Forward and input gradient
@@ -126,32 +75,6 @@ static gather_scratch lay_out_gather(const sq_conv *s, const side *target, void 
   return result;
 }
 
-SQ_INLINE void gather_vectors(
-    const float *source, const float *weights, const tap_source *taps, int32_t count, const float *bias,
-    sq_float_vector *sums, const int vectors) {
-  for (int v = 0; v < vectors; v++) sums[v] = sq_load(bias + v * SQ_LANES);
-  for (int32_t t = 0; t < count; t++) {
-    const float *x = source + taps[t].source, *w = weights + taps[t].weights;
-    for (int v = 0; v < vectors; v++) sums[v] += sq_load(x + v * SQ_LANES) * sq_load(w + v * SQ_LANES);
-  }
-}
-
-/// One target pixel of a depthwise convolution.
-static void gather_depthwise(
-    const float *source, const float *weights, const tap_source *taps, int32_t count, const float *bias,
-    int32_t channels, float *output) {
-  int32_t c = 0;
-  sq_float_vector sums[grouped_vectors];
-  for (; c + grouped_vectors * SQ_LANES <= channels; c += grouped_vectors * SQ_LANES) {
-    gather_vectors(source + c, weights + c, taps, count, bias + c, sums, grouped_vectors);
-    for (int v = 0; v < grouped_vectors; v++) sq_store(output + c + v * SQ_LANES, sums[v]);
-  }
-  for (; c < channels; c += SQ_LANES) {
-    gather_vectors(source + c, weights + c, taps, count, bias + c, sums, 1);
-    store_lanes(output + c, sums[0], channels - c);
-  }
-}
-
 /// One target pixel of any grouped convolution.
 static void gather_groups(
     const float *source, const float *weights, const tap_source *taps, int32_t count, const float *bias,
@@ -167,7 +90,7 @@ static void gather_groups(
                                                            : load_sources(&lanes, lanes_apart, pixel, NULL, j);
         sum += x * sq_load(weights + taps[t].weights + j * step + c);
       }
-    store_lanes(output + c, sum, target->channels - c);
+    store_lanes(output + c, &sum, target->channels - c);
   }
 }
 
@@ -221,10 +144,7 @@ static void gather(
                                              (size_t)(ky * s->kernel_width + kx) * tap_weights};
           }
         float *pixel = row + (size_t)x * target.channels;
-        if (target.group == 1 && source.group == 1)
-          gather_depthwise(image, packed, work.taps, taps, work.bias, target.channels, pixel);
-        else
-          gather_groups(image, packed, work.taps, taps, work.bias, &target, &source, pixel);
+        gather_groups(image, packed, work.taps, taps, work.bias, &target, &source, pixel);
       }
       if (statistics) add_statistics(row, target.width, target.channels, statistics);
     }
@@ -299,7 +219,8 @@ SQ_INLINE sq_float_vector row_product(
 /// Rows are added up for an image, then images: [tap][input channel of the group][output channel] in whole vectors.
 static size_t gradient_sums(const sq_conv *s) { return grouped_forward_packed_count(s); }
 
-SQ_INLINE void weight_gradient_of(
+/// Exactly one of `floats` and `levels` is given.
+static void grouped_backward_weight(
     const sq_conv *s, const float *floats, const uint8_t *levels, const float *output_gradient, float *weight_gradient,
     int32_t first, int32_t count, void *scratch) {
   const side in = input_side(s), out = output_side(s);
@@ -330,9 +251,8 @@ SQ_INLINE void weight_gradient_of(
   row_product(                                                                                                         \
       &lanes, kind, floats ? floats + from : NULL, levels ? levels + from : NULL, (size_t)s->stride_x *in.channels, j, \
       row + (size_t)begin * out.channels + c, out.channels, end - begin)
-              const sq_float_vector sum = lanes.kind == lanes_contiguous ? SQ_ROW_PRODUCT(lanes_contiguous)
-                                          : lanes.kind == lanes_same     ? SQ_ROW_PRODUCT(lanes_same)
-                                                                         : SQ_ROW_PRODUCT(lanes_apart);
+              const sq_float_vector sum =
+                  lanes.kind == lanes_same ? SQ_ROW_PRODUCT(lanes_same) : SQ_ROW_PRODUCT(lanes_apart);
 #undef SQ_ROW_PRODUCT
               sq_store(tap_sums + j * step, sq_load(tap_sums + j * step) + sum);
             }
@@ -344,18 +264,6 @@ SQ_INLINE void weight_gradient_of(
   }
   for (int32_t o = 0; o < out.channels; o++)
     for (int32_t k = 0; k < taps * in.group; k++) *weight_gradient++ = totals[k * step + o];
-}
-
-static void grouped_backward_weight(
-    const sq_conv *s, const float *input, const float *output_gradient, float *weight_gradient, int32_t first,
-    int32_t count, void *scratch) {
-  weight_gradient_of(s, input, NULL, output_gradient, weight_gradient, first, count, scratch);
-}
-
-static void grouped_backward_weight_u8(
-    const sq_conv *s, const uint8_t *input, const float *output_gradient, float *weight_gradient, int32_t first,
-    int32_t count, void *scratch) {
-  weight_gradient_of(s, NULL, input, output_gradient, weight_gradient, first, count, scratch);
 }
 
 static size_t grouped_scratch_bytes(const sq_conv *s) {

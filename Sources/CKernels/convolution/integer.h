@@ -10,10 +10,12 @@
 //   products in 16 bits (vpmaddubsw) over as many steps as cannot overflow whatever the levels are, then widens.
 // - words: 2 levels a step as 16-bit integers, whose products are added in pairs: where one pair of byte products might
 //   already overflow 16 bits, and always in the portable code, since every processor has something for it.
+// One channel a group: depthwise.h.
 
 #include "../include/integer_convolution.h"
 #include "../target/arithmetic.h"
 #include "../target/vector.h"
+#include "depthwise.h"
 #include "integer_bounds.h"
 
 enum {
@@ -69,8 +71,8 @@ static integer_plan plan_integer(const sq_conv *shape, int32_t max_input, int32_
 
 static int integer_supports(const sq_conv *shape, int32_t max_input, int32_t max_weight) {
   // Narrow groups would leave most of a step and of a vector empty.
-  const int wide_enough =
-      shape->groups == 1 || (shape->in_channels / shape->groups >= 4 && shape->out_channels / shape->groups >= 8);
+  const int wide_enough = shape->groups == 1 || is_depthwise(shape) ||
+                          (shape->in_channels / shape->groups >= 4 && shape->out_channels / shape->groups >= 8);
   return wide_enough && integer_sums_fit(shape, max_input, max_weight);
 }
 
@@ -83,6 +85,7 @@ static size_t copy_bytes(const integer_plan *p) { return ((size_t)p->row_bytes *
 
 /// A padded copy, then where each pixel's window begins in it.
 static size_t integer_scratch_bytes(const sq_conv *shape) {
+  if (is_depthwise(shape)) return depthwise_scratch_bytes(shape);
   const integer_plan p = plan_integer(shape, 255, 128), narrow = plan_integer(shape, 1, 1);
   const size_t wide_bytes = copy_bytes(&p), narrow_bytes = copy_bytes(&narrow);
   return (wide_bytes > narrow_bytes ? wide_bytes : narrow_bytes) + (size_t)tiled_pixels(&p) * sizeof(int32_t) + 64;
@@ -103,6 +106,7 @@ static inline size_t block_bytes(const integer_plan *p) {
 }
 
 static size_t integer_packed_bytes(const sq_conv *shape, int32_t max_input, int32_t max_weight) {
+  if (is_depthwise(shape)) return depthwise_level_bytes(shape);
   const integer_plan p = plan_integer(shape, max_input, max_weight);
   return block_bytes(&p) * p.blocks_per_group * p.s.groups;
 }
@@ -110,6 +114,10 @@ static size_t integer_packed_bytes(const sq_conv *shape, int32_t max_input, int3
 /// Packed: [group][block][tap][step][channel of the block][level of the step].
 static void integer_pack(
     const sq_conv *shape, const int8_t *weights, int32_t max_input, int32_t max_weight, void *packed) {
+  if (is_depthwise(shape)) {
+    depthwise_pack_levels(shape, weights, packed);
+    return;
+  }
   const integer_plan p = plan_integer(shape, max_input, max_weight);
   const int32_t taps = shape->kernel_height * shape->kernel_width, per_step = p.words ? 2 : 4;
   memset(packed, 0, integer_packed_bytes(shape, max_input, max_weight));
@@ -158,22 +166,6 @@ SQ_INLINE sq_int_vector broadcast_step(const uint8_t *p) {
   memcpy(&step, p, sizeof step);
   return step - (sq_int_vector){};
 }
-
-#if SQ_TARGET == SQ_TARGET_PORTABLE
-/// The sums of two neighbouring products of 16-bit integers.
-SQ_INLINE sq_int_vector multiply_pairs(sq_int_vector a, sq_int_vector b) {
-#if defined(__SSE2__)
-  return (sq_int_vector)_mm_madd_epi16((__m128i)a, (__m128i)b);
-#else
-  typedef int16_t words __attribute__((vector_size(4 * SQ_LANES)));
-  const words x = (words)a, y = (words)b;
-#define WIDENED(v, first) \
-  __builtin_convertvector(__builtin_shufflevector(v, v, first, first + 2, first + 4, first + 6), sq_int_vector)
-  return WIDENED(x, 0) * WIDENED(y, 0) + WIDENED(x, 1) * WIDENED(y, 1);
-#undef WIDENED
-#endif
-}
-#endif
 
 /// Where the sums of a tile go.
 typedef struct tile_output {
@@ -251,7 +243,7 @@ SQ_INLINE void multiply_integer_tile(
           w[v] = *(const sq_int_vector_unaligned *)(weights + 4 * SQ_LANES * v);
         UNROLLED_FOR (int k = 0; k < tile_pixels; k++) {
           const sq_int_vector x = broadcast_step(windows[k] + at);
-          UNROLLED_FOR (int v = 0; v < vectors; v++) sums[k][v] += multiply_pairs(x, w[v]);
+          UNROLLED_FOR (int v = 0; v < vectors; v++) sums[k][v] += sq_multiply_pairs(x, w[v]);
         }
       }
     }
@@ -380,6 +372,11 @@ static void forward_image(
 static void integer_forward(
     const sq_conv *shape, const uint8_t *input, const void *packed, int32_t max_input, int32_t max_weight, float scale,
     const float *bias, float *output, int32_t *sums, double *statistics, int32_t first, int32_t count, void *scratch) {
+  if (is_depthwise(shape)) {
+    depthwise_forward_levels(
+        shape, input, packed, max_input, max_weight, scale, bias, output, sums, statistics, first, count, scratch);
+    return;
+  }
   const integer_plan p = plan_integer(shape, max_input, max_weight);
   const size_t in_image = (size_t)shape->in_height * shape->in_width;
   const size_t out_image = (size_t)shape->out_height * shape->out_width;

@@ -1,7 +1,7 @@
 #ifndef SQ_SPARSE_H
 #define SQ_SPARSE_H
 
-// The weight gradient of unfrozen weights alone.
+// The weight gradient of unfrozen weights alone. One channel a group: depthwise_gradient.h.
 //
 // The gradient of one weight is a dot product over pixels: of an input channel, shifted by the weight's tap, and an
 // output gradient's channel. Vectors run over pixels here. The batch is cut into pieces of a few hundred pixels; a
@@ -26,6 +26,7 @@
 #include "../include/sparse_weight_gradient.h"
 #include "../target/arithmetic.h"
 #include "../target/vector.h"
+#include "depthwise_gradient.h"
 #include "sparse_index.h"
 #include "sparse_packing.h"
 
@@ -169,7 +170,7 @@ static void run_piece(
     }
 }
 
-SQ_INLINE void sparse_gradient(
+SQ_INLINE void channelwise_gradient(
     const sq_conv *shape, const void *input, int levels, const float *output_gradient, const void *index_buffer,
     float *weight_gradient, int32_t first, int32_t count, void *scratch) {
   sparse_plan p = plan_sparse(shape);
@@ -221,16 +222,36 @@ SQ_INLINE void sparse_gradient(
       weight_gradient[index.weights[(size_t)at * max_group + k]] += work.totals[(size_t)at * totals_stride + k];
 }
 
+// MARK: - The family's kernels
+
+static size_t sparse_index_bytes(const sq_conv *s) {
+  return is_depthwise(s) ? depthwise_index_bytes(s) : channelwise_index_bytes(s);
+}
+
+static void sparse_index_build(const sq_conv *s, const uint8_t *frozen, void *index) {
+  (is_depthwise(s) ? depthwise_index_build : channelwise_index_build)(s, frozen, index);
+}
+
+static size_t sparse_scratch_bytes(const sq_conv *s) {
+  return is_depthwise(s) ? depthwise_gradient_scratch_bytes(s) : channelwise_scratch_bytes(s);
+}
+
 static void sparse_backward_weight(
-    const sq_conv *shape, const float *input, const float *output_gradient, const void *index, float *weight_gradient,
+    const sq_conv *s, const float *input, const float *output_gradient, const void *index, float *weight_gradient,
     int32_t first, int32_t count, void *scratch) {
-  sparse_gradient(shape, input, 0, output_gradient, index, weight_gradient, first, count, scratch);
+  if (is_depthwise(s))
+    depthwise_backward_unfrozen(s, input, NULL, output_gradient, index, weight_gradient, first, count, scratch);
+  else
+    channelwise_gradient(s, input, 0, output_gradient, index, weight_gradient, first, count, scratch);
 }
 
 static void sparse_backward_weight_u8(
-    const sq_conv *shape, const uint8_t *input, const float *output_gradient, const void *index, float *weight_gradient,
+    const sq_conv *s, const uint8_t *input, const float *output_gradient, const void *index, float *weight_gradient,
     int32_t first, int32_t count, void *scratch) {
-  sparse_gradient(shape, input, 1, output_gradient, index, weight_gradient, first, count, scratch);
+  if (is_depthwise(s))
+    depthwise_backward_unfrozen(s, NULL, input, output_gradient, index, weight_gradient, first, count, scratch);
+  else
+    channelwise_gradient(s, input, 1, output_gradient, index, weight_gradient, first, count, scratch);
 }
 
 #endif

@@ -169,7 +169,7 @@ static sparse_index lay_out_index(const sparse_plan *p, const void *index) {
   return result;
 }
 
-static size_t sparse_index_bytes(const sq_conv *shape) {
+static size_t channelwise_index_bytes(const sq_conv *shape) {
   const sparse_plan p = plan_sparse(shape);
   char base[1];
   return lay_out_index(&p, base).bytes;
@@ -239,7 +239,7 @@ static uint32_t index_section(
   return at;
 }
 
-static void sparse_index_build(const sq_conv *shape, const uint8_t *frozen, void *buffer) {
+static void channelwise_index_build(const sq_conv *shape, const uint8_t *frozen, void *buffer) {
   const sparse_plan p = plan_sparse(shape);
   const sparse_index index = lay_out_index(&p, buffer);
   index_copies(&p, index);
@@ -277,7 +277,7 @@ static sparse_scratch lay_out_sparse(const sparse_plan *p, void *scratch) {
   return result;
 }
 
-static size_t sparse_scratch_bytes(const sq_conv *shape) {
+static size_t channelwise_scratch_bytes(const sq_conv *shape) {
   const sparse_plan p = plan_sparse(shape);
   char base[1];
   return lay_out_sparse(&p, base).bytes + 64;

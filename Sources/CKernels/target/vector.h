@@ -94,6 +94,24 @@ SQ_INLINE sq_float_vector sq_load_u8(const uint8_t *p) {
   return __builtin_convertvector(*(const sq_byte_vector_unaligned *)p, sq_float_vector);
 }
 
+/// The sums of two neighbouring products of 16-bit integers.
+SQ_INLINE sq_int_vector sq_multiply_pairs(sq_int_vector a, sq_int_vector b) {
+#if SQ_TARGET == SQ_TARGET_AVX512
+  return (sq_int_vector)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif SQ_TARGET == SQ_TARGET_AVX2
+  return (sq_int_vector)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__)
+  return (sq_int_vector)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#else
+  typedef int16_t words __attribute__((vector_size(4 * SQ_LANES)));
+  const words x = (words)a, y = (words)b;
+#define WIDENED(v, first) \
+  __builtin_convertvector(__builtin_shufflevector(v, v, first, first + 2, first + 4, first + 6), sq_int_vector)
+  return WIDENED(x, 0) * WIDENED(y, 0) + WIDENED(x, 1) * WIDENED(y, 1);
+#undef WIDENED
+#endif
+}
+
 SQ_KERNELS_END
 #endif
 

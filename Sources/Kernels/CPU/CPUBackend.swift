@@ -62,7 +62,8 @@ public final class CPUBackend: Backend {
     CPUConvolution(shape: shape, backend: self)
   }
 
-  /// Every sum must fit 32 bits; vector kernels also decline narrow groups, for which floats remain.
+  /// Every sum must fit 32 bits; vector kernels also decline narrow groups of more than one channel, for which floats
+  /// remain.
   public func supportsIntegers(_ shape: ConvolutionShape, maximumInput: Int, maximumWeight: Int) -> Bool {
     withUnsafePointer(to: shape.c) {
       integerConvolution.supports($0, Int32(maximumInput), Int32(maximumWeight)) != 0
