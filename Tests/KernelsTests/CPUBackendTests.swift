@@ -121,6 +121,38 @@ struct CPUBackendTests {
     }
   }
 
+  @Test("few unfrozen weights get the dense gradient, frozen ones 0, and none of either nothing else")
+  func fewUnfrozenWeights() {
+    let shape = ConvolutionShape(
+      batch: 5, inputHeight: 9, inputWidth: 9, inputChannels: 16, outputChannels: 24, kernel: 3, stride: 1, padding: 1)
+    let backend = CPUBackend(threads: 2)
+    let operation = CPUConvolution(shape: shape, backend: backend)
+    let input = Buffer(normals(shape.inputCount, seed: 1))
+    let weights = Buffer(normals(shape.weightCount, seed: 2))
+    let gradient = Buffer(normals(shape.outputCount, seed: 3))
+    let draws = normals(shape.weightCount, seed: 4)
+    let inputGradient = Buffer<Float>(count: shape.inputCount)
+    func backward(sparse: Bool) -> [Float] {
+      let result = Buffer([Float](repeating: .nan, count: shape.weightCount))
+      inputGradient.copy(from: Buffer([Float](repeating: .nan, count: shape.inputCount)))
+      operation.backward(
+        outputGradient: .buffer(gradient), weights: weights, inputGradient: inputGradient, input: .floats(input),
+        weightGradient: result, scale: 0.5, images: shape.batch, sparse: sparse)
+      return result.array
+    }
+    let dense = backward(sparse: false)
+    let ofInput = inputGradient.array
+    for threshold: Float in [-0.5, 1, 2.5, .infinity] {
+      let unfrozen = draws.map { $0 > threshold }
+      operation.index(frozen: Buffer(unfrozen.map { $0 ? 0 : 1 }))
+      let sparse = backward(sparse: true)
+      #expect(unfrozen.contains(true) == (threshold < .infinity))
+      #expect(zip(sparse, unfrozen).allSatisfy { $1 || $0 == 0 })
+      #expect(relativeError(sparse, zip(dense, unfrozen).map { $1 ? Double($0) : 0 }) <= 1e-5)
+      #expect(inputGradient.array == ofInput)
+    }
+  }
+
   @Test("instruction sets agree to rounding, and exactly in integers", arguments: shapes.indices)
   func instructionSets(shape: Int) {
     let shape = Self.shapes[shape]

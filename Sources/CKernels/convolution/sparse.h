@@ -155,14 +155,18 @@ static void run_piece(
   for (int32_t group = 0; group < p->s.groups; group++)
     for (int32_t block = 0; block < p->blocks; block++) {
       const int32_t begin = block * p->block, end = smaller(begin + p->block, p->out_group);
-      pack_gradient(p, gradient, index, piece, group * p->out_group + begin, end - begin, work->gradient);
+      const uint8_t *gradients_needed =
+          index->gradients_needed + (size_t)(group * p->blocks + block) * gradient_masks(p);
+      pack_gradient(
+          p, gradient, index, piece, group * p->out_group + begin, end - begin, gradients_needed, work->gradient);
       for (int32_t class_index = 0; class_index < p->column_classes; class_index++)
         for (int32_t window = 0; window < p->windows; window++, first++) {
           if (first[0] == first[1]) continue;
           const int32_t first_channel = window * p->window;
           const int32_t channels = smaller(p->window, p->in_group - first_channel);
           (levels ? pack_input_levels : pack_input_floats)(
-              p, input, piece, class_index, group * p->in_group + first_channel, channels, work->window);
+              p, input, piece, class_index, group * p->in_group + first_channel, channels,
+              index->inputs_needed + (size_t)(first - index->first) * input_masks(p), work->window);
           run_entries(
               index->entries + first[0], index->entries + first[1], work->window, work->gradient,
               piece.rows * p->row_length, work->totals + (size_t)first[0] * totals_stride, ahead);
@@ -187,7 +191,7 @@ SQ_INLINE void channelwise_gradient(
   const char *const gradients_end = gradients + count * out_pixels * gradient_pixel;
   memset(work.totals, 0, (size_t)entries * totals_stride * sizeof(float));
   // Where rows have no column, the gradient stays zero and the input finite.
-  memset(work.gradient, 0, (size_t)p.block * p.copies * p.copy_stride * sizeof(float));
+  clear_gradient_gaps(&p, &index, work.gradient);
   memset(work.window, 0, (size_t)p.window * p.channel_stride * sizeof(float));
 
   const int32_t out_width = p.s.out_width;

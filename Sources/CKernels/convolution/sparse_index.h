@@ -8,6 +8,7 @@
 #include "../target/vector.h"
 
 enum {
+  tile_side = 8,                // pixels and channels transposed at a time
   max_group = 12,               // weights that share a run: as many as there are registers for their addresses
   totals_stride = 16,           // sums kept for an entry: whole tiles
   max_run = 512,                // pixels in a piece
@@ -137,6 +138,10 @@ static inline int32_t section_count(const sparse_plan *p) {
   return p->s.groups * p->blocks * p->column_classes * p->windows;
 }
 
+/// Bytes of gradients_needed for a block, and of inputs_needed for a section.
+static inline int32_t gradient_masks(const sparse_plan *p) { return divide_up(p->block, tile_side) * p->copies; }
+static inline int32_t input_masks(const sparse_plan *p) { return divide_up(p->window, tile_side); }
+
 static inline size_t max_entries(const sparse_plan *p) {
   return (size_t)p->s.out_channels * p->s.kernel_width * p->windows *
          divide_up(p->window * p->s.kernel_height, max_group);
@@ -146,6 +151,9 @@ typedef struct sparse_index {
   uint32_t *first;  // a section's first entry; the last one's end
   int32_t *masks;   // [copy][output column]: all bits where that meets a column of the input
   int32_t *copies;  // where each copy starts in a packed channel of the gradient, shifted
+  // One bit for each of tile_side channels that an unfrozen weight needs; the others are not copied.
+  uint8_t *gradients_needed;  // [group][block][tile][copy]
+  uint8_t *inputs_needed;     // [section][tile]
   run_entry *entries;
   uint32_t *weights;  // max_group an entry: which weights its sums are the gradients of
   size_t bytes;
@@ -161,6 +169,10 @@ static sparse_index lay_out_index(const sparse_plan *p, const void *index) {
   at += round_up_size((size_t)p->copies * p->s.out_width * sizeof(int32_t), 64);
   result.copies = (int32_t *)(base + at);
   at += round_up_size((size_t)p->copies * sizeof(int32_t), 64);
+  result.gradients_needed = (uint8_t *)(base + at);
+  at += round_up_size((size_t)p->s.groups * p->blocks * gradient_masks(p), 64);
+  result.inputs_needed = (uint8_t *)(base + at);
+  at += round_up_size((size_t)section_count(p) * input_masks(p), 64);
   result.entries = (run_entry *)(base + at);
   at += round_up_size(max_entries(p) * sizeof(run_entry), 64);
   result.weights = (uint32_t *)(base + at);
@@ -195,6 +207,10 @@ static uint32_t index_section(
     const sparse_plan *p, const uint8_t *frozen, sparse_index index, int32_t group, int32_t block, int32_t class_index,
     int32_t window, uint32_t at) {
   const sq_conv *s = &p->s;
+  const int32_t block_number = group * p->blocks + block;
+  uint8_t *gradients = index.gradients_needed + (size_t)block_number * gradient_masks(p);
+  uint8_t *inputs = index.inputs_needed +
+                    (size_t)((block_number * p->column_classes + class_index) * p->windows + window) * input_masks(p);
   const int32_t begin = block * p->block, end = smaller(begin + p->block, p->out_group);
   const int32_t first_channel = window * p->window, channels = smaller(p->window, p->in_group - first_channel);
   // Groups of equal size follow each other, largest first, so that their branches are predicted: they are counted
@@ -209,6 +225,7 @@ static uint32_t index_section(
         for (int32_t ky = 0; ky < s->kernel_height; ky++)
           for (int32_t i = 0; i < channels; i++)
             left += !frozen[filter + (uint32_t)((ky * s->kernel_width + kx) * p->in_group + first_channel + i)];
+        if (left == 0) continue;
         int32_t parts = part_count(left);
         if (!place) {
           for (; parts > 0; left -= left / parts, parts--) next[left / parts]++;
@@ -223,9 +240,11 @@ static uint32_t index_section(
               if (entry) left -= left / parts, parts--;
               entry = &index.entries[next[left / parts]++];
               *entry = (run_entry){.gradient = (uint32_t)(((o - begin) * p->copies + copy) * p->copy_stride)};
+              gradients[(o - begin) / tile_side * p->copies + copy] |= (uint8_t)(1 << (o - begin) % tile_side);
             }
             const int32_t row =
                 rows_before(p, ky % s->stride_y, p->rows) + row_shift(p, ky) - row_shift(p, ky % s->stride_y);
+            inputs[i / tile_side] |= (uint8_t)(1 << i % tile_side);
             index.weights[(size_t)(entry - index.entries) * max_group + entry->count] = weight;
             entry->inputs[entry->count++] = (uint32_t)(i * p->channel_stride + row * p->row_length);
           }
@@ -243,6 +262,8 @@ static void channelwise_index_build(const sq_conv *shape, const uint8_t *frozen,
   const sparse_plan p = plan_sparse(shape);
   const sparse_index index = lay_out_index(&p, buffer);
   index_copies(&p, index);
+  memset(index.gradients_needed, 0, (size_t)p.s.groups * p.blocks * gradient_masks(&p));
+  memset(index.inputs_needed, 0, (size_t)section_count(&p) * input_masks(&p));
   uint32_t *first = index.first, at = 0;
   for (int32_t group = 0; group < p.s.groups; group++)
     for (int32_t block = 0; block < p.blocks; block++)

@@ -8,8 +8,6 @@
 #include "../target/vector.h"
 #include "sparse_index.h"
 
-enum { tile_side = 8 };  // pixels and channels transposed at a time
-
 typedef uint8_t tile_bytes __attribute__((vector_size(2 * tile_side)));
 typedef tile_bytes tile_bytes_unaligned __attribute__((aligned(1), may_alias));
 
@@ -72,45 +70,59 @@ SQ_INLINE void transpose_floats(const char *pixels, ptrdiff_t step, tile_row row
 }
 #endif
 
-/// Stores the first `channels` of eight rows, `stride` floats apart.
-SQ_INLINE void store_rows(const tile_row rows[tile_side], float *packed, int32_t stride, int32_t channels) {
-  if (channels >= tile_side) {
+enum {
+  whole_tile = (1 << tile_side) - 1,
+  few_channels = 2  // of a tile, which are copied one by one
+};
+
+/// Stores those of eight rows, `stride` floats apart, whose bit of `needed` is set.
+SQ_INLINE void store_rows(const tile_row rows[tile_side], float *packed, int32_t stride, int32_t needed) {
+  if (needed == whole_tile) {
     // Two bases and small multiples need fewer registers than eight offsets.
     float *upper = packed + 4 * (size_t)stride;
-    for (int c = 0; c < 4; c++) {
+    for (int32_t c = 0; c < 4; c++) {
       *(tile_row_unaligned *)(packed + (size_t)c * stride) = rows[c];
       *(tile_row_unaligned *)(upper + (size_t)c * stride) = rows[4 + c];
     }
   } else {
     for (int c = 0; c < tile_side; c++)
-      if (c < channels) *(tile_row_unaligned *)(packed + (size_t)c * stride) = rows[c];
+      if (needed >> c & 1) *(tile_row_unaligned *)(packed + (size_t)c * stride) = rows[c];
   }
 }
 
-/// A row of `columns` pixels, `step` bytes apart, to packed[channel * stride + column].
+/// A row of `columns` pixels, `step` bytes apart, to packed[channel * stride + column]: the needed ones of `channels`
+/// channels, a byte of bits a tile.
 SQ_INLINE void pack_row(
-    const char *row, ptrdiff_t step, int32_t columns, int levels, float *packed, int32_t stride, int32_t channels) {
-  if (columns < tile_side) {
-    for (int32_t k = 0; k < columns; k++, row += step)
-      for (int32_t c = 0; c < channels; c++)
-        packed[(size_t)c * stride + k] = levels ? ((const uint8_t *)row)[c] : ((const float *)row)[c];
-    return;
-  }
+    const char *row, ptrdiff_t step, int32_t columns, int levels, float *packed, int32_t stride, int32_t channels,
+    const uint8_t *needed) {
   const int32_t tile_channels = levels ? 2 * tile_side : tile_side;
-  for (int32_t c = 0; c < channels; c += tile_channels, packed += (size_t)tile_channels * stride)
+  for (int32_t c = 0; c < channels; c += tile_channels, packed += (size_t)tile_channels * stride) {
+    const int32_t low = needed[c / tile_side];
+    const int32_t high = levels && channels - c > tile_side ? needed[c / tile_side + 1] : 0;
+    uint32_t any = (uint32_t)(low | high << tile_side);
+    if (columns < tile_side || __builtin_popcount(any) <= few_channels) {
+      for (; any; any &= any - 1) {
+        const int32_t i = __builtin_ctz(any);
+        const char *value = row + (c + i) * (ptrdiff_t)(levels ? 1 : sizeof(float));
+        float *to = packed + (size_t)i * stride;
+        for (int32_t k = 0; k < columns; k++, value += step)
+          to[k] = levels ? *(const uint8_t *)value : *(const float *)value;
+      }
+      continue;
+    }
     for (int32_t j = 0; j < columns; j += tile_side) {
       const int32_t at = smaller(j, columns - tile_side);  // the last tile_side overlaps the one before it
       const char *pixels = row + at * step + c * (levels ? 1 : sizeof(float));
       tile_row rows[2 * tile_side];
       if (levels) {
         transpose_levels(pixels, step, rows);
-        if (channels - c > tile_side)
-          store_rows(rows + tile_side, packed + (size_t)tile_side * stride + at, stride, channels - c - tile_side);
+        if (high) store_rows(rows + tile_side, packed + (size_t)tile_side * stride + at, stride, high);
       } else {
         transpose_floats(pixels, step, rows);
       }
-      store_rows(rows, packed + at, stride, channels - c);
+      store_rows(rows, packed + at, stride, low);
     }
+  }
 }
 
 /// A piece: images [image, image + images), output rows [y, y + rows).
@@ -119,18 +131,23 @@ typedef struct sparse_piece {
   int32_t out_width;  // less than the plan's in the last piece of a pointwise convolution
 } sparse_piece;
 
-/// A row of up to eight channels of the output gradient to its copies in a packed block, each shifted. A column that
-/// meets none of the input becomes a zero; it falls on a place where no row has a column.
+/// A row of up to eight channels of the output gradient to its copies in a packed block, each shifted: of a copy, the
+/// channels that `needed` has. A column that meets none of the input becomes a zero; it falls on a place where no row
+/// has a column.
 SQ_INLINE void pack_gradient_row(
-    const sparse_plan *p, const float *gradient, const sparse_index *index, int32_t columns, int32_t channels,
+    const sparse_plan *p, const float *gradient, const sparse_index *index, int32_t columns, const uint8_t *needed,
     float *packed) {
   const int32_t out_width = p->s.out_width, pixel = p->s.out_channels, stride = p->copies * p->copy_stride;
-  if (columns < tile_side) {
+  uint32_t any = 0;
+  for (int32_t copy = 0; copy < p->copies; copy++) any |= needed[copy];
+  if (columns < tile_side || __builtin_popcount(any) <= few_channels) {
     for (int32_t copy = 0; copy < p->copies; copy++)
-      for (int32_t c = 0; c < channels; c++)
+      for (uint32_t left = needed[copy]; left; left &= left - 1) {
+        const int32_t c = __builtin_ctz(left);
         for (int32_t x = 0; x < columns; x++)
-          packed[index->copies[copy] + (size_t)c * stride + x] =
+          packed[index->copies[copy] + (ptrdiff_t)c * stride + x] =
               index->masks[copy * out_width + x] ? gradient[(size_t)x * pixel + c] : 0;
+      }
     return;
   }
   for (int32_t x = 0; x < columns; x += tile_side) {
@@ -139,39 +156,61 @@ SQ_INLINE void pack_gradient_row(
     tile_row rows[tile_side], shifted[tile_side];
     transpose_floats((const char *)(gradient + (size_t)at * pixel), pixel * (ptrdiff_t)sizeof(float), rows);
     for (int32_t copy = 0; copy < p->copies; copy++) {
+      if (!needed[copy]) continue;
       const mask_row mask = *(const mask_row *)(index->masks + copy * out_width + at);
       for (int c = 0; c < tile_side; c++) shifted[c] = (tile_row)((mask_row)rows[c] & mask);
-      store_rows(shifted, packed + index->copies[copy] + at, stride, channels);
+      store_rows(shifted, packed + index->copies[copy] + at, stride, needed[copy]);
     }
   }
 }
 
-/// The copies of `channels` channels of the output gradient from `first_channel` on.
+/// Zeros where no piece writes a packed block, so that a run over it meets no rubbish.
+static void clear_gradient_gaps(const sparse_plan *p, const sparse_index *index, float *packed) {
+  if (p->row_length != p->images * p->pitch || p->pitch != p->s.out_width || p->s.out_width < tile_side) {
+    memset(packed, 0, (size_t)p->block * p->copies * p->copy_stride * sizeof(float));
+    return;
+  }
+  // Rows follow each other: what is left is before the first and after the last one, where a copy is shifted.
+  const int32_t length = p->rows * p->row_length;
+  for (int32_t c = 0; c < p->block; c++)
+    for (int32_t copy = 0; copy < p->copies; copy++) {
+      const int32_t begin = copy * p->copy_stride, shift = index->copies[copy] - begin;
+      float *to = packed + (size_t)c * p->copies * p->copy_stride + begin;
+      for (int32_t at = 0; at < shift; at++) to[at] = 0;
+      for (int32_t at = length + shift; at < length; at++) to[at] = 0;
+    }
+}
+
+/// The copies of `channels` channels of the output gradient from `first_channel` on, as far as they are needed.
 static void pack_gradient(
     const sparse_plan *p, const float *gradient, const sparse_index *index, sparse_piece piece, int32_t first_channel,
-    int32_t channels, float *packed) {
+    int32_t channels, const uint8_t *needed, float *packed) {
   const sq_conv *s = &p->s;
   const int32_t stride = p->copies * p->copy_stride;
   if (piece.images < p->images || piece.out_width < s->out_width)
     memset(packed, 0, (size_t)channels * stride * sizeof(float));
-  for (int32_t c = 0; c < channels; c += tile_side)
+  for (int32_t c = 0; c < channels; c += tile_side, needed += p->copies) {
+    int any = 0;
+    for (int32_t copy = 0; copy < p->copies; copy++) any |= needed[copy];
+    if (!any) continue;
     for (int32_t row = 0; row < piece.rows; row++)
       for (int32_t n = 0; n < piece.images; n++) {
         const size_t pixel = ((size_t)(piece.image + n) * s->out_height + piece.y + row) * s->out_width;
         pack_gradient_row(
-            p, gradient + pixel * s->out_channels + first_channel + c, index, piece.out_width,
-            smaller(tile_side, channels - c), packed + (size_t)c * stride + row * p->row_length + n * p->pitch);
+            p, gradient + pixel * s->out_channels + first_channel + c, index, piece.out_width, needed,
+            packed + (size_t)c * stride + row * p->row_length + n * p->pitch);
       }
+  }
   // The end of the last row where an earlier piece had another one: no row writes it.
   for (int32_t copy = 0; copy < p->copies && piece.rows < p->rows; copy++)
     for (int32_t at = index->copies[copy]; at < copy * p->copy_stride; at++)
       for (int32_t c = 0; c < channels; c++) packed[(size_t)c * stride + at + piece.rows * p->row_length] = 0;
 }
 
-/// The columns of a class of `channels` input channels from `first_channel` on.
+/// The columns of a class of `channels` input channels from `first_channel` on, as far as they are needed.
 SQ_INLINE void pack_input(
     const sparse_plan *p, const void *input, int levels, sparse_piece piece, int32_t column_class,
-    int32_t first_channel, int32_t channels, float *window) {
+    int32_t first_channel, int32_t channels, const uint8_t *needed, float *window) {
   const sq_conv *s = &p->s;
   const size_t element = levels ? 1 : sizeof(float);
   const ptrdiff_t pixel_bytes = s->in_channels * (ptrdiff_t)element;
@@ -194,7 +233,7 @@ SQ_INLINE void pack_input(
         const size_t pixel = ((size_t)(piece.image + n) * s->in_height + y) * s->in_width + first_column;
         pack_row(
             (const char *)input + pixel * pixel_bytes + first_channel * element, s->stride_x * pixel_bytes, columns,
-            levels, to + n * p->pitch, p->channel_stride, channels);
+            levels, to + n * p->pitch, p->channel_stride, channels, needed);
       }
     }
   }
@@ -202,14 +241,14 @@ SQ_INLINE void pack_input(
 
 static void pack_input_floats(
     const sparse_plan *p, const void *input, sparse_piece piece, int32_t column_class, int32_t first_channel,
-    int32_t channels, float *window) {
-  pack_input(p, input, 0, piece, column_class, first_channel, channels, window);
+    int32_t channels, const uint8_t *needed, float *window) {
+  pack_input(p, input, 0, piece, column_class, first_channel, channels, needed, window);
 }
 
 static void pack_input_levels(
     const sparse_plan *p, const void *input, sparse_piece piece, int32_t column_class, int32_t first_channel,
-    int32_t channels, float *window) {
-  pack_input(p, input, 1, piece, column_class, first_channel, channels, window);
+    int32_t channels, const uint8_t *needed, float *window) {
+  pack_input(p, input, 1, piece, column_class, first_channel, channels, needed, window);
 }
 
 #endif

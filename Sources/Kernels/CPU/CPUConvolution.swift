@@ -13,6 +13,7 @@ public final class CPUConvolution: ConvolutionOperation {
   private let packedBackward: Buffer<Float>
   private var packedInteger = Buffer<UInt8>(count: 0)
   private var sparseIndex = Buffer<UInt8>(count: 0)
+  private var unfrozen = UnfrozenWeights(frozen: Buffer(count: 0))
   private let weightGradientSlices: Int
   private let imagesPerPiece: Int
 
@@ -131,14 +132,15 @@ public final class CPUConvolution: ConvolutionOperation {
     }
     let slices = backwardSlices(images: images)
     let count = shape.weightCount
+    let needsWeightGradient = !sparse || unfrozen.count > 0
     let seconds = backend.sliceSeconds.pointer
     for index in 0..<3 * slices { seconds[index] = 0 }
     overImages(images, slices: slices) { slice, range, scratch, worker in
       let partial = backend.partials.pointer + slice * count
       let pieceSum = backend.pieceSums[worker].pointer
-      if sparse { partial.update(repeating: 0, count: count) }
+      if sparse { unfrozen.clear(partial) }
       var first = range.lowerBound
-      while first < range.upperBound {
+      while first < range.upperBound, needsWeightGradient || inputGradient != nil {
         let piece = first..<min(first + imagesPerPiece, range.upperBound)
         let begin = StepClock.now()
         let gradient = pieceGradient(outputGradient, piece, worker)
@@ -152,7 +154,9 @@ public final class CPUConvolution: ConvolutionOperation {
         let middle = StepClock.now()
         eachPiece(piece, slice)
         let called = StepClock.now()
-        if sparse || piece.lowerBound == range.lowerBound {
+        if !needsWeightGradient {
+          // Every weight is frozen.
+        } else if sparse || piece.lowerBound == range.lowerBound {
           backwardWeight(input, gradient, piece, sparse, into: partial, scratch)
         } else {
           backwardWeight(input, gradient, piece, sparse, into: pieceSum, scratch)
@@ -171,7 +175,7 @@ public final class CPUConvolution: ConvolutionOperation {
       parts.1 += seconds[3 * slice + 1]
       parts.2 += seconds[3 * slice + 2]
     }
-    addPartials(slices: slices, into: weightGradient, scale: scale)
+    addPartials(slices: slices, into: weightGradient, scale: scale, sparse: sparse)
     // The threads' time by part, in proportion to the whole's wall time.
     let share = (StepClock.now() - start) / max(parts.0 + parts.1 + parts.2, .leastNormalMagnitude)
     return BackwardSeconds(
@@ -236,10 +240,19 @@ public final class CPUConvolution: ConvolutionOperation {
     }
   }
 
-  private func addPartials(slices: Int, into result: Buffer<Float>, scale: Float) {
+  private func addPartials(slices: Int, into result: Buffer<Float>, scale: Float, sparse: Bool) {
     let count = shape.weightCount
     let partials = backend.partials.pointer
     let total = result.pointer
+    if sparse, let listed = unfrozen.listed {
+      total.update(repeating: 0, count: count)
+      for index in listed {
+        var sum = partials[Int(index)]
+        for slice in 1..<max(slices, 1) { sum += partials[slice * count + Int(index)] }
+        total[Int(index)] = sum * scale
+      }
+      return
+    }
     let tasks = count < 1 << 14 ? 1 : 8
     backend.pool.run(tasks) { task, _ in
       for index in BatchSlices.range(task, of: tasks, count: count) {
@@ -253,10 +266,36 @@ public final class CPUConvolution: ConvolutionOperation {
   /// Copies the mask: weights that freeze later are computed until it is indexed again.
   public func index(frozen: Buffer<UInt8>) {
     precondition(frozen.count == shape.weightCount)
+    unfrozen = UnfrozenWeights(frozen: frozen)
     withUnsafePointer(to: cPiece) {
       let bytes = backend.sparseGradient.index_bytes($0)
       if sparseIndex.count < bytes { sparseIndex = Buffer(count: bytes) }
       backend.sparseGradient.index_build($0, frozen.pointer, sparseIndex.pointer)
+    }
+  }
+}
+
+/// Whose gradients are computed: listed where they are few, so that nothing is spent on the others.
+private struct UnfrozenWeights {
+  /// How many there are.
+  let count: Int
+  /// Their places among all; nil where they are more than a quarter of them.
+  let listed: [Int32]?
+  private let all: Int
+
+  init(frozen: Buffer<UInt8>) {
+    all = frozen.count
+    let mask = UnsafeBufferPointer(start: frozen.pointer, count: all)
+    count = mask.reduce(0) { $0 + ($1 == 0 ? 1 : 0) }
+    listed = 4 * count <= all ? mask.indices.lazy.filter { mask[$0] == 0 }.map(Int32.init) : nil
+  }
+
+  /// Zeros at least where the gradients of these weights are added.
+  func clear(_ gradient: UnsafeMutablePointer<Float>) {
+    if let listed {
+      for index in listed { gradient[Int(index)] = 0 }
+    } else {
+      gradient.update(repeating: 0, count: all)
     }
   }
 }
