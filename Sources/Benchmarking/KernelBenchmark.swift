@@ -4,19 +4,24 @@ import Tensor
 
 /// Every convolution kernel on the shapes of a network, against this machine's peak and against its reference.
 public struct KernelBenchmark: Sendable {
-  /// Whose convolutions are measured: 128 images of 32×32 pixels (ResNet-20), 8 of 224×224 (ResNet-18).
+  /// Whose convolutions are measured: 128 images of 32×32 pixels (ResNet-20), 8 of 224×224 (the others; of MobileNetV2's,
+  /// depthwise ones and their neighbours at each size).
   public enum Network: String, CaseIterable, Sendable {
     case resnet20
     case resnet18
+    case mobilenetv2
 
     /// The distinct convolutions, with how often each occurs.
     var shapes: [(name: String, occurrences: Int, shape: ConvolutionShape)] {
       func conv(
-        _ batch: Int, _ side: Int, _ input: Int, _ output: Int, kernel: Int = 3, stride: Int = 1
+        _ batch: Int, _ side: Int, _ input: Int, _ output: Int, kernel: Int = 3, stride: Int = 1, groups: Int = 1
       ) -> ConvolutionShape {
         ConvolutionShape(
           batch: batch, inputHeight: side, inputWidth: side, inputChannels: input, outputChannels: output,
-          kernel: kernel, stride: stride, padding: kernel / 2)
+          kernel: kernel, stride: stride, padding: kernel / 2, groups: groups)
+      }
+      func depthwise(_ side: Int, _ channels: Int, stride: Int = 1) -> ConvolutionShape {
+        conv(8, side, channels, channels, stride: stride, groups: channels)
       }
       switch self {
       case .resnet20:
@@ -35,6 +40,18 @@ public struct KernelBenchmark: Sendable {
           ("28x28 128-256 /2", 1, conv(8, 28, 128, 256, stride: 2)), ("14x14 256-256", 3, conv(8, 14, 256, 256)),
           ("14x14 256-512 /2", 1, conv(8, 14, 256, 512, stride: 2)), ("7x7 512-512", 3, conv(8, 7, 512, 512)),
           ("56x56 64-128 1x1 /2", 1, conv(8, 56, 64, 128, kernel: 1, stride: 2)),
+        ]
+      case .mobilenetv2:
+        return [
+          ("112x112 depthwise 32", 1, depthwise(112, 32)), ("112x112 16-96 1x1", 1, conv(8, 112, 16, 96, kernel: 1)),
+          ("112x112 depthwise 96 /2", 1, depthwise(112, 96, stride: 2)), ("56x56 depthwise 144", 1, depthwise(56, 144)),
+          ("56x56 144-24 1x1", 1, conv(8, 56, 144, 24, kernel: 1)),
+          ("56x56 depthwise 144 /2", 1, depthwise(56, 144, stride: 2)),
+          ("28x28 depthwise 192", 2, depthwise(28, 192)),
+          ("28x28 depthwise 192 /2", 1, depthwise(28, 192, stride: 2)),
+          ("14x14 384-64 1x1", 3, conv(8, 14, 384, 64, kernel: 1)), ("14x14 depthwise 384", 4, depthwise(14, 384)),
+          ("14x14 depthwise 576", 2, depthwise(14, 576)), ("7x7 depthwise 960", 3, depthwise(7, 960)),
+          ("7x7 960-320 1x1", 1, conv(8, 7, 960, 320, kernel: 1)),
         ]
       }
     }

@@ -31,7 +31,7 @@ struct BenchCommand: ParsableCommand {
 extension BenchCommand {
   struct Everything: ParsableCommand {
     static let configuration = CommandConfiguration(
-      commandName: "all", abstract: "Machine, kernels of both networks, and the training step in many settings.")
+      commandName: "all", abstract: "Machine, kernels of three networks, and the training step in many settings.")
 
     @OptionGroup var machine: MachineOptions
     @OptionGroup var output: Output
@@ -117,7 +117,8 @@ extension BenchCommand {
 
     @OptionGroup var machine: MachineOptions
     @OptionGroup var output: Output
-    @Option(help: "resnet20 (batch 128) or resnet18 (batch 8).") var network: KernelBenchmark.Network = .resnet20
+    @Option(help: "resnet20 (batch 128), resnet18 or mobilenetv2 (batch 8).") var network: KernelBenchmark.Network =
+      .resnet20
     @Option(help: "Repetitions of every measurement.") var repetitions = 15
 
     func run() throws {
