@@ -6,7 +6,7 @@ SWEEP_FLAGS ?=
 SPQAT := .build/release/spqat
 
 .PHONY: all setup build data data-shapes reproduce-table2 reproduce-imagenet sweep-threshold sweep-freeze-start sweep-bits test check schema \
-  bench bench-peer soak fuzz faults sanitize test-slurm test-browser clean
+  bench bench-peer soak fuzz faults sanitize test-arm test-slurm test-browser clean
 
 all: build
 
@@ -71,6 +71,10 @@ faults: build
 # Thread sanitizer, then address and undefined-behaviour sanitizers: each builds everything once more.
 sanitize: setup
 	@Scripts/sanitize.sh
+
+# The kernels for 64-bit Arm against the reference, under qemu-user; skipped where that cannot be installed.
+test-arm:
+	@Scripts/test-arm.sh
 
 # On a real Slurm, installed and started on this machine where that is allowed; skipped elsewhere.
 test-slurm: build

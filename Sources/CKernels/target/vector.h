@@ -23,6 +23,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #define SQ_TARGET_PORTABLE 1
@@ -102,6 +104,9 @@ SQ_INLINE sq_int_vector sq_multiply_pairs(sq_int_vector a, sq_int_vector b) {
   return (sq_int_vector)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #elif defined(__SSE2__)
   return (sq_int_vector)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#elif defined(__aarch64__)
+  const int16x8_t x = (int16x8_t)a, y = (int16x8_t)b;
+  return (sq_int_vector)vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
 #else
   typedef int16_t words __attribute__((vector_size(4 * SQ_LANES)));
   const words x = (words)a, y = (words)b;
