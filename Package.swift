@@ -85,7 +85,9 @@ let package = Package(
         "Diagnostics",
         "Records", "Storage", "Host",
       ]),
-    module("Reporting", ["Diagnostics", "Files", "Host", "Records", "Statistics", "Storage", "Tables"]),
+    module("LotteryTicket", ["Records"]),
+    module(
+      "Reporting", ["Diagnostics", "Files", "Host", "LotteryTicket", "Records", "Statistics", "Storage", "Tables"]),
     module(
       "Benchmarking",
       ["Recipes", "Training", "Networks", "Quantization", "Kernels", "Storage", "Tables", "Tensor"]),
@@ -133,6 +135,7 @@ let package = Package(
         "Host",
       ]),
     tests("Interchange", ["Diagnostics", "Networks", "Recipes", "Records", "Storage"]),
+    tests("LotteryTicket", ["Records", "Tensor"]),
     tests("Reporting", ["Diagnostics", "Records", "Statistics", "Storage", "Tables"]),
     .testTarget(
       name: "CommandLineTests", dependencies: ["spqat", "Datasets", "Host", "TestSupport", "Records", "Storage"],
