@@ -59,7 +59,7 @@ let package = Package(
     module(
       "Datasets",
       ["CGzip", "CPNG", "CResample", "Host", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
-    module("Recipes", ["Training", "Networks", "Quantization", "Datasets"]),
+    module("Recipes", ["Training", "Networks", "Quantization", "Kernels", "Datasets"]),
     module(
       "Training", ["Networks", "Quantization", "Kernels", "Datasets", "Diagnostics", "Records", "Storage", "Tensor"]),
     module(
@@ -69,7 +69,7 @@ let package = Package(
     module(
       "Configuration",
       [
-        "Recipes", "Training", "Networks", "Quantization", "Datasets", "Statistics",
+        "Recipes", "Training", "Networks", "Quantization", "Kernels", "Datasets", "Statistics",
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
     module(

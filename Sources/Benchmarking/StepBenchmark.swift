@@ -76,11 +76,12 @@ public struct StepBenchmark: Sendable {
     let freezing =
       method == .freeze
       ? FreezingSpec(schedule: .linear, startStep: 1 << 30, totalSteps: 1 << 31, distanceEMA: 0.99) : nil
-    let weights = ParameterGroupSpec(optimizer: recipe.optimizers.weights, learningRate: 1e-3)
+    let settings = recipe.settings(for: architecture)
+    let weights = ParameterGroupSpec(optimizer: settings.optimizers.weights, learningRate: 1e-3)
     let spec = TrainingSpec(
       model: recipe.model(architecture, classes: 10, height: imageSide, width: imageSide),
       quantization: quantization, freezing: freezing, weights: weights,
-      batchNorm: recipe.batchNormGroup(besides: weights), quantizers: recipe.quantizerGroup(learningRate: 1e-4),
+      batchNorm: settings.batchNormGroup(besides: weights), quantizers: settings.quantizerGroup(learningRate: 1e-4),
       learningRateSchedule: .constant, batchSize: batch, dropLastPartialBatch: true, totalSteps: 1 << 30,
       augment: false, seed: 1)
     let learner = try Learner(spec: spec, backend: backend)

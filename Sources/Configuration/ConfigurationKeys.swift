@@ -47,7 +47,7 @@ package enum ConfigurationKeys {
   }()
 
   private static func training(
-    _ settings: [Setting<TrainingSpec>], below section: String = "", published: (Recipe) -> TrainingSettings
+    _ settings: [Setting<TrainingSpec>], below section: String = "", published: (Recipe.Settings) -> TrainingSettings
   ) -> [SettingOutline] {
     let prefix = section.isEmpty ? "" : "\(section)."
     let length = SettingCodec<TrainingDuration>.runLength

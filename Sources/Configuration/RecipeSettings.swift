@@ -3,49 +3,51 @@ import Quantization
 import Recipes
 import Training
 
-/// What a recipe says where a configuration says nothing.
+/// What a recipe says of a network where a configuration says nothing.
 extension TrainingSettings {
-  init(_ recipe: Recipe) {
-    let published = recipe.training
+  init(_ published: Recipe.Settings) {
+    let training = published.training
     spec = .blank
-    spec.batchSize = published.batchSize
-    spec.dropLastPartialBatch = published.dropLastPartialBatch
-    spec.weights = ParameterGroupSpec(optimizer: recipe.optimizers.weights, learningRate: published.learningRate)
-    spec.batchNorm = recipe.batchNormGroup(besides: spec.weights)
-    spec.quantizers = recipe.quantizerGroup(learningRate: published.quantizerLearningRate)
-    duration = .epochs(published.epochs)
+    spec.batchSize = training.batchSize
+    spec.dropLastPartialBatch = training.dropLastPartialBatch
+    spec.weights = ParameterGroupSpec(optimizer: published.optimizers.weights, learningRate: training.learningRate)
+    spec.batchNorm = published.batchNormGroup(besides: spec.weights)
+    spec.quantizers = published.quantizerGroup(learningRate: training.quantizerLearningRate)
+    duration = .epochs(training.epochs)
     learningRate = .step(
-      milestones: published.milestones.map(TrainingDuration.percent), factor: published.learningRateFactor)
+      milestones: training.milestones.map(TrainingDuration.percent), factor: training.learningRateFactor)
   }
 
   /// Full precision before quantization, in which batch norm follows the weights' rule; there are no quantizers to train.
-  init(pretraining recipe: Recipe) {
-    self.init(recipe)
+  init(pretraining published: Recipe.Settings) {
+    self.init(published)
+    spec.weights.learningRate = published.training.pretrainingLearningRate
     spec.batchNorm = spec.weights
     learningRate = .step(
-      milestones: recipe.training.milestones.map(TrainingDuration.percent),
-      factor: recipe.training.pretrainingLearningRateFactor)
+      milestones: published.training.milestones.map(TrainingDuration.percent),
+      factor: published.training.pretrainingLearningRateFactor)
   }
 }
 
 extension FreezingSettings {
-  init(_ recipe: Recipe) {
+  init(_ published: Recipe.Settings) {
     spec = .blank
-    spec.distanceEMA = recipe.distanceEMA
-    start = .percent(recipe.training.freezingStart)
+    spec.distanceEMA = published.distanceEMA
+    start = .percent(published.training.freezingStart)
   }
 }
 
 extension RunSettings {
   /// Bit widths are to be filled in.
-  init(_ recipe: Recipe, seed: UInt64) {
+  init(_ recipe: Recipe, _ architecture: ModelSpec.Architecture, seed: UInt64) {
     self.recipe = recipe
-    architecture = .resnet20
+    self.architecture = architecture
     (weightBits, activationBits) = (8, 8)
     method = .fullQAT
     rangeGradient = recipe.rangeGradients[0]
-    training = TrainingSettings(recipe)
-    pretraining = PretrainingSettings(training: TrainingSettings(pretraining: recipe), seed: 1)
+    let published = recipe.settings(for: architecture)
+    training = TrainingSettings(published)
+    pretraining = PretrainingSettings(training: TrainingSettings(pretraining: published), seed: 1)
     self.seed = seed
   }
 }

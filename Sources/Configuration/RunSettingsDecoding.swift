@@ -18,7 +18,9 @@ extension RunSettings {
       .recipe.described(
         "spqat: fixed weight scales (first generation). lts: learned ranges (second generation). What is left out is "
           + "as its authors have it."), unless: Recipe.all[0]),
-    Setting("model", \.architecture, .choice().described("The network."), unless: .resnet20),
+    Setting(
+      "model", \.architecture, .choice().described("The network; those for ImageNet have defaults of their own."),
+      unless: .resnet20),
     Setting("bits.weights", \.weightBits, .bits.described("Of weights.")),
     Setting("bits.activations", \.activationBits, .bits.described("Of activations.")),
   ]
@@ -26,7 +28,8 @@ extension RunSettings {
   /// - Parameter ignoresFreezing: the sweep sets the method itself, so that `freezing` may stand beside `fullQAT` for
   ///   the other runs' sake.
   init(_ root: ObjectReader, seed: UInt64, ignoresFreezing: Bool) throws(SettingError) {
-    self.init(try root.value("recipe", .recipe) ?? Recipe.all[0], seed: seed)
+    self.init(
+      try root.value("recipe", .recipe) ?? Recipe.all[0], try root.value("model", .choice()) ?? .resnet20, seed: seed)
     guard root.has("bits") else {
       throw root.fail("bits", "missing; write {\"weights\": 4, \"activations\": 4} (2 to 8)")
     }
@@ -55,7 +58,7 @@ extension RunSettings {
         "missing; the method \"freeze\" needs at least {\"threshold\": \(SettingCodec<ThresholdSchedule>.threshold.remedy)}"
       )
     case (.freeze, let freezing?):
-      var settings = FreezingSettings(recipe)
+      var settings = FreezingSettings(recipe.settings(for: architecture))
       try settings.decode(freezing, end: training.duration)
       method = .freeze(settings)
     }

@@ -29,16 +29,22 @@ package struct SettingOutline: Sendable, CustomStringConvertible {
     self.init(path, .value(codec.schema), default: defaultValue.map(codec.encode))
   }
 
-  /// - Parameter published: what each recipe has where configurations say nothing.
-  init(_ path: String, _ schema: SettingSchema, published: (Recipe) -> JSONValue?) {
-    let values = Recipe.all.map { (recipe: $0, value: published($0)) }
-    let isAgreed = values.allSatisfy { $0.value == values[0].value }
+  /// - Parameter published: what each recipe has, by kind of network, where configurations say nothing.
+  init(_ path: String, _ schema: SettingSchema, published: (Recipe.Settings) -> JSONValue?) {
+    func values(_ kind: (Recipe) -> Recipe.Settings) -> [JSONValue?] { Recipe.all.map { published(kind($0)) } }
+    func text(_ values: [JSONValue?]) -> String {
+      if let value = values[0], values.allSatisfy({ $0 == value }) { return value.text }
+      return zip(Recipe.all, values).compactMap { recipe, value in value.map { "\($0.text) in \(recipe)" } }
+        .joined(separator: ", ")
+    }
+    let (small, imageNet) = (values(\.smallImages), values(\.imageNet))
+    let isAgreed = (small + imageNet).allSatisfy { $0 == small[0] }
     var schema = schema
     if !isAgreed {
-      let list = values.compactMap { entry in entry.value.map { "\($0.text) in \(entry.recipe)" } }
-      schema.text = (schema.text.map { "\($0) " } ?? "") + "Default: \(list.joined(separator: ", "))."
+      let list = [text(small)] + (imageNet == small ? [] : ["of networks for ImageNet \(text(imageNet))"])
+      schema.text = (schema.text.map { "\($0) " } ?? "") + "Default: \(list.joined(separator: "; "))."
     }
-    self.init(path, .value(schema), default: isAgreed ? values[0].value : nil)
+    self.init(path, .value(schema), default: isAgreed ? small[0] : nil)
   }
 }
 
@@ -47,8 +53,8 @@ extension Setting {
     SettingOutline(path(below: section), .value(schema), default: defaultValue == .null ? nil : defaultValue)
   }
 
-  /// - Parameter published: what each recipe has where configurations say nothing.
-  func outline(below section: String = "", published: (Recipe) -> Root) -> SettingOutline {
+  /// - Parameter published: what each recipe has, by kind of network, where configurations say nothing.
+  func outline(below section: String = "", published: (Recipe.Settings) -> Root) -> SettingOutline {
     SettingOutline(path(below: section), schema) { write(published($0)) ?? defaultValue }
   }
 

@@ -1,4 +1,5 @@
 import Datasets
+import Kernels
 import Networks
 import Quantization
 import Recipes
@@ -83,6 +84,8 @@ extension ModelSpec {
     Setting("classes", \.classes, .integer(in: 2...65536)),
     Setting("inputHeight", \.inputHeight, .integer(in: 4...65536)),
     Setting("inputWidth", \.inputWidth, .integer(in: 4...65536)),
+    Setting("rectifier", \.rectifier, .choice(), unless: .relu),
+    Setting("dropout", \.dropout, .belowOne, unless: 0),
   ]
 }
 

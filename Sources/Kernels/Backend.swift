@@ -10,7 +10,7 @@ public import Tensor
 ///   that may be affine in two tensors, a callback after every piece of the input gradient (one piece, the whole batch, will
 ///   do), and a weight gradient that leaves out frozen weights;
 /// - the passes of `normalize` and `normalizeBackward`, per-channel sums and affine combinations, and the range of a tensor;
-/// - pooling for means and maxima, and the shortcut without parameters, each with its way back;
+/// - pooling for means and maxima, and the shortcut without parameters, each with its way back; products of two tensors;
 /// - softmax cross-entropy with ranks; quantization of weights, its straight-through gradient and the freezing rule; stochastic
 ///   gradient descent;
 /// - results that are the same bits in every run: sums are formed in an order that depends on the batch alone.
@@ -50,7 +50,7 @@ public protocol Backend: AnyObject {
   /// (`copies`, at most two). Without `scale` and `shift`: 1 and 0.
   func normalize(
     input: Buffer<Float>, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
-    relu: Bool, output: Buffer<Float>?, copies: [(grid: ActivationGrid, levels: Buffer<UInt8>)], images: Int,
+    rectifier: Rectifier?, output: Buffer<Float>?, copies: [(grid: ActivationGrid, levels: Buffer<UInt8>)], images: Int,
     rowsPerImage: Int)
   /// Back through `normalize`, for the whole batch; begins the sums.
   func normalizeBackward(_ gradient: NormalizationGradient, images: Int)
@@ -61,6 +61,12 @@ public protocol Backend: AnyObject {
   /// values = level · step
   func dequantize(
     _ levels: Buffer<UInt8>, step: Float, values: Buffer<Float>, images: Int, elementsPerImage: Int)
+
+  // MARK: Dropout
+
+  /// output = input · factors, element by element; `output` may be one of them.
+  func multiply(
+    _ input: Buffer<Float>, by factors: Buffer<Float>, output: Buffer<Float>, images: Int, elementsPerImage: Int)
 
   // MARK: Pooling
 

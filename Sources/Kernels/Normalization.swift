@@ -20,6 +20,21 @@ public struct ActivationGrid: Sendable, Equatable {
   }
 }
 
+/// Keeps a value at 0 or above: max(x, 0), or min(max(x, 0), 6).
+public enum Rectifier: String, Hashable, Sendable, CaseIterable {
+  case relu
+  /// With an upper end of 6 (Howard et al. 2017, Sandler et al. 2018).
+  case relu6
+
+  /// The largest value that it gives.
+  public var upper: Float {
+    switch self {
+    case .relu: .infinity
+    case .relu6: 6
+    }
+  }
+}
+
 /// The way back through `normalize` to scale · input + shift: adds up the gradients of z and those that pass its quantized
 /// copies, masks them by the rectifier, and forms the sums that batch norm and the quantizers need.
 public struct NormalizationGradient {
@@ -31,8 +46,8 @@ public struct NormalizationGradient {
   public let scale: Buffer<Float>?
   /// One a channel; nil: 0.
   public let shift: Buffer<Float>?
-  /// The gradient then passes where z > 0.
-  public let relu: Bool
+  /// The gradient passes strictly inside its range.
+  public let rectifier: Rectifier?
   /// z as kept by the forward pass; nil: recomputed, which a residual forbids.
   public let output: Buffer<Float>?
   /// Of z as floats, at most three; their sum counts.
@@ -50,7 +65,7 @@ public struct NormalizationGradient {
 
   /// Keeps the buffers, of which `result` is overwritten and `sums` added to.
   public init(
-    input: Buffer<Float>, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, relu: Bool,
+    input: Buffer<Float>, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, rectifier: Rectifier?,
     output: Buffer<Float>?, gradients: [Buffer<Float>], copies: [(grid: ActivationGrid, gradient: Buffer<Float>)],
     result: Buffer<Float>, rowsPerImage: Int, sums: NormalizationSums, wantsChannelSums: Bool
   ) {
@@ -60,7 +75,7 @@ public struct NormalizationGradient {
     self.channels = channels
     self.scale = scale
     self.shift = shift
-    self.relu = relu
+    self.rectifier = rectifier
     self.output = output
     self.gradients = gradients
     self.copies = copies

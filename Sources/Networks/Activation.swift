@@ -64,38 +64,40 @@ public final class Activation {
     return values
   }
 
-  /// Computes z = relu(scale · input + shift + residual) into the values and the copies. Quantizers that are not
+  /// Computes z = rectifier(scale · input + shift + residual) into the values and the copies. Quantizers that are not
   /// initialized take their start from z in training.
   func emit(
-    input: Buffer<Float>, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?, relu: Bool,
-    pass: ForwardPass
+    input: Buffer<Float>, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
+    rectifier: Rectifier?, pass: ForwardPass
   ) {
     let backend = pass.backend
     if copies.contains(where: { !$0.quantizer.isInitialized }) {
       precondition(pass.isTraining, "quantizers are initialized in training")
       let whole = values ?? backend.allocate(Float.self, count: count)
       backend.normalize(
-        input: input, channels: channels, scale: scale, shift: shift, residual: residual, relu: relu, output: whole,
+        input: input, channels: channels, scale: scale, shift: shift, residual: residual, rectifier: rectifier,
+        output: whole,
         copies: [], images: pass.images, rowsPerImage: rowsPerImage)
       let statistics = backend.rangeStatistics(whole, images: pass.images, elementsPerImage: elementsPerImage)
       for copy in copies where !copy.quantizer.isInitialized {
         copy.quantizer.initialize(minimum: statistics.minimum, standardDeviation: statistics.standardDeviation)
       }
     }
-    if values === input && scale == nil && residual == nil && !relu && copies.isEmpty { return }
+    if values === input && scale == nil && residual == nil && rectifier == nil && copies.isEmpty { return }
     backend.normalize(
-      input: input, channels: channels, scale: scale, shift: shift, residual: residual, relu: relu,
+      input: input, channels: channels, scale: scale, shift: shift, residual: residual, rectifier: rectifier,
       output: values === input ? nil : values, copies: copies.map { ($0.quantizer.grid, $0.levels) },
       images: pass.images, rowsPerImage: rowsPerImage)
   }
 
   /// The way back through `emit`: adds up the gradients that arrive, into `result`.
   func gradient(
-    input: Buffer<Float>, scale: Buffer<Float>?, shift: Buffer<Float>?, relu: Bool, result: Buffer<Float>,
+    input: Buffer<Float>, scale: Buffer<Float>?, shift: Buffer<Float>?, rectifier: Rectifier?, result: Buffer<Float>,
     wantsChannelSums: Bool
   ) -> NormalizationGradient {
     NormalizationGradient(
-      input: input, channels: channels, scale: scale, shift: shift, relu: relu, output: values, gradients: gradients,
+      input: input, channels: channels, scale: scale, shift: shift, rectifier: rectifier, output: values,
+      gradients: gradients,
       copies: copies.compactMap { copy in copy.gradient.map { (copy.quantizer.grid, $0) } }, result: result,
       rowsPerImage: rowsPerImage, sums: gradientSums, wantsChannelSums: wantsChannelSums)
   }
@@ -112,7 +114,7 @@ public final class Activation {
   /// The whole way back for a layer that emits its values as they are.
   func sumGradients(into result: Buffer<Float>, pass: BackwardPass) {
     pass.backend.normalizeBackward(
-      gradient(input: floats, scale: nil, shift: nil, relu: false, result: result, wantsChannelSums: false),
+      gradient(input: floats, scale: nil, shift: nil, rectifier: nil, result: result, wantsChannelSums: false),
       images: pass.images)
     setQuantizerGradients()
   }

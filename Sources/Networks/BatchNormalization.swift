@@ -1,4 +1,4 @@
-package import Kernels
+public import Kernels
 public import Tensor
 
 /// Batch normalisation, then an optional residual and an optional rectifier; writes its output as floats, quantized, or
@@ -16,8 +16,8 @@ public final class BatchNormalization: Layer {
   public let input: Activation
   /// Added before the rectifier, of the output's shape; nil: nothing is added.
   public let residual: Activation?
-  /// Whether max(x, 0) comes last.
-  public let relu: Bool
+  /// Comes last; nil: none does.
+  public let rectifier: Rectifier?
   /// Floats, levels or both, as its readers need them.
   public let output: Activation
   /// γ, one a channel; starts at 1.
@@ -61,13 +61,14 @@ public final class BatchNormalization: Layer {
 
   /// - Parameter sums: of the input, where the layer before forms them in training.
   package init(
-    name: String, input: Activation, residual: Activation?, relu: Bool, output: Activation, sums: ChannelSums?,
+    name: String, input: Activation, residual: Activation?, rectifier: Rectifier?, output: Activation,
+    sums: ChannelSums?,
     backwardPasses: BackwardPasses, backend: any Backend
   ) {
     self.name = name
     self.input = input
     self.residual = residual
-    self.relu = relu
+    self.rectifier = rectifier
     self.output = output
     self.backwardPasses = backwardPasses
     let channels = input.channels
@@ -118,7 +119,7 @@ public final class BatchNormalization: Layer {
         }
       }
       output.emit(
-        input: input.floats, scale: scale, shift: shift, residual: residual?.floats, relu: relu, pass: pass)
+        input: input.floats, scale: scale, shift: shift, residual: residual?.floats, rectifier: rectifier, pass: pass)
     }
   }
 
@@ -133,7 +134,7 @@ public final class BatchNormalization: Layer {
   /// To be run over the batch before `backward`, unless that runs it.
   var firstPass: NormalizationGradient {
     output.gradient(
-      input: input.floats, scale: scale, shift: shift, relu: relu, result: backwardPasses.second.x,
+      input: input.floats, scale: scale, shift: shift, rectifier: rectifier, result: backwardPasses.second.x,
       wantsChannelSums: true)
   }
 

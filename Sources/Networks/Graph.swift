@@ -1,3 +1,4 @@
+public import Kernels
 public import Quantization
 
 /// What a network computes: nodes with their shapes, in an order in which they can run. It holds no memory and calls no
@@ -61,11 +62,13 @@ public struct Graph: Sendable {
     case convolution(Window, groups: Int, hasBias: Bool, place: Place)
     case batchNorm
     case add
-    /// max(x, 0), or min(max(x, 0), upper).
-    case rectify(upper: Float?)
+    case rectify(Rectifier)
     /// Means; the padding counts as zeros.
     case averagePool(Window)
     case maxPool(Window)
+    /// In training each number is 0 with probability `rate`, the others are divided by 1 − `rate`; elsewhere nothing changes
+    /// (Srivastava et al. 2014, scaled in training as in PyTorch).
+    case dropout(rate: Double)
     /// Every `stride`-th pixel, with zero channels in equal numbers on both sides.
     case padShortcut(stride: Int)
   }
@@ -83,6 +86,9 @@ public struct Graph: Sendable {
     public let inputs: [Value]
     /// Of the output.
     public let shape: Shape
+
+    /// What the node rectifies by; nil: it is another operation.
+    var rectifier: Rectifier? { if case .rectify(let rectifier) = operation { rectifier } else { nil } }
   }
 
   /// In an order in which they can run: the images first, each behind all that it reads.
@@ -166,14 +172,9 @@ extension Graph {
     return append(name, .add, [first, second], shape(of: first))
   }
 
-  /// max(x, 0)
-  public mutating func relu(_ input: Value) -> Value {
-    append("\(nodes[input.node].name).relu", .rectify(upper: nil), [input], shape(of: input))
-  }
-
-  /// min(max(x, 0), 6)
-  public mutating func relu6(_ input: Value) -> Value {
-    append("\(nodes[input.node].name).relu6", .rectify(upper: 6), [input], shape(of: input))
+  /// By a rectifier, max(x, 0) unless another one is given; keeps the shape.
+  public mutating func rectify(_ input: Value, by rectifier: Rectifier = .relu) -> Value {
+    append("\(nodes[input.node].name).\(rectifier)", .rectify(rectifier), [input], shape(of: input))
   }
 
   /// The mean of every channel over all pixels.
@@ -189,6 +190,12 @@ extension Graph {
     if kernel * kernel > 255 { fail(name, "has windows of \(kernel)x\(kernel); at most 255 positions are possible") }
     return append(
       name, .maxPool(window), [input], windowed(name, input, window, channels: shape(of: input).channels))
+  }
+
+  /// Keeps the shape; `rate` is at least 0 and below 1.
+  public mutating func dropout(_ name: String, _ input: Value, rate: Double) -> Value {
+    if !(rate >= 0 && rate < 1) { fail(name, "drops a share of \(rate); allowed: from 0 to below 1") }
+    return append(name, .dropout(rate: rate), [input], shape(of: input))
   }
 
   /// The shortcut without parameters between two stages of a ResNet.

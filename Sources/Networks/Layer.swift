@@ -16,16 +16,37 @@ public struct ForwardPass {
   public let images: Int
   /// Decides about statistics and about the start of quantizers, not about freezing.
   public let purpose: Purpose
+  /// What random numbers of a training pass depend on.
+  public struct Draw: Hashable, Sendable {
+    /// The run's.
+    public var seed: UInt64
+    /// Number of the training step, below 2^32.
+    public var step: Int
+    /// The place of the pass's first image in the step's batch; all places are below 2^20.
+    public var firstImage: Int
+
+    /// Of a pass over images from `firstImage` on.
+    public init(seed: UInt64, step: Int, firstImage: Int = 0) {
+      self.seed = seed
+      self.step = step
+      self.firstImage = firstImage
+    }
+  }
+
+  /// Of layers that draw random numbers; evaluation draws none.
+  public let draw: Draw
   /// How weights freeze in this pass, and its number (1-based); nil: no freezing in this pass.
   public let freezing: (policy: FreezingPolicy, forward: Int)?
 
   /// Weights freeze where `freezing` is given, whatever the purpose.
   public init(
-    backend: any Backend, images: Int, purpose: Purpose, freezing: (policy: FreezingPolicy, forward: Int)? = nil
+    backend: any Backend, images: Int, purpose: Purpose, draw: Draw = Draw(seed: 0, step: 0),
+    freezing: (policy: FreezingPolicy, forward: Int)? = nil
   ) {
     self.backend = backend
     self.images = images
     self.purpose = purpose
+    self.draw = draw
     self.freezing = freezing
   }
 

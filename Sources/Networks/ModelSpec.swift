@@ -1,3 +1,5 @@
+public import Kernels
+
 /// Which network, before anything is allocated.
 public struct ModelSpec: Hashable, Sendable {
   /// The networks that a specification chooses from.
@@ -19,11 +21,11 @@ public struct ModelSpec: Hashable, Sendable {
 
   /// Whose function `graph()` calls.
   public var architecture: Architecture
-  /// Channels of the first stage; each later stage has twice those of the one before.
+  /// Channels of the first convolution, of which all others are multiples.
   public var width: Int
-  /// Also decides the linear layer's name: "linear" behind `pad`, "fc" otherwise.
+  /// Of ResNets for small images; also decides their linear layer's name: "linear" behind `pad`, "fc" otherwise.
   public var shortcut: Shortcut
-  /// Batch norm over the pooled features, before the linear layer.
+  /// Batch norm over the features before the linear layer: behind the pooling, in MobileNetV2 before it.
   public var batchNormBeforeLinear: Bool
   /// Of the weights of convolutions and linear layers; `Network.initializeWeights(seed:)` draws them.
   public var initialization: Initialization
@@ -33,11 +35,15 @@ public struct ModelSpec: Hashable, Sendable {
   public var inputHeight: Int
   /// Pixels.
   public var inputWidth: Int
+  /// Of MobileNetV2's layers; those of all others are `relu`.
+  public var rectifier: Rectifier
+  /// Share of MobileNetV2's features that training drops before the linear layer, from 0 to below 1.
+  public var dropout: Double
 
   /// Checks nothing: whether there is such a network, `graph()` says.
   public init(
     architecture: Architecture, shortcut: Shortcut, batchNormBeforeLinear: Bool, initialization: Initialization,
-    classes: Int, inputHeight: Int, inputWidth: Int, width: Int = 16
+    classes: Int, inputHeight: Int, inputWidth: Int, width: Int = 16, rectifier: Rectifier = .relu, dropout: Double = 0
   ) {
     self.architecture = architecture
     self.width = width
@@ -47,6 +53,8 @@ public struct ModelSpec: Hashable, Sendable {
     self.classes = classes
     self.inputHeight = inputHeight
     self.inputWidth = inputWidth
+    self.rectifier = rectifier
+    self.dropout = dropout
   }
 
   /// The network's graph.

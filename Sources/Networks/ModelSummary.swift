@@ -6,8 +6,8 @@ public struct ModelSummary: Codable, Equatable, Sendable {
   public struct Layer: Codable, Equatable, Sendable {
     /// The node's, for example "layer1.0.conv1".
     public var name: String
-    /// "convolution", "depthwise convolution", "grouped convolution", "linear", "batch norm", "average pool", "max pool" or
-    /// "pad shortcut".
+    /// "convolution", "depthwise convolution", "grouped convolution", "linear", "batch norm", "average pool", "max pool",
+    /// "pad shortcut" or "dropout".
     public var kind: String
     /// height x width x channels
     public var output: String
@@ -63,6 +63,7 @@ public struct ModelSummary: Codable, Equatable, Sendable {
     case .averagePool: layer.kind = "average pool"
     case .maxPool: layer.kind = "max pool"
     case .padShortcut: layer.kind = "pad shortcut"
+    case .dropout: layer.kind = "dropout"
     }
     return layer
   }

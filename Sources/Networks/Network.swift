@@ -80,9 +80,10 @@ public final class Network {
   /// In training batch norms use the batch's statistics and move the running ones, and activation quantizers without a
   /// start take it from the batch; evaluation needs them started. `forward` in `freezing` is 1-based.
   public func forward(
-    images count: Int, purpose: ForwardPass.Purpose, freezing: (policy: FreezingPolicy, forward: Int)? = nil
+    images count: Int, purpose: ForwardPass.Purpose, draw: ForwardPass.Draw = .init(seed: 0, step: 0),
+    freezing: (policy: FreezingPolicy, forward: Int)? = nil
   ) {
-    let pass = ForwardPass(backend: backend, images: count, purpose: purpose, freezing: freezing)
+    let pass = ForwardPass(backend: backend, images: count, purpose: purpose, draw: draw, freezing: freezing)
     for layer in layers { layer.forward(pass) }
   }
 

@@ -71,13 +71,20 @@ struct NetworkBuilder {
         layers.append(
           Pooling(
             name: step.name, kind: pooling.kind, shape: pooling.shape, input: activations[step.inputs[0]],
-            output: activations[index],
-            gradients: .init(
-              output: regions[pooling.outputGradient], sumsOutput: pooling.sumsGradients,
-              input: regions[pooling.inputGradient]), backend: backend))
+            output: activations[index], gradients: buffers(of: pooling.gradients), backend: backend))
+      case .dropout(let dropout):
+        layers.append(
+          Dropout(
+            name: step.name, rate: dropout.rate, number: dropout.number, input: activations[step.inputs[0]],
+            output: activations[index], gradients: buffers(of: dropout.gradients), backend: backend))
       }
     }
     return layers
+  }
+
+  private func buffers(of gradients: Plan.ValueGradients) -> ValueGradients {
+    ValueGradients(
+      output: regions[gradients.output], sumsOutput: gradients.sumsOutput, input: regions[gradients.input])
   }
 
   private func layer(_ plan: Plan.Convolution, _ step: Plan.Step, _ index: Int) -> Convolution {
@@ -88,7 +95,7 @@ struct NetworkBuilder {
       }
     return Convolution(
       name: step.name, shape: plan.shape, input: activations[step.inputs[0]], output: activations[index],
-      hasBias: plan.hasBias, isFirst: plan.place == .first,
+      hasBias: plan.hasBias, isFirst: plan.place.seesImages,
       arithmetic: .init(
         plan.arithmetic, shape: plan.shape, quantizers: quantizers[index]!,
         copy: plan.copy.map { activations[step.inputs[0]].copies[$0] }, backend: backend),
@@ -106,7 +113,8 @@ struct NetworkBuilder {
       }
     return BatchNormalization(
       name: step.name, input: activations[step.inputs[0]],
-      residual: plan.hasResidual ? activations[step.inputs[1]] : nil, relu: plan.rectifies, output: activations[index],
+      residual: plan.hasResidual ? activations[step.inputs[1]] : nil, rectifier: plan.rectifier,
+      output: activations[index],
       sums: sums,
       backwardPasses: .init(
         runsFirst: plan.firstPass == .alone, second: secondPasses[index]!,

@@ -45,6 +45,7 @@ public struct Plan: Sendable {
     case convolution(Convolution)
     case normalization(Normalization)
     case pooling(Pooling)
+    case dropout(Dropout)
   }
 
   /// What a step gives: as floats, quantized for the convolutions that read it, or both.
@@ -144,12 +145,12 @@ public struct Plan: Sendable {
     public internal(set) var inputGradient: Int?
   }
 
-  /// Batch norm, then addition and rectifier where they follow: y = relu(norm(x) + residual).
+  /// Batch norm, then addition and rectifier where they follow: y = rectifier(norm(x) + residual).
   public struct Normalization: Sendable {
     /// Adds the second input's values.
     public let hasResidual: Bool
-    /// Whether max(x, 0) comes last.
-    public let rectifies: Bool
+    /// Comes last; nil: none does.
+    public let rectifier: Rectifier?
     /// Where training forms Σ x and Σ x² of each channel.
     public let statistics: Placement
     /// Where arriving gradients are added up and Σ g and Σ g·x of each channel formed.
@@ -175,12 +176,29 @@ public struct Plan: Sendable {
     public let kind: Kind
     /// The window as a convolution's.
     public let shape: ConvolutionShape
-    /// The region of the output's gradient, and whether several gradients are added up in it first.
-    public internal(set) var outputGradient = 0
-    /// Also true where the only gradient is a quantized copy's, which has to go back through its quantizer.
-    public internal(set) var sumsGradients = false
+    /// Where its gradients lie.
+    public internal(set) var gradients = ValueGradients()
+  }
+
+  /// Floats in, floats out.
+  public struct Dropout: Sendable {
+    /// Share of the numbers that training sets to 0.
+    public let rate: Double
+    /// Tells one from another: the first of a network is 0.
+    public let number: Int
+    /// Where its gradients lie.
+    public internal(set) var gradients = ValueGradients()
+  }
+
+  /// The gradients of a step that gives floats as they are.
+  public struct ValueGradients: Sendable {
+    /// The region of the output's gradient, in which several gradients may have to be added up first.
+    public internal(set) var output = 0
+    /// Whether they have to be; also true where the only gradient is a quantized copy's, which has to go back through its
+    /// quantizer.
+    public internal(set) var sumsOutput = false
     /// The region of the gradient that it writes.
-    public internal(set) var inputGradient = 0
+    public internal(set) var input = 0
   }
 
   /// - Parameter backend: is asked which convolutions it computes in integers.
@@ -221,12 +239,11 @@ public struct Plan: Sendable {
         if !node.inputs.contains(where: { join(index, $0.node) { $0 == .batchNorm } }) {
           throw NetworkError(description: "\(node.name): an addition runs behind a batch norm that only it reads")
         }
-      case .rectify(let upper):
+      case .rectify:
         if !join(index, node.inputs[0].node, { $0 == .batchNorm || $0 == .add }) {
           throw NetworkError(description: "\(node.name): a rectifier runs behind a batch norm that only it reads")
         }
-        if let upper { throw NetworkError(description: "\(node.name): no kernel ends a rectifier at \(upper)") }
-      case .images, .convolution, .batchNorm, .averagePool, .maxPool, .padShortcut: groups[index] = [index]
+      case .images, .convolution, .batchNorm, .averagePool, .maxPool, .padShortcut, .dropout: groups[index] = [index]
       }
     }
     return groups.keys.sorted().map { groups[$0]! }
@@ -286,17 +303,22 @@ public struct Plan: Sendable {
       }
       kind = .normalization(
         Normalization(
-          hasResidual: residual != nil, rectifies: nodes.contains { $0.operation == .rectify(upper: nil) },
+          hasResidual: residual != nil, rectifier: nodes.lazy.compactMap(\.rectifier).first,
           statistics: statistics))
     case .averagePool(let window): kind = pooling(.average, shape(window))
     case .maxPool(let window): kind = pooling(.maximum, shape(window))
     case .padShortcut(let stride):
       kind = pooling(.padShortcut, shape(Graph.Window(height: 1, width: 1, stride: stride)))
+    case .dropout(let rate):
+      let number = steps.count { if case .dropout = $0.kind { true } else { false } }
+      kind = .dropout(Dropout(rate: rate, number: number))
     case .add, .rectify: preconditionFailure("\(node.name) is part of another step")
     }
-    if case .pooling = kind {
+    switch kind {
+    case .pooling, .dropout:
       steps[input].output.holdsValues = true
       output.holdsValues = true
+    case .images, .convolution, .normalization: break
     }
     steps.append(Step(name: node.name, nodes: nodes, inputs: inputs, kind: kind, output: output))
   }
@@ -335,13 +357,11 @@ public struct Plan: Sendable {
         planGradients(of: &normalization, index, &planner)
         steps[index].kind = .normalization(normalization)
       case .pooling(var pooling):
-        guard !output.arriving.isEmpty else { throw unread(index) }
-        pooling.sumsGradients = output.arriving.count > 1 || output.gradients.isEmpty
-        pooling.outputGradient = pooling.sumsGradients ? sum(index, &planner) : output.gradients[0]
-        pooling.inputGradient = planner.acquire(count: elements(steps[index].inputs[0]))
-        send(pooling.inputGradient, to: steps[index].inputs[0], from: index)
-        planner.release(pooling.outputGradient)
+        pooling.gradients = try valueGradients(of: index, &planner)
         steps[index].kind = .pooling(pooling)
+      case .dropout(var dropout):
+        dropout.gradients = try valueGradients(of: index, &planner)
+        steps[index].kind = .dropout(dropout)
       }
     }
     regions = planner.counts
@@ -349,6 +369,20 @@ public struct Plan: Sendable {
 
   private func unread(_ index: Int) -> NetworkError {
     NetworkError(description: "\(steps[index].name): no layer reads the output")
+  }
+
+  private mutating func valueGradients(
+    of index: Int, _ planner: inout GradientPlanner
+  ) throws(NetworkError) -> ValueGradients {
+    let output = steps[index].output
+    guard !output.arriving.isEmpty else { throw unread(index) }
+    var gradients = ValueGradients()
+    gradients.sumsOutput = output.arriving.count > 1 || output.gradients.isEmpty
+    gradients.output = gradients.sumsOutput ? sum(index, &planner) : output.gradients[0]
+    gradients.input = planner.acquire(count: elements(steps[index].inputs[0]))
+    send(gradients.input, to: steps[index].inputs[0], from: index)
+    planner.release(gradients.output)
+    return gradients
   }
 
   private mutating func planGradients(
@@ -363,7 +397,7 @@ public struct Plan: Sendable {
     }
     if !isAffine { convolution.outputGradient = .region(output.gradients[0]) }
     // The images' gradient is of use to their quantizer alone.
-    if convolution.place != .first || convolution.copy != nil {
+    if !convolution.place.seesImages || convolution.copy != nil {
       let gradient = planner.acquire(count: convolution.shape.inputCount)
       convolution.inputGradient = gradient
       send(gradient, to: steps[index].inputs[0], copy: convolution.copy, from: index)

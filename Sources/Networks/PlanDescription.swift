@@ -22,6 +22,7 @@ extension Plan {
       case .maximum: "max pool"
       case .padShortcut: "pad shortcut"
       }
+    case .dropout: "dropout"
     }
   }
 
@@ -31,7 +32,7 @@ extension Plan {
     let output = steps[step].output
     var lines: [String] = []
     switch steps[step].kind {
-    case .images, .pooling: break
+    case .images, .pooling, .dropout: break
     case .convolution(let convolution):
       switch convolution.arithmetic {
       case .floats: break
@@ -50,6 +51,7 @@ extension Plan {
       lines += steps[step].nodes.dropFirst().map { node in
         switch node.operation {
         case .add: "adds \(steps[steps[step].inputs[1]].name)"
+        case .rectify(.relu6): "rectifies, up to 6"
         default: "rectifies"
         }
       }
@@ -93,6 +95,7 @@ extension Plan {
       memory.append(Memory(name: "running statistics", bytes: 8 * output.shape.channels))
     case .pooling(let pooling):
       if pooling.kind == .maximum { memory.append(Memory(name: "winners", bytes: count)) }
+    case .dropout: memory.append(Memory(name: "factors", bytes: 4 * count))
     }
     return memory
   }

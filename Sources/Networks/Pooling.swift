@@ -18,23 +18,10 @@ public final class Pooling: Layer {
   public let output: Activation
   /// Of max pooling: which position of its window each output element came from.
   private let winners: Buffer<UInt8>
-  private let gradients: Gradients
-
-  package struct Gradients {
-    var output: Buffer<Float>
-    /// Whether the gradients that arrive are added up in `output` first; else the one that arrives lies there.
-    var sumsOutput: Bool
-    var input: Buffer<Float>
-
-    package init(output: Buffer<Float>, sumsOutput: Bool, input: Buffer<Float>) {
-      self.output = output
-      self.sumsOutput = sumsOutput
-      self.input = input
-    }
-  }
+  private let gradients: ValueGradients
 
   package init(
-    name: String, kind: Kind, shape: ConvolutionShape, input: Activation, output: Activation, gradients: Gradients,
+    name: String, kind: Kind, shape: ConvolutionShape, input: Activation, output: Activation, gradients: ValueGradients,
     backend: any Backend
   ) {
     self.name = name
@@ -60,7 +47,7 @@ public final class Pooling: Layer {
         backend.maxPool(shape, input: input.floats, output: result, winners: winners, images: pass.images)
       case .padShortcut: backend.padShortcut(shape, input: input.floats, output: result, images: pass.images)
       }
-      output.emit(input: result, scale: nil, shift: nil, residual: nil, relu: false, pass: pass)
+      output.emit(input: result, scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)
     }
   }
 
@@ -83,5 +70,19 @@ public final class Pooling: Layer {
           shape, outputGradient: gradients.output, inputGradient: gradients.input, images: pass.images)
       }
     }
+  }
+}
+
+/// The gradients of a layer that gives floats as they are.
+package struct ValueGradients {
+  var output: Buffer<Float>
+  /// Whether the gradients that arrive are added up in `output` first; else the one that arrives lies there.
+  var sumsOutput: Bool
+  var input: Buffer<Float>
+
+  package init(output: Buffer<Float>, sumsOutput: Bool, input: Buffer<Float>) {
+    self.output = output
+    self.sumsOutput = sumsOutput
+    self.input = input
   }
 }

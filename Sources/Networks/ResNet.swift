@@ -14,7 +14,7 @@ extension Architecture {
   public static let resnet56 = smallImageResNet(depth: 56)
 
   private static func smallImageResNet(depth: Int) -> Architecture {
-    Architecture("resnet\(depth)") { graph, images, spec in
+    Architecture("resnet\(depth)", family: .smallImageResNet, imageSide: 32, classes: 10) { graph, images, spec in
       smallImageResNet(&graph, images, spec, blocksPerStage: (depth - 2) / 6)
     }
   }
@@ -25,12 +25,17 @@ extension Architecture {
     _ graph: inout Graph, _ images: Graph.Value, _ spec: ModelSpec, blocksPerStage: Int
   ) -> Graph.Value {
     var x = graph.convolution("conv1", images, channels: spec.width, kernel: 3, place: .first)
-    x = graph.relu(graph.batchNorm("bn1", x))
+    x = graph.rectify(graph.batchNorm("bn1", x))
     for stage in 0..<3 {
       for block in 0..<blocksPerStage {
-        x = basicBlock(
-          &graph, "layer\(stage + 1).\(block)", x, channels: spec.width << stage,
-          stride: stage > 0 && block == 0 ? 2 : 1, shortcut: spec.shortcut)
+        let name = "layer\(stage + 1).\(block)"
+        let input = x
+        let channels = spec.width << stage
+        let stride = stage > 0 && block == 0 ? 2 : 1
+        x = basicBlock(&graph, name, input, channels: channels, stride: stride) { graph in
+          smallImageShortcut(
+            &graph, "\(name).shortcut", input, channels: channels, stride: stride, kind: spec.shortcut)
+        }
       }
     }
     x = graph.globalAveragePool("avgpool", x)
@@ -39,27 +44,88 @@ extension Architecture {
     return graph.linear(spec.shortcut == .pad ? "linear" : "fc", x, outputs: spec.classes)
   }
 
+  private static func smallImageShortcut(
+    _ graph: inout Graph, _ name: String, _ input: Graph.Value, channels: Int, stride: Int, kind: ModelSpec.Shortcut
+  ) -> Graph.Value {
+    if kind == .pad, stride != 1 || graph.shape(of: input).channels != channels {
+      return graph.padShortcut(name, input, channels: channels, stride: stride)
+    }
+    return projection(&graph, name, input, channels: channels, stride: stride)
+  }
+}
+
+/// ResNets for ImageNet (He et al. 2016, table 1), with the stride of a bottleneck on its 3×3 convolution and names as in
+/// torchvision.
+extension Architecture {
+  /// Two basic blocks in each of four stages.
+  public static let resnet18 = resNet("resnet18", blocks: [2, 2, 2, 2], bottleneckFactor: nil)
+  /// 3, 4, 6 and 3 bottlenecks, whose outputs have four times as many channels as their insides.
+  public static let resnet50 = resNet("resnet50", blocks: [3, 4, 6, 3], bottleneckFactor: 4)
+
+  private static func resNet(_ name: String, blocks: [Int], bottleneckFactor: Int?) -> Architecture {
+    Architecture(name, family: .resNet) { graph, images, spec in
+      var x = graph.convolution(
+        "conv1", images, channels: spec.width, kernel: 7, stride: 2, place: .imageNetFirst)
+      x = graph.maxPool("maxpool", graph.rectify(graph.batchNorm("bn1", x)), kernel: 3, stride: 2)
+      for (stage, count) in blocks.enumerated() {
+        for block in 0..<count {
+          let name = "layer\(stage + 1).\(block)"
+          let input = x
+          let channels = spec.width << stage
+          let stride = stage > 0 && block == 0 ? 2 : 1
+          func shortcut(_ graph: inout Graph) -> Graph.Value {
+            projection(
+              &graph, "\(name).downsample", input, channels: channels * (bottleneckFactor ?? 1), stride: stride)
+          }
+          if let bottleneckFactor {
+            x = bottleneck(
+              &graph, name, input, channels: channels, factor: bottleneckFactor, stride: stride, shortcut: shortcut)
+          } else {
+            x = basicBlock(&graph, name, input, channels: channels, stride: stride, shortcut: shortcut)
+          }
+        }
+      }
+      x = graph.globalAveragePool("avgpool", x)
+      if spec.batchNormBeforeLinear { x = graph.batchNorm("bn2", x) }
+      return graph.linear("fc", x, outputs: spec.classes, place: .imageNetLast)
+    }
+  }
+
+  /// relu(bn(conv1×1(relu(bn(conv3×3(relu(bn(conv1×1(x)))))))) + shortcut(x))
+  private static func bottleneck(
+    _ graph: inout Graph, _ name: String, _ input: Graph.Value, channels: Int, factor: Int, stride: Int,
+    shortcut: (inout Graph) -> Graph.Value
+  ) -> Graph.Value {
+    var x = graph.convolution("\(name).conv1", input, channels: channels, kernel: 1)
+    x = graph.rectify(graph.batchNorm("\(name).bn1", x))
+    x = graph.convolution("\(name).conv2", x, channels: channels, kernel: 3, stride: stride)
+    x = graph.rectify(graph.batchNorm("\(name).bn2", x))
+    x = graph.convolution("\(name).conv3", x, channels: factor * channels, kernel: 1)
+    let added = shortcut(&graph)
+    return graph.rectify(graph.add(graph.batchNorm("\(name).bn3", x), added))
+  }
+}
+
+/// What ResNets for images of all sizes consist of.
+extension Architecture {
   /// relu(bn(conv(relu(bn(conv(x))))) + shortcut(x))
   private static func basicBlock(
     _ graph: inout Graph, _ name: String, _ input: Graph.Value, channels: Int, stride: Int,
-    shortcut kind: ModelSpec.Shortcut
+    shortcut: (inout Graph) -> Graph.Value
   ) -> Graph.Value {
     var x = graph.convolution("\(name).conv1", input, channels: channels, kernel: 3, stride: stride)
-    x = graph.relu(graph.batchNorm("\(name).bn1", x))
+    x = graph.rectify(graph.batchNorm("\(name).bn1", x))
     x = graph.convolution("\(name).conv2", x, channels: channels, kernel: 3)
-    let added = shortcut(&graph, "\(name).shortcut", input, channels: channels, stride: stride, kind: kind)
-    return graph.relu(graph.add(graph.batchNorm("\(name).bn2", x), added))
+    let added = shortcut(&graph)
+    return graph.rectify(graph.add(graph.batchNorm("\(name).bn2", x), added))
   }
 
-  private static func shortcut(
-    _ graph: inout Graph, _ name: String, _ input: Graph.Value, channels: Int, stride: Int, kind: ModelSpec.Shortcut
+  /// The input where its shape fits, else a 1×1 convolution and batch norm.
+  private static func projection(
+    _ graph: inout Graph, _ name: String, _ input: Graph.Value, channels: Int, stride: Int
   ) -> Graph.Value {
     if stride == 1 && graph.shape(of: input).channels == channels { return input }
-    switch kind {
-    case .pad: return graph.padShortcut(name, input, channels: channels, stride: stride)
-    case .convolution:
-      return graph.batchNorm(
-        "\(name).1", graph.convolution("\(name).0", input, channels: channels, kernel: 1, stride: stride))
-    }
+    return graph.batchNorm(
+      "\(name).1", graph.convolution("\(name).0", input, channels: channels, kernel: 1, stride: stride))
   }
 }

@@ -15,12 +15,19 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
     case middle
     /// Gives the logits.
     case last
+    /// As `first`, in a network for ImageNet.
+    case imageNetFirst
+    /// As `last`, in a network for ImageNet.
+    case imageNetLast
+
+    /// Whether the images are what the layer reads.
+    public var seesImages: Bool { self == .first || self == .imageNetFirst }
   }
 
   /// How the layers of one place are quantized.
   public struct Layer: Hashable, Sendable {
-    /// The rule for the layer's weights; biases stay as they are.
-    public var weights: WeightRule
+    /// The rule for the layer's weights; biases stay as they are. nil: the whole layer is in full precision.
+    public var weights: WeightRule?
     /// nil: the input stays as it is.
     public var activations: ActivationRule?
     /// nil: as many as the run has.
@@ -30,11 +37,16 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
     /// Whether weights may freeze here; where not, none count as freezable.
     public var freezes: Bool
 
+    /// Neither weights nor input are quantized, and nothing freezes.
+    public static let fullPrecision = Layer(weights: nil, activations: nil, freezes: false)
+
     /// Widths that are given hold whatever the run says.
+    /// - Precondition: An input is quantized, or weights freeze, only where weights are quantized.
     public init(
-      weights: WeightRule, activations: ActivationRule?, weightBits: Int? = nil, activationBits: Int? = nil,
+      weights: WeightRule?, activations: ActivationRule?, weightBits: Int? = nil, activationBits: Int? = nil,
       freezes: Bool = true
     ) {
+      precondition(weights != nil || (activations == nil && !freezes), "an input is quantized for quantized weights")
       self.weights = weights
       self.activations = activations
       self.weightBits = weightBits
@@ -51,6 +63,10 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
   public let middle: Layer
   /// How the layers that give the logits are quantized.
   public let last: Layer
+  /// In the place of `first` in networks for ImageNet.
+  public let imageNetFirst: Layer
+  /// In the place of `last` in networks for ImageNet.
+  public let imageNetLast: Layer
   /// How training forwards are counted, and what the first of them do.
   public let clock: FreezingClock
   /// Whether a batch has to pass before the first step to set the activation quantizers; otherwise the first step does.
@@ -60,12 +76,15 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
 
   /// `name` must tell it from all others: files hold nothing else of it.
   public init(
-    name: String, first: Layer, middle: Layer, last: Layer, clock: FreezingClock, startsInSeparatePass: Bool
+    name: String, first: Layer, middle: Layer, last: Layer, imageNetFirst: Layer, imageNetLast: Layer,
+    clock: FreezingClock, startsInSeparatePass: Bool
   ) {
     self.name = name
     self.first = first
     self.middle = middle
     self.last = last
+    self.imageNetFirst = imageNetFirst
+    self.imageNetLast = imageNetLast
     self.clock = clock
     self.startsInSeparatePass = startsInSeparatePass
   }
@@ -76,6 +95,8 @@ public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
     case .first: first
     case .middle: middle
     case .last: last
+    case .imageNetFirst: imageNetFirst
+    case .imageNetLast: imageNetLast
     }
   }
 }
@@ -100,10 +121,10 @@ public struct QuantizationSpec: Hashable, Sendable {
     self.rangeGradient = rangeGradient
   }
 
-  /// The quantizer of a layer's weights.
-  public func weightQuantizer(at place: QuantizationScheme.Place, layer: String) -> any WeightQuantizer {
+  /// The quantizer of a layer's weights, nil where the layer is in full precision.
+  public func weightQuantizer(at place: QuantizationScheme.Place, layer: String) -> (any WeightQuantizer)? {
     let rules = scheme[place]
-    return rules.weights.quantizer(
+    return rules.weights?.quantizer(
       bits: rules.weightBits ?? weightBits, rangeGradient: rangeGradient, layer: layer)
   }
 

@@ -1,4 +1,5 @@
 public import Datasets
+public import Kernels
 public import Networks
 public import Quantization
 public import Training
@@ -15,12 +16,12 @@ public struct Recipe: Hashable, Sendable, CustomStringConvertible {
   public let rangeGradients: [RangeGradient]
   /// Shortcuts, batch norm and initial weights of its networks.
   public let topology: Topology
-  /// Rules without learning rates, which `training` has.
-  public let optimizers: Optimizers
-  /// What a configuration that says nothing else gets.
-  public let training: TrainingDefaults
-  /// m of the distance's moving average.
-  public let distanceEMA: Double
+  /// Of networks for small images: the authors' for CIFAR.
+  public let smallImages: Settings
+  /// Of networks for ImageNet.
+  public let imageNet: Settings
+  /// Least share of the area of ImageNet's images in ResNet-18's training crops; other networks have 0.08.
+  public let resnet18SmallestCrop: Double
   /// Constants by which the images of some data sets are normalised.
   public let pixelConstants: [DatasetImporter.Name: Normalization]
   /// Read by the comparison with the authors' code alone.
@@ -32,10 +33,24 @@ public struct Recipe: Hashable, Sendable, CustomStringConvertible {
   public struct Topology: Hashable, Sendable {
     /// What joins two stages of a ResNet whose shapes differ.
     public let shortcut: ModelSpec.Shortcut
-    /// Whether a ResNet for small images normalises its pooled features.
+    /// Whether the features are normalised before the last layer.
     public let batchNormBeforeLinear: Bool
     /// Standard deviation of the initial weights after He et al., over a layer's inputs or its outputs.
     public let initialization: ModelSpec.Initialization
+    /// Of MobileNetV2's layers.
+    public let mobileNetV2Rectifier: Rectifier
+    /// Of MobileNetV2's features before the last layer; 0: none are dropped.
+    public let mobileNetV2Dropout: Double
+  }
+
+  /// How networks of one kind are trained where a configuration says nothing else.
+  public struct Settings: Hashable, Sendable {
+    /// Rules without learning rates, which `training` has.
+    public let optimizers: Optimizers
+    /// Rates, durations, batches.
+    public let training: TrainingDefaults
+    /// m of the distance's moving average.
+    public let distanceEMA: Double
   }
 
   /// The rule of each parameter group.
@@ -48,7 +63,7 @@ public struct Recipe: Hashable, Sendable, CustomStringConvertible {
     public let quantizers: OptimizerSpec
   }
 
-  /// The authors' settings for CIFAR.
+  /// Numbers of training, the authors' where they are published.
   public struct TrainingDefaults: Hashable, Sendable {
     /// Length of a run, quantized or full-precision; fractions are allowed.
     public let epochs: Double
@@ -56,8 +71,10 @@ public struct Recipe: Hashable, Sendable, CustomStringConvertible {
     public let batchSize: Int
     /// Whether an epoch leaves out images at its end that do not fill a batch.
     public let dropLastPartialBatch: Bool
-    /// Of weights and batch norm.
+    /// Of weights and batch norm, in quantized training.
     public let learningRate: Double
+    /// The same in full-precision training.
+    public let pretrainingLearningRate: Double
     /// Of scales and ranges, before the schedule's factor.
     public let quantizerLearningRate: Double
     /// Percent of the run after which learning rates are multiplied.
@@ -66,7 +83,7 @@ public struct Recipe: Hashable, Sendable, CustomStringConvertible {
     public let learningRateFactor: Double
     /// The same in full-precision training.
     public let pretrainingLearningRateFactor: Double
-    /// Percent of the run in which nothing freezes: E_w of the main setting, epoch 80 of 400.
+    /// Percent of the run in which nothing freezes: E_w of the main setting.
     public let freezingStart: Double
   }
 
@@ -80,14 +97,22 @@ public struct Recipe: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Recipe {
-  /// The network's specification; `width`: channels of its first stage.
+  /// The network's specification; `channels`: those of its first convolution, nil: as many as published.
   public func model(
-    _ architecture: ModelSpec.Architecture, classes: Int, height: Int, width inputWidth: Int, channels: Int = 16
+    _ architecture: ModelSpec.Architecture, classes: Int, height: Int, width inputWidth: Int, channels: Int? = nil
   ) -> ModelSpec {
-    ModelSpec(
+    let isMobileNetV2 = architecture.family == .mobileNetV2
+    return ModelSpec(
       architecture: architecture, shortcut: topology.shortcut, batchNormBeforeLinear: topology.batchNormBeforeLinear,
       initialization: topology.initialization, classes: classes, inputHeight: height, inputWidth: inputWidth,
-      width: channels)
+      width: channels ?? architecture.family.width,
+      rectifier: isMobileNetV2 ? topology.mobileNetV2Rectifier : .relu,
+      dropout: isMobileNetV2 ? topology.mobileNetV2Dropout : 0)
+  }
+
+  /// What trains this network where nothing else is said.
+  public func settings(for architecture: ModelSpec.Architecture) -> Settings {
+    architecture.family.isForImageNet ? imageNet : smallImages
   }
 
   /// - Parameter rangeGradient: nil: the published one.
@@ -99,6 +124,28 @@ extension Recipe {
       rangeGradient: rangeGradient ?? rangeGradients[0])
   }
 
+  /// The constants of ImageNet for networks that are for it, so that pretrained weights fit any data; else those that the
+  /// authors' code uses for this data set, or the data set's own statistics where it has none.
+  public func normalization(
+    for manifest: DatasetManifest, network architecture: ModelSpec.Architecture
+  ) -> Normalization {
+    architecture.family.isForImageNet ? .imageNet : Normalization.choose(for: manifest, published: pixelConstants)
+  }
+
+  /// The least share of an image's area that a random crop for training takes; nil: crops keep the size, out of padding.
+  public func smallestCrop(for architecture: ModelSpec.Architecture) -> Double? {
+    guard architecture.family.isForImageNet else { return nil }
+    return architecture == .resnet18 ? resnet18SmallestCrop : 0.08
+  }
+
+  /// One of `all`; nil for any other name.
+  public init?(named name: String) {
+    guard let recipe = Self.all.first(where: { $0.name == name }) else { return nil }
+    self = recipe
+  }
+}
+
+extension Recipe.Settings {
   /// Batch norm's parameter group beside the weights'.
   public func batchNormGroup(besides weights: ParameterGroupSpec) -> ParameterGroupSpec {
     ParameterGroupSpec(optimizer: optimizers.batchNorm ?? weights.optimizer, learningRate: weights.learningRate)
@@ -107,16 +154,5 @@ extension Recipe {
   /// The parameter group of scales and ranges; the rate is that before the schedule.
   public func quantizerGroup(learningRate: Double) -> ParameterGroupSpec {
     ParameterGroupSpec(optimizer: optimizers.quantizers, learningRate: learningRate)
-  }
-
-  /// The constants that the authors' code uses for this data set, or the data set's own statistics where it has none.
-  public func normalization(for manifest: DatasetManifest) -> Normalization {
-    Normalization.choose(for: manifest, published: pixelConstants)
-  }
-
-  /// One of `all`; nil for any other name.
-  public init?(named name: String) {
-    guard let recipe = Self.all.first(where: { $0.name == name }) else { return nil }
-    self = recipe
   }
 }

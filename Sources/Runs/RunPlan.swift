@@ -169,7 +169,8 @@ extension PlannedRun {
     spec: TrainingSpec, settings: RunSettings, data: DatasetSummary, kind: RunKind, label: String,
     parent: String?, axisValues: [Experiment.AxisValue], stepsPerEpoch: Int
   ) {
-    let normalization = data.manifest.map { settings.recipe.normalization(for: $0) } ?? .imageNet
+    let normalization =
+      data.manifest.map { settings.recipe.normalization(for: $0, network: settings.architecture) } ?? .imageNet
     // The whole data set is the same data as no subset at all.
     let subset = settings.subset == data.trainCount ? nil : settings.subset
     self.init(

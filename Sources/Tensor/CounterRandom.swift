@@ -11,6 +11,7 @@ public struct CounterRandom: Sendable {
     case batchOrder = 1
     case augmentation = 2
     case subset = 3
+    case dropout = 4
   }
 
   private let key: SIMD2<UInt32>

@@ -67,7 +67,8 @@ public struct Trace {
     let bits = try attributes.number("bits", in: 2...8)
     quantization = recipe.quantization(weightBits: bits, activationBits: bits)
     freezing = try Self.freezing(attributes)
-    (weights, batchNorm, quantizers) = try Self.optimizers(attributes, recipe: recipe)
+    (weights, batchNorm, quantizers) = try Self.optimizers(
+      attributes, settings: recipe.settings(for: model.architecture))
 
     let layers = try file.readStrings("layers")
     let columns = try Self.columns(attributes, recipe: recipe)
@@ -113,11 +114,15 @@ public struct Trace {
   private static func model(
     _ attributes: TraceAttributes, recipe: Recipe, height: Int, width: Int
   ) throws -> ModelSpec {
-    let channels = try attributes.number("width", in: 2...1024, default: 16)
+    let architecture = try attributes.choose("model", ModelSpec.Architecture.allCases.map { ($0.rawValue, $0) })
+    let channels = try attributes.number("width", in: 2...1024, default: architecture.family.width)
     guard channels % 2 == 0 else { throw attributes.fail("attribute 'width' is \(channels); allowed: even numbers") }
-    return recipe.model(
-      try attributes.choose("model", ModelSpec.Architecture.allCases.map { ($0.rawValue, $0) }),
-      classes: try attributes.number("num_classes", in: 2...1000), height: height, width: width, channels: channels)
+    var model = recipe.model(
+      architecture, classes: try attributes.number("num_classes", in: 2...1000), height: height, width: width,
+      channels: channels)
+    // Random numbers are each program's own.
+    model.dropout = 0
+    return model
   }
 
   private static func freezing(_ attributes: TraceAttributes) throws -> FreezingSpec? {
@@ -136,7 +141,7 @@ public struct Trace {
   }
 
   private static func optimizers(
-    _ attributes: TraceAttributes, recipe: Recipe
+    _ attributes: TraceAttributes, settings: Recipe.Settings
   ) throws -> (weights: ParameterGroupSpec, batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec) {
     let momentum = try attributes.number("momentum", in: 0.0...1)
     let weightDecay = try attributes.number("weight_decay", in: 0.0...1)
@@ -144,7 +149,7 @@ public struct Trace {
     let quantizerRate = try attributes.number("lr_quant", in: 0...1e3)
     let weights = ParameterGroupSpec(
       optimizer: .sgd(momentum: momentum, weightDecay: weightDecay), learningRate: modelRate)
-    return (weights, recipe.batchNormGroup(besides: weights), recipe.quantizerGroup(learningRate: quantizerRate))
+    return (weights, settings.batchNormGroup(besides: weights), settings.quantizerGroup(learningRate: quantizerRate))
   }
 
   /// The recipe fixes the columns; where the trace names them, they have to be those.

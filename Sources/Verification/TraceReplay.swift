@@ -108,7 +108,7 @@ public struct TraceReplay {
   /// `[layers][columns]`; nil where the layer has no such number.
   func quantizerValues() -> [Double?] {
     network.convolutions.flatMap { layer -> [Double?] in
-      let parameters = layer.weightQuantizer!.parameters + (layer.activationQuantizer?.parameters ?? [])
+      let parameters = (layer.weightQuantizer?.parameters ?? []) + (layer.activationQuantizer?.parameters ?? [])
       let values = parameters.map { Optional(Double($0.scalar)) }
       return values + [Double?](repeating: nil, count: trace.quantizerColumns.count - values.count)
     }

@@ -18,9 +18,12 @@ struct ModelCommand: ParsableCommand {
   @Option(help: "The recipe, which decides about shortcuts, quantizers and what may freeze.")
   var recipe = Recipe.all[0]
   @Option(help: "Bits of weights and activations, 2 to 8; 32: full precision.") var bits = 4
-  @Option(help: "Classes to tell apart.") var classes = 10
-  @Option(help: ArgumentHelp("Pixels of an image: one side, or width and height.", valueName: "N|WxH"))
-  var size: ImageSize = ImageSize(width: 32, height: 32)
+  @Option(help: "Classes to tell apart (default: 10, or 1000 of networks for ImageNet).") var classes: Int?
+  @Option(
+    help: ArgumentHelp(
+      "Pixels of an image: one side, or width and height (default: 32, or 224 of networks for ImageNet).",
+      valueName: "N|WxH"))
+  var size: ImageSize?
   @Option(help: "Images of a batch, for --plan.") var batch = 128
   @Flag(help: "Show what runs and where its memory lies.") var plan = false
   @Flag(help: "Print one JSON object.") var json = false
@@ -48,13 +51,15 @@ struct ModelCommand: ParsableCommand {
     guard (2...8).contains(bits) || bits == 32 else {
       throw ValidationError("--bits is \(bits); allowed: 2 to 8, or 32 for full precision")
     }
-    guard (2...1_000_000).contains(classes) else {
+    if let classes, !(2...1_000_000).contains(classes) {
       throw ValidationError("--classes is \(classes); allowed: 2 to 1000000")
     }
     guard (1...65_536).contains(batch) else { throw ValidationError("--batch is \(batch); allowed: 1 to 65536") }
   }
 
   func run() throws {
+    let size = size ?? ImageSize(width: name.imageSide, height: name.imageSide)
+    let classes = classes ?? name.classes
     let spec = recipe.model(name, classes: classes, height: size.height, width: size.width)
     let graph = try spec.graph()
     let quantization =

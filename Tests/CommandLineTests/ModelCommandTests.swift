@@ -58,6 +58,14 @@ struct ModelCommandTests {
     #expect(summary.layers.first?.name == "conv1" && summary.layers.first?.output == "32x32x16")
   }
 
+  @Test("networks for ImageNet are shown as for ImageNet")
+  func imageNet() throws {
+    let json = try output(["mobilenetv2", "--recipe", "lts", "--json"])
+    let summary = try JSONDecoder().decode(Summary.self, from: Data(json.utf8))
+    #expect(summary.parameters == 3_504_872 && summary.freezableWeights == 3_469_760 && summary.macs == 300_774_272)
+    #expect(summary.layers.first?.output == "112x112x32")
+  }
+
   @Test("classes and size change what they should")
   func options() throws {
     let json = try output(["resnet8", "--classes", "100", "--size", "16x8", "--bits", "32", "--json"])

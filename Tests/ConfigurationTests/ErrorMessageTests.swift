@@ -83,7 +83,8 @@ struct ErrorMessageTests {
       Mistake(
         adding: #""model": "vgg""#,
         "experiment.json: model: unknown value \"vgg\"; allowed: \"resnet8\", \"resnet20\", "
-          + "\"resnet32\", \"resnet44\", \"resnet56\""),
+          + "\"resnet32\", \"resnet44\", \"resnet56\", \"resnet18\", \"resnet50\", \"mobilenetv1\", "
+          + "\"mobilenetv2\", \"mobilenetv2s\""),
       Mistake(
         adding: #""pretraining": {"optimizer": {"quantizers": {}}}"#,
         "experiment.json: pretraining.optimizer.quantizers: unknown key \"quantizers\"; allowed: \"weights\", "

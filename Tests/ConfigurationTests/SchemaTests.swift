@@ -33,13 +33,17 @@ struct SchemaTests {
             .flatMap { ($0["properties"] as? [String: Any])?[key] as? [String: Any] }
         })
     }
-    #expect(try property("duration")["default"] as? String == "400ep")
+    #expect(try property("duration")["default"] == nil)
+    #expect(
+      try property("duration")["description"] as? String
+        == "Length of the training. Default: \"400ep\"; of networks for ImageNet \"100ep\".")
     #expect(try property("augment")["default"] as? Bool == true)
     #expect(try property("pretraining", "seed")["default"] as? Int == 1)
     #expect(try property("freezing", "threshold")["default"] == nil)
     #expect(try property("batchSize")["default"] == nil)
     #expect(
-      try property("batchSize")["description"] as? String == "Images a step. Default: 256 in spqat, 128 in lts.")
+      try property("batchSize")["description"] as? String
+        == "Images a step. Default: 256 in spqat, 128 in lts; of networks for ImageNet 1024 in spqat, 256 in lts.")
     #expect(
       try property("optimizer", "quantizers", "beta1")["description"] as? String
         == "With the rule \"adam\". Momentum of the gradient's average. Default: 0.9 in lts.")

@@ -278,7 +278,8 @@ struct CPUBackendTests {
       let result = Buffer<Float>(count: count)
       let sums = NormalizationSums(channels: channels)
       let backward = NormalizationGradient(
-        input: input, channels: channels, scale: scale, shift: shift, relu: true, output: nil, gradients: [gradient],
+        input: input, channels: channels, scale: scale, shift: shift, rectifier: .relu, output: nil,
+        gradients: [gradient],
         copies: [(grid, copyGradient)], result: result, rowsPerImage: rows, sums: sums, wantsChannelSums: true)
       backend.normalizeBackward(backward, images: images)
       return (result.array, sums.range(0), (0..<channels).flatMap { [sums.channels[$0].0, sums.channels[$0].1] })

@@ -22,16 +22,20 @@ struct NormalizationKernelsTests {
     var channels: Int
     var relu, residual, output, affine: Bool
     var copies: Int
+    /// Of the rectifier.
+    var upper = Float.infinity
   }
 
   private static func forwardCases(channels: Int) -> [Forward] {
     var cases: [Forward] = []
     for bits in 0..<16 {
       for copies in 0...2 {
-        cases.append(
-          Forward(
-            channels: channels, relu: bits & 1 != 0, residual: bits & 2 != 0, output: bits & 4 != 0,
-            affine: bits & 8 != 0, copies: copies))
+        var test = Forward(
+          channels: channels, relu: bits & 1 != 0, residual: bits & 2 != 0, output: bits & 4 != 0,
+          affine: bits & 8 != 0, copies: copies)
+        cases.append(test)
+        test.upper = 1.5
+        if test.relu { cases.append(test) }
       }
     }
     return cases
@@ -46,6 +50,7 @@ struct NormalizationKernelsTests {
     var arguments = sq_normalize()
     arguments.channels = Int32(test.channels)
     arguments.relu = test.relu ? 1 : 0
+    arguments.upper = test.upper
     arguments.input = input.map { UnsafePointer($0.pointer) }
     if test.affine {
       arguments.scale = UnsafePointer(scale.pointer)
@@ -123,6 +128,7 @@ struct NormalizationKernelsTests {
     var arguments = sq_normalize()
     arguments.channels = 1
     arguments.relu = 1
+    arguments.upper = .infinity
     arguments.input = UnsafePointer(input.pointer)
     arguments.output = output.pointer
     arguments.quantized_count = 1
@@ -156,6 +162,8 @@ struct NormalizationKernelsTests {
     var copies: Int
     var sums: Bool
     var inPlace: Bool
+    /// Of the rectifier.
+    var upper = Float.infinity
   }
 
   private static func backwardCases(channels: Int) -> [Backward] {
@@ -164,10 +172,12 @@ struct NormalizationKernelsTests {
       for bits in 0..<8 {
         for copies in 0...2 {
           let gradients = (0..<3).filter { subset >> $0 & 1 == 1 }
-          cases.append(
-            Backward(
-              channels: channels, relu: bits & 1 != 0, keptOutput: bits & 2 != 0, gradients: gradients,
-              copies: copies, sums: bits & 4 == 0, inPlace: bits == 5 && gradients.contains(1)))
+          var test = Backward(
+            channels: channels, relu: bits & 1 != 0, keptOutput: bits & 2 != 0, gradients: gradients, copies: copies,
+            sums: bits & 4 == 0, inPlace: bits == 5 && gradients.contains(1))
+          cases.append(test)
+          test.upper = 1.5
+          if test.relu { cases.append(test) }
         }
       }
     }
@@ -194,6 +204,7 @@ struct NormalizationKernelsTests {
     var arguments = sq_normalize_backward()
     arguments.channels = Int32(test.channels)
     arguments.relu = test.relu ? 1 : 0
+    arguments.upper = test.upper
     arguments.input = UnsafePointer(data.input.pointer)
     arguments.scale = UnsafePointer(data.scale.pointer)
     arguments.shift = UnsafePointer(data.shift.pointer)
@@ -260,6 +271,7 @@ struct NormalizationKernelsTests {
     var arguments = sq_normalize_backward()
     arguments.channels = 1
     arguments.relu = relu ? 1 : 0
+    arguments.upper = .infinity
     arguments.input = UnsafePointer(input.pointer)
     arguments.quantized_count = 1
     arguments.quantized.0 = sq_quantized_gradient(
@@ -273,6 +285,33 @@ struct NormalizationKernelsTests {
     #expect(abs(sums[1] - 9 - 2 * (0.75 + Double(Float(0.3)))) < 1e-6)
   }
 
+  @Test("A rectifier with an upper end stops gradients at both ends and keeps NaN", arguments: Elementwise.all)
+  func upperEnd(isa: sq_isa) {
+    let z: [Float] = [0, 6, Float(6).nextDown, 7, -1, .nan, .infinity, 3]
+    let input = Buffer(z)
+    let output = Buffer<Float>(repeating: 9, count: z.count)
+    var forward = sq_normalize()
+    forward.channels = 1
+    forward.relu = 1
+    forward.upper = 6
+    forward.input = UnsafePointer(input.pointer)
+    forward.output = output.pointer
+    kernels(isa).normalize(&forward, 0, Int64(z.count))
+    #expect(output.values[5].isNaN)
+    #expect(output.values.filter { !$0.isNaN } == [0, 6, Float(6).nextDown, 6, 0, 6, 3])
+    let gradient = Buffer<Float>(Array(repeating: 2, count: z.count))
+    let result = Buffer<Float>(repeating: 9, count: z.count)
+    var backward = sq_normalize_backward()
+    backward.channels = 1
+    backward.relu = 1
+    backward.upper = 6
+    backward.input = UnsafePointer(input.pointer)
+    backward.gradient.0 = UnsafePointer(gradient.pointer)
+    backward.pre_gradient = result.pointer
+    kernels(isa).normalize_backward(&backward, 0, Int64(z.count), nil, nil)
+    #expect(result.values == [0, 0, 2, 0, 0, 2, 0, 2])
+  }
+
   @Test("NaN shows in gradients and sums", arguments: Elementwise.all)
   func undefined(isa: sq_isa) {
     let input = Buffer<Float>([1, .nan, 1, 1])
@@ -282,6 +321,7 @@ struct NormalizationKernelsTests {
     var arguments = sq_normalize_backward()
     arguments.channels = 2
     arguments.relu = 1
+    arguments.upper = .infinity
     arguments.input = UnsafePointer(input.pointer)
     arguments.gradient.0 = UnsafePointer(gradient.pointer)
     arguments.quantized_count = 1
@@ -330,6 +370,7 @@ struct NormalizationKernelsTests {
     var arguments = sq_normalize_backward()
     arguments.channels = Int32(channels)
     arguments.relu = 1
+    arguments.upper = .infinity
     arguments.input = UnsafePointer(input.pointer)
     arguments.scale = UnsafePointer(scale.pointer)
     arguments.shift = UnsafePointer(shift.pointer)

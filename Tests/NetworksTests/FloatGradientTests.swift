@@ -76,8 +76,8 @@ struct FloatGradientTests {
     }
   }
 
-  @Test("batch norm, residual and rectifier", arguments: [false, true], [false, true])
-  func batchNorm(hasResidual: Bool, relu: Bool) {
+  @Test("batch norm, residual and rectifier", arguments: [false, true], [nil, Rectifier.relu, .relu6])
+  func batchNorm(hasResidual: Bool, rectifier: Rectifier?) {
     let (images, height, width, channels) = (3, 4, 5, 6)
     let count = images * height * width * channels
     let input = Activation.holding(
@@ -89,8 +89,9 @@ struct FloatGradientTests {
     let backend = CPUBackend(threads: 2)
     let output = Activation(images: images, height: height, width: width, channels: channels, uses: 2)
     let layer = BatchNormalization(
-      "bn", input: input, residual: residual, relu: relu, output: output, backend: backend)
-    layer.weight.value.copy(from: Buffer(normals(channels, seed: 3)))
+      "bn", input: input, residual: residual, rectifier: rectifier, output: output, backend: backend)
+    // Wide enough for both ends of a rectifier.
+    layer.weight.value.copy(from: Buffer(normals(channels, seed: 3).map { 4 * $0 }))
     layer.bias.value.copy(from: Buffer(normals(channels, seed: 4)))
     let x = input.values!.array
     let run = LayerRun(layer: layer, output: layer.output, images: images, backend: backend)
@@ -106,7 +107,7 @@ struct FloatGradientTests {
         ReferenceTensor(images: images, height: height, width: width, channels: channels, values: values)
       }
       let sum = Reference.add(Reference.batchNorm(tensor(p[0]), weight: p[1], bias: p[2]), tensor(p[3]))
-      return relu ? Reference.relu(sum) : sum
+      return rectifier.map { Reference.relu(sum, upper: Double($0.upper)) } ?? sum
     }
     _ = graph.evaluate()
     #expect(relativeError(layer.output.values!, graph.value(of: result).values) <= 1e-5)
@@ -133,7 +134,7 @@ struct FloatGradientTests {
     let input = Activation.holding([1, 2, 3, 4], images: 1, height: 2, width: 1, channels: 2)
     let backend = CPUBackend(threads: 1)
     let output = Activation(images: 1, height: 2, width: 1, channels: 2)
-    let layer = BatchNormalization("bn", input: input, residual: nil, relu: false, output: output, backend: backend)
+    let layer = BatchNormalization("bn", input: input, residual: nil, rectifier: nil, output: output, backend: backend)
     for (channel, mean) in [Float(1), -2].enumerated() {
       layer.runningMean[channel] = mean
       layer.runningVariance[channel] = 4

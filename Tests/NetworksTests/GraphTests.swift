@@ -1,3 +1,4 @@
+import Kernels
 import Networks
 import Testing
 
@@ -14,7 +15,7 @@ struct GraphTests {
       var x = graph.convolution("stem", images, channels: 8, kernel: 7, stride: 2)
       x = graph.maxPool("pool", x, kernel: 3, stride: 2)
       x = graph.convolution("depthwise", x, channels: 8, kernel: 3, groups: 8)
-      x = graph.relu6(graph.batchNorm("bn", x))
+      x = graph.rectify(graph.batchNorm("bn", x), by: .relu6)
       x = graph.padShortcut("shortcut", x, channels: 20, stride: 2)
       x = graph.convolution("unpadded", x, channels: 6, kernel: 2, padding: 0)
       x = graph.globalAveragePool("average", graph.add(x, x))

@@ -108,11 +108,12 @@ extension Convolution {
 extension BatchNormalization {
   /// A layer of its own, which runs both of its backward passes.
   convenience init(
-    _ name: String, input: Activation, residual: Activation?, relu: Bool, output: Activation, backend: CPUBackend
+    _ name: String, input: Activation, residual: Activation?, rectifier: Rectifier?, output: Activation,
+    backend: CPUBackend
   ) {
     let channels = input.channels
     self.init(
-      name: name, input: input, residual: residual, relu: relu, output: output, sums: nil,
+      name: name, input: input, residual: residual, rectifier: rectifier, output: output, sums: nil,
       backwardPasses: .init(
         runsFirst: true,
         second: AffineGradient(

@@ -37,7 +37,7 @@ struct LayerStateTests {
     #expect(linear.state.map(\.fullName) == ["layer.weight", "layer.bias"])
     #expect(linear.state.map(\.shape) == [[3, 2], [3]])
     let norm = BatchNormalization(
-      "bn", input: Activation(images: 1, height: 1, width: 1, channels: 2), residual: nil, relu: false,
+      "bn", input: Activation(images: 1, height: 1, width: 1, channels: 2), residual: nil, rectifier: nil,
       output: Activation(images: 1, height: 1, width: 1, channels: 2), backend: CPUBackend(threads: 1))
     #expect(norm.state.map(\.fullName) == ["bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"])
     #expect(norm.state.map(\.role) == [.parameter, .parameter, .statistic, .statistic])

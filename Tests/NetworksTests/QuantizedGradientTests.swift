@@ -146,7 +146,7 @@ struct QuantizedGradientTests {
     }
     let backend = CPUBackend(threads: 2)
     let layer = BatchNormalization(
-      "bn", input: input, residual: residual, relu: true,
+      "bn", input: input, residual: residual, rectifier: .relu,
       output: Activation(images: images, height: height, width: width, channels: channels, quantizers: quantizers),
       backend: backend)
     layer.weight.value.copy(from: Buffer(normals(channels, seed: 3)))

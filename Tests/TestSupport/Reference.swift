@@ -91,7 +91,9 @@ public enum Reference {
     return result
   }
 
-  public static func relu(_ x: ReferenceTensor) -> ReferenceTensor { x.mapValues { max(0, $0) } }
+  public static func relu(_ x: ReferenceTensor, upper: Double = .infinity) -> ReferenceTensor {
+    x.mapValues { min(max(0, $0), upper) }
+  }
 
   public static func add(_ x: ReferenceTensor, _ y: ReferenceTensor) -> ReferenceTensor {
     var result = x

@@ -54,10 +54,11 @@ enum SmallRuns {
       freezing: freezes
         ? freezing ?? FreezingSpec(schedule: .linear, startStep: 4, totalSteps: totalSteps, distanceEMA: 0.9) : nil,
       weights: weights,
-      batchNorm: recipe.batchNormGroup(besides: weights),
-      quantizers: recipe.quantizerGroup(learningRate: recipe == .lts ? 1e-3 : 0.01),
+      batchNorm: recipe.smallImages.batchNormGroup(besides: weights),
+      quantizers: recipe.smallImages.quantizerGroup(learningRate: recipe == .lts ? 1e-3 : 0.01),
       learningRateSchedule: .step(milestones: [10], factor: 0.1), batchSize: batchSize,
-      dropLastPartialBatch: recipe.training.dropLastPartialBatch, totalSteps: totalSteps, augment: true, seed: 7)
+      dropLastPartialBatch: recipe.smallImages.training.dropLastPartialBatch, totalSteps: totalSteps, augment: true,
+      seed: 7)
   }
 
   static func session(_ spec: TrainingSpec, threads: Int = 2) throws -> TrainingSession {

@@ -104,6 +104,12 @@ static void channel_statistics(const float *input, int32_t channels, int64_t fir
   }
 }
 
+/// NaN stays NaN.
+SQ_INLINE float rectified(float z, float upper) {
+  z = z < 0 ? 0 : z;
+  return z > upper ? upper : z;
+}
+
 SQ_INLINE uint8_t level_of(float z, float lower, float inverse_step, float levels) {
   float position = activation_position(z, lower, inverse_step);
   position = position > 0 ? position : 0;  // NaN becomes level 0
@@ -114,6 +120,7 @@ SQ_INLINE uint8_t level_of(float z, float lower, float inverse_step, float level
 SQ_INLINE void normalize_tile(
     const sq_normalize *a, int64_t offset, int32_t n, const float *scale, const float *shift, int relu, int residual,
     int output, int quantized) {
+  const float upper = a->upper;
   const float *x = a->input + offset;
   const float *added = residual ? a->residual + offset : NULL;
   float *z_out = output ? a->output + offset : NULL;
@@ -122,7 +129,7 @@ SQ_INLINE void normalize_tile(
   ELEMENTWISE_FOR (int32_t j = 0; j < n; j++) {
     float z = multiply_add(scale[j], x[j], shift[j]);
     if (residual) z += added[j];
-    if (relu) z = z < 0 ? 0 : z;  // NaN stays NaN
+    if (relu) z = rectified(z, upper);
     if (output) z_out[j] = z;
     if (quantized > 0) out0[j] = level_of(z, q0.lower, q0.inverse_step, q0.levels);
     if (quantized > 1) out1[j] = level_of(z, q1.lower, q1.inverse_step, q1.levels);
@@ -182,6 +189,7 @@ typedef struct quantizer_tile_sums {
 SQ_INLINE quantizer_tile_sums backward_tile(
     const sq_normalize_backward *a, int64_t offset, int32_t n, const float *scale, const float *shift, const float *x,
     float *sum, float *product_sum, int relu, int gradients, int quantized, int kept) {
+  const float upper = a->upper;
   const float *z_kept = kept ? a->output + offset : NULL, *input = kept ? NULL : a->input + offset;
   const float *g0 = gradients > 0 ? a->gradient[0] + offset : NULL;
   const float *g1 = gradients > 1 ? a->gradient[1] + offset : NULL;
@@ -193,7 +201,7 @@ SQ_INLINE quantizer_tile_sums backward_tile(
   ELEMENTWISE_FOR (int32_t j = 0; j < n; j++) {
     float z = 0, gradient = 0;
     if (relu || quantized > 0) z = kept ? z_kept[j] : multiply_add(scale[j], input[j], shift[j]);
-    if (relu && !kept) z = z < 0 ? 0 : z;
+    if (relu && !kept) z = rectified(z, upper);
     if (gradients > 0) gradient = g0[j];
     if (gradients > 1) gradient += g1[j];
     if (gradients > 2) gradient += g2[j];
@@ -212,7 +220,7 @@ SQ_INLINE quantizer_tile_sums backward_tile(
       gradient1 = add_in_any_order(gradient1, outside ? 0 : arriving);
       moment1 = add_in_any_order(moment1, outside ? 0 : arriving * z);
     }
-    if (relu) gradient = z <= 0 ? 0 : gradient;
+    if (relu) gradient = ((z <= 0) | (z >= upper)) ? 0 : gradient;
     sum[j] += gradient;
     product_sum[j] = multiply_add(gradient, x[j], product_sum[j]);
     pre_gradient[j] = gradient;

@@ -13,10 +13,12 @@ typedef struct sq_quantized_output {
   uint8_t *output;  ///< [rows][channels]
 } sq_quantized_output;
 
-/// z = scale[c] * input + shift[c] (+ residual); relu: z = max(z, 0). Then z is written as it is and / or quantized.
+/// z = scale[c] * input + shift[c] (+ residual); relu: z = min(max(z, 0), upper). Then z is written as it is and / or
+/// quantized.
 typedef struct sq_normalize {
   int32_t channels;
   int32_t relu;
+  float upper;            ///< above 0; INFINITY: the rectifier has no upper end
   const float *input;     ///< [rows][channels]; may be NULL only when scale and shift are NULL and residual is not
   const float *scale;     ///< [channels]; NULL: 1
   const float *shift;     ///< [channels]; NULL: 0
@@ -36,7 +38,8 @@ typedef struct sq_quantized_gradient {
 /// The first pass back through sq_normalize: pre_gradient = the gradient of scale * input + shift (+ residual).
 typedef struct sq_normalize_backward {
   int32_t channels;
-  int32_t relu;              ///< the gradient passes where z > 0
+  int32_t relu;              ///< the gradient passes where 0 < z < upper
+  float upper;               ///< as in sq_normalize
   const float *input;        ///< as in sq_normalize
   const float *scale;        ///< NULL: 1
   const float *shift;        ///< NULL: 0

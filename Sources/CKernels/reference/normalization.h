@@ -14,7 +14,7 @@ static float affine(const float *scale, const float *shift, int32_t channel, flo
 }
 
 /// NaN stays NaN.
-static float rectified(float z) { return z < 0 ? 0 : z; }
+static float rectified(float z, float upper) { return z < 0 ? 0 : z > upper ? upper : z; }
 
 static uint8_t level(const sq_quantized_output *copy, float z) {
   float position = (z - copy->lower) * copy->inverse_step;
@@ -44,7 +44,7 @@ static void normalize(const sq_normalize *a, int64_t first, int64_t count) {
       int64_t i = row * a->channels + c;
       float z = a->input ? affine(a->scale, a->shift, c, a->input[i]) : 0;
       if (a->residual) z += a->residual[i];
-      if (a->relu) z = rectified(z);
+      if (a->relu) z = rectified(z, a->upper);
       if (a->output) a->output[i] = z;
       for (int32_t q = 0; q < a->quantized_count; q++) a->quantized[q].output[i] = level(&a->quantized[q], z);
     }
@@ -60,7 +60,7 @@ static void normalize_backward(
         z = a->output[i];
       } else {
         z = affine(a->scale, a->shift, c, a->input[i]);
-        if (a->relu) z = rectified(z);
+        if (a->relu) z = rectified(z, a->upper);
       }
       float gradient = 0;
       for (int k = 0; k < 3; k++)
@@ -73,7 +73,7 @@ static void normalize_backward(
         quantizer_sums[2 * q] += copy->gradient[i];
         quantizer_sums[2 * q + 1] += (double)copy->gradient[i] * z;
       }
-      if (a->relu && z <= 0) gradient = 0;
+      if (a->relu && (z <= 0 || z >= a->upper)) gradient = 0;
       a->pre_gradient[i] = gradient;
       if (!channel_sums) continue;
       channel_sums[c] += gradient;

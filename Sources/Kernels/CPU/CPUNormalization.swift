@@ -29,14 +29,15 @@ extension CPUBackend {
   /// A NaN becomes level 0 and stays NaN in `output`.
   public func normalize(
     input: Buffer<Float>, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
-    relu: Bool, output: Buffer<Float>?, copies: [(grid: ActivationGrid, levels: Buffer<UInt8>)], images: Int,
+    rectifier: Rectifier?, output: Buffer<Float>?, copies: [(grid: ActivationGrid, levels: Buffer<UInt8>)], images: Int,
     rowsPerImage: Int
   ) {
     precondition(copies.count <= 2, "an activation is quantized in at most two ways")
     precondition(input.count >= images * rowsPerImage * channels)
     var arguments = sq_normalize()
     arguments.channels = Int32(channels)
-    arguments.relu = relu ? 1 : 0
+    arguments.relu = rectifier == nil ? 0 : 1
+    arguments.upper = rectifier?.upper ?? .infinity
     arguments.input = UnsafePointer(input.pointer)
     arguments.scale = scale.map { UnsafePointer($0.pointer) }
     arguments.shift = shift.map { UnsafePointer($0.pointer) }
@@ -108,6 +109,18 @@ extension CPUBackend {
     return (minimum, sum / count, variance.squareRoot())
   }
 
+  /// Overwrites the first `images` images of `output`.
+  public func multiply(
+    _ input: Buffer<Float>, by factors: Buffer<Float>, output: Buffer<Float>, images: Int, elementsPerImage: Int
+  ) {
+    let count = images * elementsPerImage
+    precondition(input.count >= count && factors.count >= count && output.count >= count)
+    let (from, by, to) = (input.pointer, factors.pointer, output.pointer)
+    overRows(images, rowsPerImage: elementsPerImage) { _, first, count in
+      for index in Int(first)..<Int(first + count) { to[index] = from[index] * by[index] }
+    }
+  }
+
   /// Overwrites `values`.
   public func dequantize(
     _ levels: Buffer<UInt8>, step: Float, values: Buffer<Float>, images: Int, elementsPerImage: Int
@@ -126,7 +139,8 @@ extension NormalizationGradient {
   var c: sq_normalize_backward {
     var c = sq_normalize_backward()
     c.channels = Int32(channels)
-    c.relu = relu ? 1 : 0
+    c.relu = rectifier == nil ? 0 : 1
+    c.upper = rectifier?.upper ?? .infinity
     c.input = UnsafePointer(input.pointer)
     c.scale = scale.map { UnsafePointer($0.pointer) }
     c.shift = shift.map { UnsafePointer($0.pointer) }
