@@ -61,7 +61,8 @@ struct ReportFigures {
   private func name(_ summary: SettingSummary, axes: ArraySlice<AxisSetting>) -> String {
     guard summary.setting.kind == .freeze else { return summary.setting.method }
     let names = axisNames(summaries.map(\.setting))
-    let axes = axes.map { axis in
+    // The method's name says which criterion decides.
+    let axes = axes.filter { $0.name != "freezing.criterion" }.map { axis in
       switch axis.name {
       case "freezing.threshold": Double(axis.value) == nil ? axis.value : "λ = \(axis.value)"
       case "freezing.start": "start \(axis.value)"

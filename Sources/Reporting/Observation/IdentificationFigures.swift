@@ -55,8 +55,12 @@ extension ReportFigures {
     let lift =
       "'identification.csv' using (column('position') - \(2 * width)):(column('agreement')):(column('lift') == column('lift') ? "
       + "sprintf('×%.2f', column('lift')) : '') with labels offset 0,0.6 font ',11' notitle"
-    let tics = rows.enumerated().map { "\(Figure.quoted(wrapped($1.name))) \($0)" }.joined(separator: ", ")
-    let panels = Panels(title: "Identification", legend: kinds.map(\.1), height: 620, room: rows.count > 3 ? 90 : 40)
+    // A tic's label is a format.
+    let tics = rows.enumerated().map { row, item in
+      "\(Figure.quoted(item.name.replacingOccurrences(of: "%", with: "%%"))) \(row)"
+    }.joined(separator: ", ")
+    let blankTics = rows.indices.map { "'' \($0)" }.joined(separator: ", ")
+    let panels = Panels(title: "Identification", legend: kinds.map(\.1), height: 620, room: rows.count > 2 ? 130 : 40)
     figures.append(
       Figure(
         name: "identification", title: "Whether the criterion tells which weights have their final level",
@@ -67,17 +71,15 @@ extension ReportFigures {
           + "Means over the seeds.", data: ["identification.csv"], width: 720, height: panels.height,
         commands: panels.commands([
           "set boxwidth \(width * 0.92)", "set xrange [-0.6:\(Double(rows.count) - 0.4)]", "set yrange [0:110]",
-          "set ytics 0,20,100", "set ylabel 'weights (%)'", "set xtics (\(tics)) format '' scale 0", Panels.top,
+          "set ytics 0,20,100", "set ylabel 'weights (%)'", "set xtics (\(blankTics)) scale 0", Panels.top,
           Figure.plot(bars + [lift]), "unset key", "set yrange [0:1]", "set ytics 0,0.25,1", "set ylabel 'AUC'",
-          "set xtics (\(tics)) format '%s'\(rows.count > 3 ? " rotate by 30 right" : "") font ',11'", Panels.bottom,
+          "set xtics (\(tics)) scale 0 font ',11'\(rows.count > 2 ? " rotate by 30 right" : "")", Panels.bottom,
           Figure.plot([
             "'identification.csv' using (column('position')):(column('auc')) with boxes lc rgb '#0072B2' fs solid 0.85 noborder notitle",
             "0.5 with lines lc rgb '#7F7F7F' dt 2 notitle",
           ]),
         ])))
   }
-
-  private func wrapped(_ name: String) -> String { name.replacingOccurrences(of: ", ", with: " ") }
 
   /// D/u at the start, at freezing and at the end, a figure for each setting in which a criterion decides.
   mutating func addDistances(_ observed: ObservedRuns) {
@@ -118,9 +120,7 @@ extension ReportFigures {
               [("start", "at the start"), ("decision", when), ("end", "at the end")].enumerated().map { index, column in
                 let style = LineStyle.numbered(index)
                 return
-                  "'\(file).csv' using (column('distance')):(column('\(column.0)')) with fillsteps fs transparent solid 0.15 noborder "
-                  + "lc rgb '\(style.color)' notitle, \\\n  '' using (column('distance')):(column('\(column.0)')) with histeps lw 2 "
-                  + "\(style.line) title '\(column.1)'"
+                  "'\(file).csv' using (column('distance')):(column('\(column.0)')) with histeps lw 2 \(style.line) title '\(column.1)'"
               }),
           ]))
     }

@@ -21,7 +21,10 @@ struct ObservedSetting {
     return all.compactMap { setting in
       let runs = setting.runs.compactMap { observed.runs[$0.id] }
       guard !runs.isEmpty else { return nil }
-      let axes = setting.axes.map { "\(shortAxisName($0.name, among: names)) \($0.value)" }
+      // The method's name says which criterion decides.
+      let axes = setting.axes.filter { $0.name != "freezing.criterion" }.map {
+        "\(shortAxisName($0.name, among: names)) \($0.value)"
+      }
       return ObservedSetting(
         setting: setting, bits: setting.bits?.description ?? "",
         name: ([setting.method] + (axes.isEmpty ? [] : [axes.joined(separator: ", ")])).joined(separator: " "),
