@@ -86,7 +86,10 @@ let package = Package(
         "Diagnostics",
         "Records", "Storage", "Host",
       ]),
-    module("Reporting", ["Diagnostics", "Files", "Host", "Recipes", "Records", "Statistics", "Storage", "Tables"]),
+    module("LotteryTicket", ["Records"]),
+    module(
+      "Reporting",
+      ["Diagnostics", "Files", "Host", "LotteryTicket", "Recipes", "Records", "Statistics", "Storage", "Tables"]),
     module(
       "Benchmarking",
       ["Recipes", "Training", "Networks", "Quantization", "Kernels", "Storage", "Tables", "Tensor"]),
@@ -140,6 +143,7 @@ let package = Package(
         "Configuration", "Datasets", "Diagnostics", "Kernels", "Networks", "Quantization", "Recipes", "Records",
         "Tensor", "Training",
       ], exclude: ["make_torchvision.py", "run_onnx.py"]),
+    tests("LotteryTicket", ["Records", "Tensor"]),
     tests("Reporting", ["Diagnostics", "Records", "Statistics", "Storage", "Tables"]),
     .testTarget(
       name: "CommandLineTests", dependencies: ["spqat", "Datasets", "Host", "TestSupport", "Records", "Storage"],

@@ -55,15 +55,20 @@ extension ImageCrop {
         "Length of a test picture's shorter side before its centre is cut out; 8/7 of crop where absent.")),
     Setting(
       "scale", \.smallestArea,
-      .factor.described("The smallest share of a picture's area that training cuts out; 0.08 where absent.")),
+      .factor.described(
+        "The smallest share of a picture's area that training cuts out; where absent 0.08, and 0.2 for lts and resnet18."
+      )),
   ]
 
   /// To be filled in.
   static let blank = ImageCrop(side: 224, shorterSide: 256, smallestArea: 0.08)
 
-  /// - Parameter section: the section `images`.
-  init(_ section: ObjectReader) throws(SettingError) {
+  /// - Parameters:
+  ///   - section: the section `images`.
+  ///   - smallestArea: where the section has no `scale`; nil: torchvision's.
+  init(_ section: ObjectReader, smallestArea published: Double?) throws(SettingError) {
     self = .blank
+    smallestArea = published ?? smallestArea
     guard section.has("crop") else {
       throw section.fail("crop", "missing; it is the side of the square that the network takes, such as 224")
     }

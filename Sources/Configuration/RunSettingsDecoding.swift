@@ -41,7 +41,9 @@ extension RunSettings {
     }
     for setting in Self.configured { try root.read(setting, into: &self) }
     try training.decode(root, TrainingSpec.configured)
-    if let section = root.section("images") { training.spec.images = try ImageCrop(section) }
+    if let section = root.section("images") {
+      training.spec.images = try ImageCrop(section, smallestArea: recipe.smallestCrop(for: architecture))
+    }
     pretraining.training.spec.augment = training.spec.augment
     pretraining.training.spec.images = training.spec.images
     if let section = root.section("pretraining") {

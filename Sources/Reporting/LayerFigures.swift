@@ -30,7 +30,6 @@ extension ReportFigures {
             .doubles(rows.map { 100 * Double($0.record.frozen) / Double(layers[$0.position].freezableWeights) })),
         ], title: item.run.label)
       let epochs = item.run.epochs.last?.epoch ?? 1
-      let tics = layers.enumerated().map { "\(Figure.quoted($1.name)) \($0)" }.joined(separator: ", ")
       // An image needs two columns, and many rectangles make a large file. They overlap a little, or hairlines show between.
       let cells =
         epochs > 60
@@ -43,12 +42,8 @@ extension ReportFigures {
           caption:
             "Frozen weights of each layer after each epoch, seed \(item.run.provenance.seed); layers from the input (top) to "
             + "the output.", data: ["\(file).csv"], width: 720, height: 130 + 18 * layers.count,
-          commands: [
-            // Viridis: even steps of lightness, so that it survives colour blindness and print.
-            "set palette defined (0 '#440154', 1 '#3B528B', 2 '#21918C', 3 '#5EC962', 4 '#FDE725')",
-            "set cbrange [0:100]", "set cblabel 'frozen weights (%)'", "unset grid", "unset key", "set border 15",
-            "set lmargin 18", "set xlabel 'epoch'", "set ytics (\(tics)) font ',11'",
-            "set yrange [\(Double(layers.count) - 0.5):-0.5]", "set xrange [0.5:\(Double(epochs) + 0.5)]",
+          commands: HeatMap.commands(layers: layers.map(\.name), label: "frozen weights (%)") + [
+            "set xlabel 'epoch'", "set xrange [0.5:\(Double(epochs) + 0.5)]",
             epochs <= 12 ? "set xtics 1" : "set xtics auto", Figure.plot([cells]),
           ]))
     }

@@ -9,12 +9,16 @@ struct Panels {
   private let title: String
   private let legendRows: Int
   private let legendColumns: Int
+  /// For the labels below the lower panel, pixels.
+  private let room: Int
 
   /// - Parameters:
   ///   - legend: the titles in it.
   ///   - height: of the panels without it, pixels.
-  init(title: String, legend: [String], height: Int) {
+  ///   - room: for what stands between the lower panel and the legend, pixels; numbers and a title by default.
+  init(title: String, legend: [String], height: Int, room: Int = 68) {
     self.title = title
+    self.room = room
     legendColumns = Figure.legendColumns(legend)
     legendRows = (legend.count + legendColumns - 1) / legendColumns
     self.height = height + Self.rowHeight * legendRows
@@ -26,7 +30,7 @@ struct Panels {
   func commands(_ panels: [String]) -> [String] {
     // The key's place is its upper edge; below it there is room for all its rows.
     let legend = Double(Self.rowHeight * legendRows + 8) / Double(height)
-    let bottom = Double(Self.rowHeight * legendRows + 76) / Double(height)
+    let bottom = Double(Self.rowHeight * legendRows + 8 + room) / Double(height)
     let middle = bottom + (0.97 - bottom) * 0.42
     return [
       "upper = (format eq 'png') ? 0.93 : 0.97",

@@ -19,6 +19,9 @@ enum PublishedClaims {
     }
   }
 
+  /// Percent of the weight updates, of the first abstract.
+  static let eliminatedShare = 20...60
+
   static let notAvailable = "not available"
 
   /// The published value for one row of a table: that of the experiment that an abstract names.

@@ -9,17 +9,22 @@ import Tables
 public struct Report: Sendable {
   let collection: RunCollection
   let comparison: Comparison
+  let observation: ObservationTables
   let figures: [Figure]
   let tables: [(name: String, table: Table)]
   let omissions: [String]
 
   /// Makes the tables and scripts; nothing is written or drawn yet.
   ///
-  /// - Parameter claim: what the comparison with full QAT tests.
-  public init(_ collection: RunCollection, claim: SettledClaim = SettledClaim()) {
+  /// - Parameters:
+  ///   - claim: what the comparison with full QAT tests.
+  ///   - observed: what the runs' recorded levels say; nil for nothing.
+  public init(_ collection: RunCollection, claim: SettledClaim = SettledClaim(), observed: ObservedRuns? = nil) {
     self.collection = collection
     comparison = Comparison(runs: collection.runs, claim: claim)
-    let drawn = ReportFigures(runs: collection.runs)
+    let observed = observed ?? ObservedRuns()
+    let drawn = ReportFigures(runs: collection.runs, observed: observed)
+    observation = ObservationTables(collection.runs, observed: observed, name: collection.name)
     let forest = ForestPlot(comparison)
     figures = [forest?.figure].compactMap(\.self) + drawn.figures
     tables = [forest.map { (name: ForestPlot.name, table: $0.table) }].compactMap(\.self) + drawn.tables

@@ -14,7 +14,8 @@ struct ReportFigures {
   /// Settings with the same bits and training, in the order of tables.
   let families: [[SettingSummary]]
 
-  init(runs: [RunRecord]) {
+  /// - Parameter observed: what the runs' recorded levels say.
+  init(runs: [RunRecord], observed: ObservedRuns) {
     summaries = SettingSummary.summaries(of: runs)
     var families: [[SettingSummary]] = []
     for summary in summaries where summary.setting.kind != .fullPrecision {
@@ -31,6 +32,10 @@ struct ReportFigures {
     addCurves()
     addSecondsPerStep()
     addFLOPsAgainstSeconds()
+    addAccuracyAgainstSeconds()
+    addSettling(observed)
+    addIdentification(observed)
+    addDistances(observed)
     addLayers()
   }
 
@@ -56,7 +61,8 @@ struct ReportFigures {
   private func name(_ summary: SettingSummary, axes: ArraySlice<AxisSetting>) -> String {
     guard summary.setting.kind == .freeze else { return summary.setting.method }
     let names = axisNames(summaries.map(\.setting))
-    let axes = axes.map { axis in
+    // The method's name says which criterion decides.
+    let axes = axes.filter { $0.name != "freezing.criterion" }.map { axis in
       switch axis.name {
       case "freezing.threshold": Double(axis.value) == nil ? axis.value : "λ = \(axis.value)"
       case "freezing.start": "start \(axis.value)"
@@ -66,8 +72,11 @@ struct ReportFigures {
     return ([summary.setting.method] + (axes.isEmpty ? [] : [axes.joined(separator: ", ")])).joined(separator: " ")
   }
 
-  /// The name without the last axis, whose values then tell the points of the series apart.
-  func series(_ summary: SettingSummary) -> String { name(summary, axes: summary.setting.axes.dropLast()) }
+  /// The name without the last axis, whose values then tell the points of the series apart. Criteria are series of their own.
+  func series(_ summary: SettingSummary) -> String {
+    let axes = summary.setting.axes
+    return name(summary, axes: axes.last?.name == "freezing.criterion" ? axes[...] : axes.dropLast())
+  }
 
   /// What the recipes at hand call freezing, for captions: "SpQAT", "SpQAT or LTS".
   var freezingNames: String {

@@ -9,16 +9,22 @@ extension Report {
     var body = "<h1>\(html(collection.name))</h1>\n<p class=\"lead\">\(html(table.caption)).</p>\n"
     body += "<h2>Results</h2>\n" + sortable(table.narrow) + list(table.notes)
     body += "<h2>Compared with full QAT</h2>\n" + sortable(comparison.table) + list(comparison.remarks)
+    if !observation.isEmpty {
+      body += "<h2>Levels</h2>\n" + observation.readable.map(titled).joined() + list(observation.notes)
+    }
     body += "<h2>Figures</h2>\n"
     body += omissions.map { "<p class=\"note\">\(html($0))</p>\n" }.joined()
-    let layers = figures.filter { $0.name.hasPrefix("layers-") }
-    body += try figures.filter { !$0.name.hasPrefix("layers-") }.map { try section($0, in: folder) }.joined()
-    let maps = try layers.map { try section($0, in: folder) }.joined()
     // A sweep has one for each setting: too many to scroll past.
-    body +=
-      layers.count <= 4
-      ? maps
-      : "<details><summary>Frozen share by layer over time, \(layers.count) settings</summary>\n\(maps)</details>\n"
+    let folded = [("layers-", "Frozen share by layer over time"), ("distances-", "Distances to levels")]
+    func isFolded(_ figure: Figure) -> Bool { folded.contains { figure.name.hasPrefix($0.0) } }
+    body += try figures.filter { !isFolded($0) }.map { try section($0, in: folder) }.joined()
+    for (prefix, title) in folded {
+      let some = figures.filter { $0.name.hasPrefix(prefix) }
+      let drawn = try some.map { try section($0, in: folder) }.joined()
+      body +=
+        some.count <= 4
+        ? drawn : "<details><summary>\(title), \(some.count) settings</summary>\n\(drawn)</details>\n"
+    }
     body += "<h2>Runs</h2>\n" + sortable(runTable)
     body +=
       "<h2>Data</h2>\n<p>The figures are drawn from these files by the gnuplot scripts beside this page.</p>\n<ul class=\"data\">\n"
@@ -84,6 +90,8 @@ extension Report {
   private func list(_ lines: [String]) -> String {
     "<ul class=\"notes\">\n" + lines.map { "<li>\(html($0))</li>\n" }.joined() + "</ul>\n"
   }
+
+  private func titled(_ table: Table) -> String { "<h3>\(html(table.title))</h3>\n" + sortable(table) }
 
   private func sortable(_ table: Table) -> String {
     var text = "<div class=\"scroll\"><table>\n<thead><tr>"

@@ -15,6 +15,9 @@ public struct RunCollection: Sendable {
   /// The folder as given, without a slash at the end.
   public var folder: String
 
+  /// Of the runs that were read from files of their own: where each one lies, by id.
+  var files: [String: String] = [:]
+
   /// Runs that are in memory already.
   public init(runs: [RunRecord], problems: [String], name: String, folder: String) {
     self.runs = runs
@@ -49,9 +52,12 @@ public struct RunCollection: Sendable {
     }
     var runs: [RunRecord] = []
     var problems: [String] = []
+    var files: [String: String] = [:]
     for name in names.filter({ $0.hasSuffix(".h5") && !$0.hasPrefix(".") }).sorted() {
       do throws(Diagnostic) {
-        runs.append(try RunFile.read("\(runsFolder)/\(name)", includingTensors: false))
+        let run = try RunFile.read("\(runsFolder)/\(name)", includingTensors: false)
+        runs.append(run)
+        files[run.id] = "\(runsFolder)/\(name)"
       } catch {
         problems.append("\(error)")
       }
@@ -69,7 +75,9 @@ public struct RunCollection: Sendable {
         runsFolder, "no runs here\(others)", remedy: "train some with 'spqat sweep', or give another folder")
     }
     let name = URL(fileURLWithPath: folder).standardizedFileURL.lastPathComponent
-    return RunCollection(runs: runs, problems: problems, name: name, folder: folder)
+    var collection = RunCollection(runs: runs, problems: problems, name: name, folder: folder)
+    collection.files = files
+    return collection
   }
 }
 

@@ -15,18 +15,22 @@ extension ReportFigures {
     let lastAxes = Set(rows.compactMap { $0.summary.setting.axes.last?.name }).sorted().map(axisHeading)
     let drawing = tradeOffElements()
     let columns = Figure.legendColumns(drawing.titles)
+    let published = PublishedClaims.eliminatedShare
     figures.append(
       Figure(
         name: "trade-off", title: "Accuracy against weight updates eliminated",
         caption:
           "Top-1 after the last epoch; bars and bands are standard errors over the seeds (none with one seed). Up and to the "
-          + "right is better."
+          + "right is better. Shaded: what SpQAT's abstract claims, \(published.lowerBound) to \(published.upperBound) %."
           + (lastAxes.isEmpty ? "" : " Numbers and words at the points: \(lastAxes.joined(separator: ", "))."),
         data: ["settings.csv"], width: 720, height: 440 + 18 * ((drawing.titles.count + columns - 1) / columns),
         commands: [
           "set xlabel 'weight updates eliminated (%)'", "set ylabel 'top-1 (%)'", "set key above maxcols \(columns)",
           "set samples 500", "set xrange [0:\(frame.eliminated)]",
-          "set yrange [\(frame.topOne.lowerBound):\(frame.topOne.upperBound)]", Figure.plot(drawing.elements),
+          "set yrange [\(frame.topOne.lowerBound):\(frame.topOne.upperBound)]",
+          "set object 1 rectangle from \(published.lowerBound), graph 0 to \(published.upperBound), graph 1 "
+            + "fc rgb '#7F7F7F' fs transparent solid 0.1 noborder behind",
+          Figure.plot(drawing.elements),
         ]))
   }
 

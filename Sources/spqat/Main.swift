@@ -25,6 +25,7 @@ struct Spqat: ParsableCommand {
       CompareCommand.self,
       PowerCommand.self,
       ReportCommand.self,
+      ObserveCommand.self,
       ExportCommand.self,
       WeightsCommand.self,
       ModelCommand.self,

@@ -20,7 +20,9 @@ struct ReportCommand: ParsableCommand {
     let collection = try RunCollection.load(results)
     for problem in collection.problems { printError(problem) }
     let folder = output ?? collection.folder + "/report"
-    try Report(collection, claim: try SettledClaim.recorded(in: [results])).write(to: folder)
+    try Report(
+      collection, claim: try SettledClaim.recorded(in: [results]), observed: try collection.observed()
+    ).write(to: folder)
     print("\(folder)/index.html")
   }
 }

@@ -19,6 +19,8 @@ struct PictureSettingsTests {
     #expect(loaded.pictures?.index == nil && loaded.pictures?.decode == nil && loaded.pictures?.corrupt == .stop)
     #expect(try load(#""images": {"crop": 160}"#).points[0].settings.training.images?.shorterSide == 183)
     #expect(try load(#""title": "t""#).pictures == nil)
+    let published = try load(#""model": "resnet18", "recipe": "lts", "images": {"crop": 224}"#)
+    #expect(published.points[0].settings.training.images?.smallestArea == 0.2)
   }
 
   @Test("all of them, and as an axis")
