@@ -15,16 +15,20 @@ public final class Learner {
   public let schedule: LearningRateSchedule
   /// Training steps done.
   public internal(set) var step = 0
+  /// Of the random numbers that training forwards draw.
+  public let seed: UInt64
 
   /// A learner before its first step.
   /// - Precondition: `optimizer` is one of the network's trained parameters.
   public init(
-    network: Network, optimizer: Optimizer, freezing: FreezingPolicy?, schedule: LearningRateSchedule
+    network: Network, optimizer: Optimizer, freezing: FreezingPolicy?, schedule: LearningRateSchedule,
+    seed: UInt64 = 0
   ) {
     self.network = network
     self.optimizer = optimizer
     self.freezing = freezing
     self.schedule = schedule
+    self.seed = seed
     if let freezing, freezing.spec.isShadow {
       for layer in network.convolutions { layer.freezing?.keepDecisionsApart() }
     }
@@ -47,7 +51,7 @@ public final class Learner {
       freezing: spec.freezing.map {
         FreezingPolicy(spec: $0, clock: spec.quantization!.scheme.clock, pair: pair, seed: spec.seed)
       },
-      schedule: spec.learningRateSchedule)
+      schedule: spec.learningRateSchedule, seed: spec.seed)
   }
 
   /// Puts a batch into the network; its time counts as waiting for data.
@@ -75,13 +79,14 @@ public final class Learner {
 
   /// Passes the batch in training mode: sets the quantizers, moves batch norm's running statistics, freezes nothing.
   public func initializeQuantizers(images: Int) {
-    network.forward(images: images, purpose: .training)
+    network.forward(images: images, purpose: .training, draw: .init(seed: seed, step: step))
   }
 
   /// Forward, loss and gradients of the next step. Weights that freeze in this forward are not updated any more.
   public func computeGradients(images: Int) -> CrossEntropy.Result {
     step += 1
-    network.forward(images: images, purpose: .training, freezing: (freezing, step))
+    network.forward(
+      images: images, purpose: .training, draw: .init(seed: seed, step: step), freezing: (freezing, step))
     let result = network.loss.evaluate(images: images, withGradient: true, on: network.backend)
     if result.loss.isFinite { network.backward(images: images) }
     return result
