@@ -59,7 +59,17 @@ class Settings:
         return self.method == "freeze"
 
     @property
+    def is_mobile(self):
+        return self.model == "mobilenetv2s"
+
+    @property
+    def first_layer(self):
+        return "features.0.0" if self.is_mobile else "conv1"
+
+    @property
     def last_layer(self):
+        if self.is_mobile:
+            return "classifier.1"
         return "fc" if self.is_learned_range else "linear"
 
     @property
@@ -103,6 +113,9 @@ class Arithmetic:
 
     def convolution(self, x, weight, stride):
         padding = weight.shape[2] // 2
+        groups = x.shape[1] // weight.shape[1]
+        if groups > 1:
+            return self.depthwise(x, weight, stride, padding)
         if self.unfold:
             columns = F.unfold(x, weight.shape[2:], padding=padding, stride=stride)
             y = weight.flatten(1) @ columns
@@ -116,6 +129,23 @@ class Arithmetic:
             x = x.contiguous(memory_format=torch.channels_last)
             weight = weight.contiguous(memory_format=torch.channels_last)
         return F.conv2d(x, weight, stride=stride, padding=padding)
+
+    def depthwise(self, x, weight, stride, padding):
+        """One input channel for each output channel."""
+        if self.unfold:
+            columns = F.unfold(x, weight.shape[2:], padding=padding, stride=stride).unflatten(1, (x.shape[1], -1))
+            y = (weight.flatten(1)[None, :, :, None] * columns).sum(2)
+            return y.unflatten(2, ((x.shape[2] - 1) // stride + 1, -1))
+        if self.split:
+            # The windows' rows one by one.
+            rows = [torch.zeros_like(weight) for _ in range(weight.shape[2])]
+            for row, part in enumerate(rows):
+                part[:, :, row] = weight[:, :, row]
+            parts = [F.conv2d(x, part, stride=stride, padding=padding, groups=x.shape[1]) for part in rows]
+            return sum(reversed(parts))
+        if self.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        return F.conv2d(x, weight, stride=stride, padding=padding, groups=x.shape[1])
 
     def normalize(self, x, state, name, training):
         gamma, beta = state[name + ".weight"], state[name + ".bias"]
@@ -168,11 +198,28 @@ def clamp(x, low, high):
     return torch.clamp(x, low, high)
 
 
+class FullPrecision:
+    """Both ends of MobileNetV2 in recipe `spqat`."""
+
+    freezes = False
+    learned = {}
+    values = [math.nan, math.nan]
+
+    def initialize(self, x):
+        pass
+
+    def quantize_activation(self, x):
+        return x
+
+    def quantize_weight(self, w):
+        return w, None, None
+
+
 class FixedScale:
     """Recipe `spqat`: weights over a fixed 3·std, activations over a learned scale."""
 
     def __init__(self, name, settings, weight):
-        is_first, self.is_last = name == "conv1", name == settings.last_layer
+        is_first, self.is_last = name == settings.first_layer, name == settings.last_layer
         self.weight_bits = 8 if is_first or self.is_last else settings.bits
         self.activation_bits = None if is_first else 8 if self.is_last else settings.bits
         self.freezes = settings.freezes and not self.is_last
@@ -305,8 +352,55 @@ def blocks_of(settings):
         channels = output
 
 
+# MobileNetV2's rows (expansion, channels at a width of 32, blocks, stride of the first) and its features.
+ROWS = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 2, 2)]
+FEATURES = 128
+
+
+def inverted_residuals(settings):
+    """(name, expansion, input channels, output channels, stride) of MobileNetV2's blocks."""
+    inputs, index = settings.width, 1
+    for expansion, channels, blocks, stride in ROWS:
+        for block in range(blocks):
+            outputs = channels * settings.width // 32
+            yield f"features.{index}.conv", expansion, inputs, outputs, stride if block == 0 else 1
+            inputs, index = outputs, index + 1
+
+
+def last_convolution(settings):
+    return f"features.{sum(blocks for _, _, blocks, _ in ROWS) + 1}.0"
+
+
+def mobile_weight_shapes(settings):
+    shapes = {settings.first_layer: (settings.width, 3, 3, 3)}
+    for name, expansion, inputs, outputs, _ in inverted_residuals(settings):
+        inside, place = expansion * inputs, 0
+        if expansion > 1:
+            shapes[f"{name}.0.0"], place = (inside, inputs, 1, 1), 1
+        shapes[f"{name}.{place}.0"] = (inside, 1, 3, 3)
+        shapes[f"{name}.{place + 1}"] = (outputs, inside, 1, 1)
+    shapes[last_convolution(settings)] = (feature_channels(settings), outputs, 1, 1)
+    shapes[settings.last_layer] = (settings.num_classes, feature_channels(settings))
+    return shapes
+
+
+def feature_channels(settings):
+    """Channels that the linear layer reads."""
+    return FEATURES * settings.width // 32 if settings.is_mobile else 4 * settings.width
+
+
+def norm_of(convolution):
+    """The batch norm behind a convolution."""
+    if "conv" in convolution.rsplit(".", 1)[-1]:
+        return convolution.replace("conv", "bn")
+    module, place = convolution.rsplit(".", 1)
+    return f"{module}.{int(place) + 1}"
+
+
 def weight_shapes(settings):
     """Shapes of every convolution and linear weight in execution order, which is the order of `layers`."""
+    if settings.is_mobile:
+        return mobile_weight_shapes(settings)
     shapes = {"conv1": (settings.width, 3, 3, 3)}
     for name, inputs, outputs, _ in blocks_of(settings):
         shapes[name + ".conv1"] = (outputs, inputs, 3, 3)
@@ -331,11 +425,15 @@ class Network:
         }
         self.norm_parameters = [self.parameters[name] for name in self.parameters if name in norm_parameters]
         self.other_parameters = [self.parameters[name] for name in self.parameters if name not in norm_parameters]
-        kind = LearnedRange if settings.is_learned_range else FixedScale
+        ends = {settings.first_layer, settings.last_layer} if settings.is_mobile else set()
         self.quantizers, self.freezing = {}, {}
         for name in self.layers:
             weight = self.parameters[name + ".weight"]
-            quantizer = self.quantizers[name] = kind(name, settings, weight)
+            if settings.is_learned_range:
+                quantizer = LearnedRange(name, settings, weight)
+            else:
+                quantizer = FullPrecision() if name in ends else FixedScale(name, settings, weight)
+            self.quantizers[name] = quantizer
             if quantizer.freezes:
                 self.freezing[name] = Freezing(weight.detach(), settings, quantizer.spacing, self.events)
 
@@ -367,6 +465,8 @@ class Network:
         """`forward_number` counts training forwards from 1; without it no freezing state is touched."""
         self.training, self.initializes, self.forward_number = training, initializes, forward_number
         x = images.to(self.arithmetic.dtype)
+        if self.settings.is_mobile:
+            return self.mobile_logits(x)
         x = F.relu(self.normalize("bn1", self.layer("conv1", x)))
         for name, _, outputs, stride in blocks_of(self.settings):
             y = F.relu(self.normalize(name + ".bn1", self.layer(name + ".conv1", x, stride)))
@@ -376,6 +476,24 @@ class Network:
         if not self.settings.is_learned_range:
             x = self.normalize("bn2", x)
         return self.layer(self.settings.last_layer, x)
+
+    def mobile_logits(self, x):
+        """MobileNetV2 without dropout, whose random numbers no two programs share."""
+        rectify = F.relu if self.settings.is_learned_range else F.relu6
+
+        def block(name, x, stride=1):
+            return rectify(self.normalize(norm_of(name), self.layer(name, x, stride)))
+
+        x = block(self.settings.first_layer, x)
+        for name, expansion, inputs, outputs, stride in inverted_residuals(self.settings):
+            y, place = (block(f"{name}.0.0", x), 1) if expansion > 1 else (x, 0)
+            y = block(f"{name}.{place}.0", y, stride)
+            y = self.normalize(f"{name}.{place + 2}", self.layer(f"{name}.{place + 1}", y))
+            x = x + y if stride == 1 and inputs == outputs else y
+        x = block(last_convolution(self.settings), x)
+        if not self.settings.is_learned_range:
+            x = self.normalize("bn2", x)
+        return self.layer(self.settings.last_layer, x.mean((2, 3)))
 
     @property
     def quantizer_values(self):
@@ -514,6 +632,14 @@ CASES = {
         seed=18, claims={"frozen_weights": 500, "frozen_level_moves": 100}),
     "learned-range-fullqat-3bit": Case(
         learned(method="fullqat", bits=3, width=2, epochs=3), seed=0, claims={}),
+    "fixed-scale-mobilenetv2-freeze-4bit-linear-ema9": Case(
+        fixed(model="mobilenetv2s", width=8, method="freeze", bits=4, threshold_schedule="linear", distance_ema=0.9,
+              lr_model=0.01, weight_decay=5e-4),
+        seed=0, claims={"frozen_weights": 1000, "resets_that_prevented_freezing": 5}),
+    "learned-range-mobilenetv2-freeze-4bit-linear-ema9": Case(
+        learned(model="mobilenetv2s", width=8, method="freeze", bits=4, threshold_schedule="linear", distance_ema=0.9,
+                lr_model=0.01),
+        seed=2, claims={"frozen_weights": 1000, "resets_that_prevented_freezing": 5}),
 }
 
 
@@ -539,12 +665,10 @@ def random_start(case):
         initial[name + ".weight"] = coarse(random.normal(0, math.sqrt(2 / fan_in), shape), 12)
         if len(shape) == 2:
             initial[name + ".bias"] = coarse(random.normal(0, 0.1, shape[0]), 10)
-        elif name.endswith("shortcut.0"):
-            batch_norm(name[:-1] + "1", shape[0])
         else:
-            batch_norm(name.replace("conv", "bn"), shape[0])
+            batch_norm(norm_of(name), shape[0])
     if not settings.is_learned_range:
-        batch_norm("bn2", 4 * settings.width)
+        batch_norm("bn2", feature_channels(settings))
     count = settings.total_steps + settings.is_learned_range
     images = coarse(random.normal(0, 1, (count, case.batch, 3, case.size, case.size)), 4)
     labels = random.integers(0, settings.num_classes, (count, case.batch)).astype(np.int32)
