@@ -65,7 +65,8 @@ struct SweepCommand: ParsableCommand {
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "run", abstract: "Train one run of an experiment, and the runs that it starts from and is paired with.")
+    commandName: "run", abstract: "Train one run of an experiment, and the runs that it starts from and is paired with."
+  )
 
   @OptionGroup var options: ExperimentOptions
   @OptionGroup var pace: PaceOptions

@@ -63,7 +63,8 @@ struct BadInputTests {
     // One sweeps the fixed threshold up to where it freezes everything at once, and is told.
     #expect(output.errorLines.count == 1)
     #expect(output.standardError.hasPrefix("spqat: warning: "), "\(output.standardError)")
-    #expect(output.standardError.contains("ablation-threshold.json: freezing.threshold: a fixed 0.5 with distanceEMA 0"))
+    #expect(
+      output.standardError.contains("ablation-threshold.json: freezing.threshold: a fixed 0.5 with distanceEMA 0"))
   }
 
   @Test("a file in place of the results folder is named")
