@@ -5,8 +5,9 @@ RESULTS ?= results
 SWEEP_FLAGS ?=
 SPQAT := .build/release/spqat
 
-.PHONY: all setup build install data data-shapes reproduce-table2 reproduce-imagenet sweep-threshold sweep-freeze-start sweep-bits \
-  test test-debug test-arm test-slurm test-browser check schema bench bench-peer soak fuzz faults sanitize clean
+.PHONY: all setup build install data data-shapes reproduce-table2 reproduce-observation reproduce-controls reproduce-imagenet \
+  sweep-threshold sweep-freeze-start sweep-bits test test-debug test-arm test-slurm test-browser check schema bench bench-peer \
+  soak fuzz faults sanitize clean
 
 all: build
 
@@ -40,6 +41,19 @@ reproduce-imagenet: build
 	elif [ ! -e datasets/imagenet/index.tsv ]; then \
 	  echo "datasets/imagenet has no indexed ImageNet: make it as datasets/README.md says, or try PROFILE=smoke on generated pictures" >&2; exit 2; fi
 	@$(SPQAT) sweep configs/imagenet-$(MODEL).json --profile $(if $(filter smoke,$(PROFILE)),smoke,paper) --results $(RESULTS) $(SWEEP_FLAGS)
+
+# Full QAT and shadow runs at 4, 3 and 2 bits; then tables and figures of what their levels did.
+reproduce-observation: data
+	@$(SPQAT) sweep configs/observation.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)
+	@$(SPQAT) observe $(RESULTS)/observation
+	@$(SPQAT) report $(RESULTS)/observation
+
+# Freezing by distance beside as many random weights, and beside stopping all at once.
+reproduce-controls: data
+	@$(SPQAT) sweep configs/controls.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)
+	@$(SPQAT) observe $(RESULTS)/controls
+	@$(SPQAT) compare $(RESULTS)/controls
+	@$(SPQAT) report $(RESULTS)/controls
 
 sweep-threshold: data
 	@$(SPQAT) sweep configs/ablation-threshold.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)

@@ -11,7 +11,7 @@ import Training
 struct CommittedExperimentsTests {
   @Test(
     "every committed smoke profile resolves on the committed images",
-    arguments: ["table2", "ablation-bits", "ablation-threshold", "ablation-freeze-start"])
+    arguments: ["table2", "ablation-bits", "ablation-threshold", "ablation-freeze-start", "observation", "controls"])
   func smokeProfiles(_ name: String) throws {
     let file = repositoryRoot.appendingPathComponent("configs/\(name).json").path
     let experiment = try Experiment.load(file: file, profile: "smoke")
