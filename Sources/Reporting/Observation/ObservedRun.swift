@@ -118,5 +118,5 @@ struct ObservedRun: Sendable {
 
 extension RunKind {
   /// Full QAT, and a shadow run, whose weights train the same to the bit.
-  var trainsEveryWeight: Bool { self == .fullQAT || rawValue == "shadow" }
+  var trainsEveryWeight: Bool { self == .fullQAT || self == .shadow }
 }
