@@ -10,8 +10,8 @@ struct WeightsTests {
   private func experiment(_ place: Workplace, weights: String) throws -> String {
     let file = place.folder.appendingPathComponent("other.json")
     let text = """
-      {"name": "other", "dataset": "sample", "subset": 40, "batchSize": 8, "duration": "8it", "method": "fullQAT",
-       "bits": {"weights": 2, "activations": 2}, "pretraining": {"weights": "\(weights)"}}
+      {"name": "other", "model": "resnet8", "dataset": "sample", "subset": 40, "batchSize": 8, "duration": "8it",
+       "method": "fullQAT", "bits": {"weights": 2, "activations": 2}, "pretraining": {"weights": "\(weights)"}}
       """
     try Data(text.utf8).write(to: file)
     return file.path
@@ -54,12 +54,12 @@ struct WeightsTests {
 
     // Evaluated by itself, the file gives what its own run recorded.
     let recorded = try place.run(["evaluate", parent.id, "--results", place.results, "--datasets", Self.datasets])
-    let imported = try place.run(["evaluate", weights, "--model", "resnet20", "--data", "\(Self.datasets)/sample"])
+    let imported = try place.run(["evaluate", weights, "--model", "resnet8", "--data", "\(Self.datasets)/sample"])
     #expect(imported.status == 0, "\(imported.standardError)")
     let lines = [recorded, imported].map { $0.standardOutput.split(separator: "\n") }
     #expect(lines[0].count > 1 && lines[0][1] == lines[1][1], "\(lines)")
 
-    let account = try place.run(["weights", "import", weights, "--model", "resnet20", "--out", "\(weights).again"])
+    let account = try place.run(["weights", "import", weights, "--model", "resnet8", "--out", "\(weights).again"])
     #expect(account.status == 0, "\(account.standardError)")
     #expect(account.standardOutput.contains("SHA-256 \(hash.prefix(12))"))
     let again = try place.run(["evaluate", "\(weights).again.safetensors", "--data", "\(Self.datasets)/sample"])
