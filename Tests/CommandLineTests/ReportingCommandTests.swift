@@ -283,7 +283,7 @@ struct ReportingCommandTests {
     try fileRuns(seeds: 1...2)
     try expectError(
       ["export", "c0", "--format", "xml"],
-      "The value 'xml' is invalid for '--format <format>'. Please provide one of 'csv', 'json' or 'safetensors'.; see "
+      "The value 'xml' is invalid for '--format <format>'. Please provide one of 'csv', 'json', 'safetensors' or 'onnx'.; see "
         + "'spqat --help'")
     try expectError(["export", "c0"], "Missing expected argument '--format <format>'; see 'spqat --help'")
     try expectError(

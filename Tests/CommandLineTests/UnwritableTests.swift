@@ -59,7 +59,7 @@ struct UnwritableTests {
   private final class SmallDisk {
     let path: String
     private let isMounted: Bool
-    static let size = 4 << 20
+    static let size = 8 << 20
 
     /// nil where nothing can be mounted.
     init?() {
@@ -99,7 +99,7 @@ struct UnwritableTests {
   @Test(
     "a full disk ends the sweep in one line, loses nothing, and the sweep goes on once there is space",
     .enabled(
-      if: SmallDisk.isAvailable, "cannot mount a small file system here, and SPQAT_TEST_SMALL_DISK names none (4 MiB)"),
+      if: SmallDisk.isAvailable, "cannot mount a small file system here, and SPQAT_TEST_SMALL_DISK names none (8 MiB)"),
     arguments: [[], ["--jobs", "2"]])
   func fullDisk(more: [String]) throws {
     let place = try Workplace()
