@@ -8,8 +8,7 @@ public enum StandardError {
   private static let isOpen = Mutex(false)
 
   /// Whether lines can be redrawn: a terminal that knows escape sequences.
-  public static let isInteractive: Bool =
-    isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"].map { $0 != "dumb" && $0 != "" } ?? false
+  public static let isInteractive = StandardStreams.isInteractive(STDERR_FILENO)
 
   /// Writes a whole line, in place of one that `redraw` left.
   public static func line(_ text: String) {

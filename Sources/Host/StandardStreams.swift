@@ -17,6 +17,11 @@ public enum StandardStreams {
     }
   }
 
+  /// Whether a descriptor is a terminal that knows escape sequences.
+  public static func isInteractive(_ descriptor: Int32) -> Bool {
+    isatty(descriptor) == 1 && ProcessInfo.processInfo.environment["TERM"].map { $0 != "dumb" && $0 != "" } ?? false
+  }
+
   /// Writes what waits in the buffer of standard output. Returns why not all of the output since the start could be
   /// written; nil where it could.
   public static func flushOutput() -> String? {

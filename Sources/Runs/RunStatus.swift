@@ -1,6 +1,6 @@
 import Configuration
 import Foundation
-import Records
+public import Records
 
 /// Where one planned run stands.
 public struct RunStatus: Sendable {
@@ -29,6 +29,8 @@ public struct RunStatus: Sendable {
 
   /// At the time this value was made.
   public var phase: Phase
+  /// What is filed of a run that has ended, without tensors; nil of any other.
+  public private(set) var record: RunRecord?
 
   /// Reads lock, run file and checkpoint, and other experiments' files where this one has none; writes nothing.
   public init(_ run: PlannedRun, in results: ResultsDirectory) {
@@ -37,18 +39,16 @@ public struct RunStatus: Sendable {
       return
     }
     do {
-      switch try results.state(run.id) {
-      case .finished:
-        phase = .finished(topOne: try results.record(run.id, includingTensors: false).outcome.finalTopOne ?? .nan)
-      case .diverged(let step): phase = .diverged(step: step)
-      case .absent:
-        if let other = results.finishedElsewhere(run.id) {
-          phase = .finishedElsewhere(other.experiment)
-        } else if FileManager.default.fileExists(atPath: results.checkpoint(run.id)) {
-          phase = .interrupted(step: RunLock.lastHolder(at: results.lock(run.id))?.step ?? 0)
-        } else {
-          phase = .waiting
-        }
+      record = try results.ended(run.id)
+      if let outcome = record?.outcome {
+        phase =
+          outcome.status == .finished ? .finished(topOne: outcome.finalTopOne ?? .nan) : .diverged(step: outcome.steps)
+      } else if let other = results.finishedElsewhere(run.id) {
+        phase = .finishedElsewhere(other.experiment)
+      } else if FileManager.default.fileExists(atPath: results.checkpoint(run.id)) {
+        phase = .interrupted(step: RunLock.lastHolder(at: results.lock(run.id))?.step ?? 0)
+      } else {
+        phase = .waiting
       }
     } catch {
       phase = .unreadable(oneLine(error))

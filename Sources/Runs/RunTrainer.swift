@@ -232,13 +232,15 @@ extension ResultsDirectory {
 
   /// What is filed about a run. A file that cannot be read is an error and not an absent run: it is never overwritten.
   public func state(_ id: String) throws -> RecordedState {
-    guard FileManager.default.fileExists(atPath: runFile(id)) else { return .absent }
+    guard let record = try ended(id) else { return .absent }
+    return record.outcome.status == .finished ? .finished : .diverged(step: record.outcome.steps)
+  }
+
+  /// The record, without tensors, of a run that finished or diverged; nil where none is filed.
+  func ended(_ id: String) throws -> RunRecord? {
+    guard FileManager.default.fileExists(atPath: runFile(id)) else { return nil }
     let record = try record(id, includingTensors: false)
-    switch record.outcome.status {
-    case .finished: return .finished
-    case .diverged: return .diverged(step: record.outcome.steps)
-    case .running: return .absent
-    }
+    return record.outcome.status == .running ? nil : record
   }
 }
 

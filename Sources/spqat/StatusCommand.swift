@@ -32,16 +32,17 @@ struct StatusCommand: ParsableCommand {
     let isResults = FileManager.default.fileExists(atPath: options.config, isDirectory: &isFolder) && isFolder.boolValue
     let source: any StatusSource = isResults ? try FolderStatus(options.config) : try ExperimentStatus(options)
     guard watch else {
-      let runs = source.runs()
-      for run in runs { print("\(run.id)  \(run.label.map { "\($0)  " } ?? "")\(run.text)") }
+      let runs = source.runs(after: [])
+      for run in runs { print(run) }
       for line in source.remarks { print(line) }
       if let summary = source.summary(of: runs) { print(summary) }
       return
     }
     Interruption.listen()
     var display = StatusDisplay()
+    var runs: [RunLine] = []
     while true {
-      let runs = source.runs()
+      runs = source.runs(after: runs)
       display.show(runs, summary: source.summary(of: runs))
       // Nobody reads any more: `main` says that output was lost.
       if StandardStreams.flushOutput() != nil || runs.allSatisfy(\.isDone) { return }

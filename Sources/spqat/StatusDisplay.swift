@@ -1,11 +1,11 @@
 import Foundation
+import Host
 import Runs
 
 /// The table of `status --watch` on standard output: redrawn in place on a terminal, elsewhere a line for each run that
 /// changed.
 struct StatusDisplay {
-  private let isTerminal =
-    isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"].map { $0 != "dumb" && $0 != "" } ?? false
+  private let isTerminal = StandardStreams.isInteractive(STDOUT_FILENO)
   private var height = 0
   private var shown: [String: RunLine] = [:]
   private var shownSummary: String?
@@ -20,9 +20,7 @@ struct StatusDisplay {
       print((height > 0 ? "\u{1B}[\(height)A" : "") + "\r\u{1B}[J" + lines.joined(separator: "\n"))
       height = lines.count
     } else {
-      for run in runs where shown[run.id]?.text != run.text {
-        print("\(run.id)  \(run.label.map { "\($0)  " } ?? "")\(run.text)")
-      }
+      for run in runs where shown[run.id]?.text != run.text { print(run) }
       if let summary, summary != shownSummary { print(summary) }
       shown = Dictionary(runs.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
       shownSummary = summary

@@ -6,7 +6,7 @@ import Runs
 import Training
 
 /// Where one run stands, as `status` shows it.
-struct RunLine: Equatable {
+struct RunLine: Equatable, CustomStringConvertible {
   var id: String
   /// Nil where nothing that was written about the run names it.
   var label: String?
@@ -24,16 +24,27 @@ struct RunLine: Equatable {
   /// Of training it from here; nil where that is not known.
   var secondsLeft: Double?
   /// Nothing is left to train.
-  var isDone: Bool { group == .finished || group == .failed }
+  var isDone: Bool
+
+  /// All of it on one line.
+  var description: String { "\(id)  \(label.map { "\($0)  " } ?? "")\(text)" }
 }
 
 /// Runs that `status` can look at again and again.
 protocol StatusSource {
-  func runs() -> [RunLine]
+  /// - Parameter previous: what the last look gave; runs that had finished by then are not read again.
+  func runs(after previous: [RunLine]) -> [RunLine]
   /// What else there is to say, a line each.
   var remarks: [String] { get }
   /// Counts and the time left; nil where the runs that are planned are not known.
   func summary(of runs: [RunLine]) -> String?
+}
+
+extension StatusSource {
+  /// Lines that stay as they are, by id.
+  fileprivate func finished(_ lines: [RunLine]) -> [String: RunLine] {
+    Dictionary(lines.lazy.filter { $0.group == .finished }.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+  }
 }
 
 /// The runs that an experiment plans.
@@ -46,29 +57,31 @@ struct ExperimentStatus: StatusSource {
     estimate = loaded.estimate(threads: options.threads)
   }
 
-  func runs() -> [RunLine] {
-    loaded.plan.runs.map { run in
-      let status = RunStatus(run, in: loaded.results)
-      var line = RunLine(
-        id: run.id, label: run.label, group: status.group, text: status.text(of: run), step: status.step,
-        totalSteps: run.spec.totalSteps)
-      if !status.isDone {
-        var rate = estimate
-        if case .running(let holder) = status.phase, holder.imagesPerSecond > 0 {
-          rate.imagesPerSecond = holder.imagesPerSecond
-        }
-        line.secondsLeft = rate.seconds(run, from: status.step)
+  func runs(after previous: [RunLine]) -> [RunLine] {
+    let known = finished(previous)
+    return loaded.plan.runs.map { known[$0.id] ?? line(of: $0) }
+  }
+
+  private func line(of run: PlannedRun) -> RunLine {
+    let status = RunStatus(run, in: loaded.results)
+    var line = RunLine(
+      id: run.id, label: run.label, group: status.group, text: status.text(of: run), step: status.step,
+      totalSteps: run.spec.totalSteps, isDone: status.isDone)
+    if !status.isDone {
+      var rate = estimate
+      if case .running(let holder) = status.phase, holder.imagesPerSecond > 0 {
+        rate.imagesPerSecond = holder.imagesPerSecond
       }
-      switch status.phase {
-      case .finished:
-        line.step = run.spec.totalSteps
-        let record = try? loaded.results.record(run.id, includingTensors: false)
-        (line.topOne, line.frozenShare) = (record?.outcome.finalTopOne, record?.epochs.last?.frozenShare)
-      case .running(let holder): (line.topOne, line.frozenShare) = (holder.topOne, holder.frozenShare)
-      default: break
-      }
-      return line
+      line.secondsLeft = rate.seconds(run, from: status.step)
     }
+    switch status.phase {
+    case .finished:
+      line.step = run.spec.totalSteps
+      (line.topOne, line.frozenShare) = (status.record?.outcome.finalTopOne, status.record?.epochs.last?.frozenShare)
+    case .running(let holder): (line.topOne, line.frozenShare) = (holder.topOne, holder.frozenShare)
+    default: break
+    }
+    return line
   }
 
   var remarks: [String] {
@@ -92,15 +105,16 @@ struct FolderStatus: StatusSource {
   init(_ path: String) throws {
     let folder = URL(fileURLWithPath: path)
     results = ResultsDirectory(root: folder.deletingLastPathComponent().path, name: folder.lastPathComponent)
-    guard !runs().isEmpty else {
+    guard !runs(after: []).isEmpty else {
       throw Diagnostic(path, "holds no runs; give an experiment file or results/NAME")
     }
   }
 
-  func runs() -> [RunLine] {
+  func runs(after previous: [RunLine]) -> [RunLine] {
+    let known = finished(previous)
     let locks = ((try? FileManager.default.contentsOfDirectory(atPath: "\(results.folder)/locks")) ?? [])
       .filter { $0.hasSuffix(".lock") }.map { String($0.dropLast(5)) }
-    return Set(results.recordedIDs).union(locks).sorted().compactMap(line)
+    return Set(results.recordedIDs).union(locks).sorted().compactMap { known[$0] ?? line($0) }
   }
 
   private func line(_ id: String) -> RunLine? {
@@ -109,7 +123,8 @@ struct FolderStatus: StatusSource {
       return RunLine(
         id: id, group: .running,
         text: "running, step \(holder.step) of \(holder.totalSteps) (\(left) left), \(holder.name)",
-        step: holder.step, totalSteps: holder.totalSteps, topOne: holder.topOne, frozenShare: holder.frozenShare)
+        step: holder.step, totalSteps: holder.totalSteps, topOne: holder.topOne, frozenShare: holder.frozenShare,
+        isDone: false)
     }
     if FileManager.default.fileExists(atPath: results.runFile(id)) {
       do {
@@ -120,14 +135,14 @@ struct FolderStatus: StatusSource {
         return RunLine(
           id: id, label: record.label, group: record.outcome.status == .finished ? .finished : .failed,
           text: record.outcome.summary + stale, step: record.outcome.steps, totalSteps: record.outcome.steps,
-          topOne: record.outcome.finalTopOne, frozenShare: record.epochs.last?.frozenShare)
+          topOne: record.outcome.finalTopOne, frozenShare: record.epochs.last?.frozenShare, isDone: true)
       } catch {
-        return RunLine(id: id, group: .failed, text: "unreadable: \(oneLine(error))")
+        return RunLine(id: id, group: .failed, text: "unreadable: \(oneLine(error))", isDone: true)
       }
     }
     guard FileManager.default.fileExists(atPath: results.checkpoint(id)) else { return nil }
     let step = RunLock.lastHolder(at: results.lock(id))?.step ?? 0
-    return RunLine(id: id, group: .waiting, text: "interrupted near step \(step)", step: step)
+    return RunLine(id: id, group: .waiting, text: "interrupted near step \(step)", step: step, isDone: false)
   }
 
   var remarks: [String] { [] }
