@@ -49,21 +49,11 @@ public final class TrainingSession {
     spec: TrainingSpec, data: ImageDataset, normalization: Normalization, threads: Int, initial: [NamedTensor]? = nil,
     pair: PairedFreezing? = nil, instructionSet: InstructionSet = .best
   ) throws {
-    guard data.height == spec.model.inputHeight, data.width == spec.model.inputWidth else {
-      throw TrainingError(
-        "the images are \(data.width)x\(data.height); the network takes \(spec.model.inputWidth)x\(spec.model.inputHeight)"
-      )
-    }
-    guard data.classNames.count == spec.model.classes else {
-      throw TrainingError("the data set has \(data.classNames.count) classes, the network \(spec.model.classes)")
-    }
+    try Self.check(
+      spec, width: data.width, height: data.height, classes: data.classNames.count, trainingImages: data.train.count)
     let training = InMemoryBatches.training(
       data.train, batchSize: spec.batchSize, seed: spec.seed, dropLast: spec.dropLastPartialBatch,
       normalization: normalization, augmentation: spec.augment ? .standard : .none)
-    guard training.batchCount > 0 else {
-      throw TrainingError(
-        "\(data.train.count) training images do not fill a batch of \(spec.batchSize); use a smaller batchSize")
-    }
     try self.init(
       spec: spec, training: training,
       test: InMemoryBatches.evaluation(data.test, batchSize: spec.batchSize, normalization: normalization),
@@ -82,19 +72,9 @@ public final class TrainingSession {
     note: @escaping (String) -> Void = { _ in }
   ) throws {
     guard let crop = spec.images else { preconditionFailure("the specification says how pictures become images") }
-    guard crop.side == spec.model.inputHeight, crop.side == spec.model.inputWidth else {
-      throw TrainingError(
-        "the images are \(crop.size); the network takes \(spec.model.inputWidth)x\(spec.model.inputHeight)")
-    }
-    guard pictures.classes.count == spec.model.classes else {
-      throw TrainingError("the data set has \(pictures.classes.count) classes, the network \(spec.model.classes)")
-    }
-    let batches = BatchPlan.batchCount(
-      images: pictures.train.count, batchSize: spec.batchSize, dropLast: spec.dropLastPartialBatch)
-    guard batches > 0 else {
-      throw TrainingError(
-        "\(pictures.train.count) training images do not fill a batch of \(spec.batchSize); use a smaller batchSize")
-    }
+    try Self.check(
+      spec, width: crop.side, height: crop.side, classes: pictures.classes.count,
+      trainingImages: pictures.train.count)
     let training = PictureBatches.training(
       pictures.train, crop: crop, batchSize: spec.batchSize, seed: spec.seed, dropLast: spec.dropLastPartialBatch,
       normalization: normalization, augments: spec.augment, corrupt: corrupt, readers: threads)
@@ -108,6 +88,25 @@ public final class TrainingSession {
     try self.init(
       spec: spec, training: training, test: test, threads: threads, initial: initial, pair: pair,
       instructionSet: instructionSet)
+  }
+
+  /// Whether images and network fit together, and an epoch has a batch.
+  private static func check(
+    _ spec: TrainingSpec, width: Int, height: Int, classes: Int, trainingImages: Int
+  ) throws(TrainingError) {
+    guard height == spec.model.inputHeight, width == spec.model.inputWidth else {
+      throw TrainingError(
+        "the images are \(width)x\(height); the network takes \(spec.model.inputWidth)x\(spec.model.inputHeight)")
+    }
+    guard classes == spec.model.classes else {
+      throw TrainingError("the data set has \(classes) classes, the network \(spec.model.classes)")
+    }
+    let batches = BatchPlan.batchCount(
+      images: trainingImages, batchSize: spec.batchSize, dropLast: spec.dropLastPartialBatch)
+    guard batches > 0 else {
+      throw TrainingError(
+        "\(trainingImages) training images do not fill a batch of \(spec.batchSize); use a smaller batchSize")
+    }
   }
 
   /// A run on batches of at most `spec.batchSize` images from anywhere; the rest and errors as of the first initializer.
