@@ -164,34 +164,11 @@ final class ReaderThreads {
   let count: Int
   private var handles: [pthread_t] = []
 
-  private final class Body: Sendable {
-    let run: @Sendable () -> Void
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-  }
-
   /// `Shortage` ends the program where threads cannot be had.
   init(_ count: Int, _ run: @escaping @Sendable () -> Void) {
     precondition(count >= 1, "somebody reads")
     self.count = count
-    for _ in 0..<count {
-      let context = Unmanaged.passRetained(Body(run)).toOpaque()
-      var handle = pthread_t()
-      let status = pthread_create(
-        &handle, nil,
-        { context in
-          #if canImport(Darwin)
-            Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
-          #else
-            Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
-          #endif
-          return nil
-        }, context)
-      guard status == 0 else {
-        Shortage.report(
-          "cannot start \(count) threads that read images (\(String(cString: strerror(status)))); use fewer")
-      }
-      handles.append(handle)
-    }
+    for _ in 0..<count { handles.append(startThread(of: "\(count) threads that read images", run)) }
   }
 
   /// Waits for all of them.

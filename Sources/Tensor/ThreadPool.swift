@@ -85,24 +85,7 @@ public final class ThreadPool: @unchecked Sendable {
     precondition(threads >= 1)
     self.threads = threads
     state = State()
-    for _ in 1..<threads {
-      let context = Unmanaged.passRetained(state).toOpaque()
-      var handle = pthread_t()
-      let status = pthread_create(
-        &handle, nil,
-        { context in
-          #if canImport(Darwin)
-            Unmanaged<State>.fromOpaque(context).takeRetainedValue().workerLoop()
-          #else
-            Unmanaged<State>.fromOpaque(context!).takeRetainedValue().workerLoop()
-          #endif
-          return nil
-        }, context)
-      guard status == 0 else {
-        Shortage.report("cannot start \(threads) threads (\(String(cString: strerror(status)))); use fewer")
-      }
-      handles.append(handle)
-    }
+    for _ in 1..<threads { handles.append(startThread(of: "\(threads) threads") { [state] in state.workerLoop() }) }
   }
 
   deinit {
