@@ -10,4 +10,11 @@ enum HeatMap {
       "set ytics (\(tics)) font ',11'", "set yrange [\(Double(layers.count) - 0.5):-0.5]",
     ]
   }
+
+  /// A rectangle for each row of `file`.csv, a layer high and coloured by the column `value`; `x`, `from` and `to` as gnuplot's
+  /// `using` takes them. They overlap a little, or hairlines show between.
+  static func boxes(_ file: String, x: String, from: String, to: String, value: String) -> String {
+    "'\(file).csv' using \(x):'position':\(from):\(to):(column('position') - 0.51):(column('position') + 0.51):'\(value)' "
+      + "with boxxyerror fs solid noborder lc palette"
+  }
 }

@@ -30,12 +30,12 @@ extension ReportFigures {
             .doubles(rows.map { 100 * Double($0.record.frozen) / Double(layers[$0.position].freezableWeights) })),
         ], title: item.run.label)
       let epochs = item.run.epochs.last?.epoch ?? 1
-      // An image needs two columns, and many rectangles make a large file. They overlap a little, or hairlines show between.
+      // An image needs two columns, and many rectangles make a large file.
       let cells =
         epochs > 60
         ? "'\(file).csv' using 'epoch':'position':'frozen' with image"
-        : "'\(file).csv' using 'epoch':'position':(column('epoch') - 0.51):(column('epoch') + 0.51)"
-          + ":(column('position') - 0.51):(column('position') + 0.51):'frozen' with boxxyerror fs solid noborder lc palette"
+        : HeatMap.boxes(
+          file, x: "'epoch'", from: "(column('epoch') - 0.51)", to: "(column('epoch') + 0.51)", value: "frozen")
       figures.append(
         Figure(
           name: file, title: "Frozen share by layer: \(item.family) \(name(item.summary))",

@@ -102,7 +102,6 @@ extension ReportFigures {
         .init("settled", unit: "%", description: "At the later end", .doubles(cells.map(\.settled))),
       ], title: run.run.label)
     let names = run.layers.map(\.layer)
-    // Cells overlap a little, or hairlines show between.
     figures.append(
       Figure(
         name: file, title: "Settled share by layer: \(family)",
@@ -111,10 +110,7 @@ extension ReportFigures {
           + "the input (top) to the output.", data: ["\(file).csv"], width: 720, height: 130 + 18 * names.count,
         commands: HeatMap.commands(layers: names, label: "settled weights (%)") + [
           "set xlabel 'share of the run (%)'", "set xrange [0:100]",
-          Figure.plot([
-            "'\(file).csv' using 'to':'position':'from':(column('to') + 0.3):(column('position') - 0.51):(column('position') + 0.51):'settled' "
-              + "with boxxyerror fs solid noborder lc palette"
-          ]),
+          Figure.plot([HeatMap.boxes(file, x: "'to'", from: "'from'", to: "(column('to') + 0.3)", value: "settled")]),
         ]))
   }
 }
