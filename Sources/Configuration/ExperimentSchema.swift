@@ -3,7 +3,9 @@ package enum ExperimentSchema {
   /// What `configs/schema.json` holds.
   package static var text: String { document.laidOut() + "\n" }
 
-  private static let settings: JSONValue = .object([Member("$ref", .string("#/$defs/settings"))])
+  private static func reference(_ definition: String) -> JSONValue {
+    .object([Member("$ref", .string("#/$defs/\(definition)"))])
+  }
   /// Belong to the file as a whole: no profile sets them.
   private static let ofTheFile = ["$schema", "name", "profiles"]
 
@@ -18,39 +20,43 @@ package enum ExperimentSchema {
         .string(
           "One experiment: settings that all runs share, the axes that a sweep varies, and profiles that override settings. "
             + "What is left out is as the recipe's authors have it.")),
-      Member("allOf", .array([settings])),
+      Member("allOf", .array([reference("settings")])),
       Member("required", .array([.string("name")])),
       Member("unevaluatedProperties", .bool(false)),
       Member("properties", properties(ofTheFile, in: "")),
       Member(
         "$defs",
-        .object([
-          Member(
-            "settings",
-            .object([
-              Member("type", .string("object")),
-              Member("properties", properties(names.filter { !ofTheFile.contains($0) }, in: "")),
-            ]))
-        ])),
+        .object(
+          [("settings", false), ("overrides", true)].map { name, isPatch in
+            Member(
+              name,
+              .object([
+                Member("type", .string("object")),
+                Member("properties", properties(names.filter { !ofTheFile.contains($0) }, in: "", isPatch: isPatch)),
+              ]))
+          })),
     ])
   }
 
-  private static func properties(_ names: [String], in section: String) -> JSONValue {
+  /// - Parameter isPatch: of a profile, where null removes whatever key.
+  private static func properties(_ names: [String], in section: String, isPatch: Bool = false) -> JSONValue {
     .object(
       names.map { name in
         let path = section.isEmpty ? name : "\(section).\(name)"
         let outline = ConfigurationKeys.outlines.first { $0.path == path }
-        return Member(name, outline.map(value) ?? object(path))
+        let schema = outline.map(value) ?? object(path, isPatch: isPatch)
+        guard isPatch else { return Member(name, schema) }
+        return Member(name, .object([Member("anyOf", .array([schema, .object([Member("type", .string("null"))])]))]))
       })
   }
 
-  private static func object(_ path: String) -> JSONValue {
+  private static func object(_ path: String, isPatch: Bool) -> JSONValue {
     let section = ConfigurationKeys.described.first { $0.path == path }
     let object = JSONValue.string("object")
     return .object([
       Member("type", section?.isOptional == true ? .array([object, .string("null")]) : object),
       Member("description", .string(section?.text ?? "")),
-      Member("properties", properties(ConfigurationKeys.names(in: path), in: path)),
+      Member("properties", properties(ConfigurationKeys.names(in: path), in: path, isPatch: isPatch)),
       Member("additionalProperties", .bool(false)),
     ])
   }
@@ -90,7 +96,9 @@ package enum ExperimentSchema {
         .string(
           "Overrides by name, chosen with --profile (\"\(Experiment.defaultProfile)\" where nothing is chosen). Objects merge, "
             + "null removes a key.")),
-      Member("additionalProperties", settings.merging(.object([Member("unevaluatedProperties", .bool(false))]))),
+      Member(
+        "additionalProperties", reference("overrides").merging(.object([Member("unevaluatedProperties", .bool(false))]))
+      ),
     ])
   }
 }

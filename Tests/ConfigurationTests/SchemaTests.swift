@@ -61,7 +61,9 @@ struct SchemaTests {
     #""slurm": {"time": "1-00:00:00", "memory": "1T", "cpus": 1024, "partition": "a,b"}"#,
     #""comparison": {"margin": 100, "confidence": 0.5, "test": "equivalence"}"#,
     #""axes": [{"bits.weights": [2], "bits.activations": [3]}, {"augment": [true, false]}]"#,
-    #""profiles": {"p": {"duration": "1ep", "subset": null, "freezing": null}}"#, #""seeds": [0, 7]"#,
+    #""profiles": {"p": {"duration": "1ep", "subset": null, "freezing": null}}"#,
+    #""profiles": {"p": {"comparison": {"margin": null}, "optimizer": {"weights": {"momentum": null}}}}"#,
+    #""seeds": [0, 7]"#,
     #""seeds": [1, 2, 3, 4], "pretraining": {"seeds": [5, 6]}"#,
   ]
   private static let refused = [
@@ -79,7 +81,8 @@ struct SchemaTests {
     #""slurm": {"cpus": 1025}"#, #""slurm": {"partition": "-a"}"#, #""comparison": {"margin": 0}"#,
     #""comparison": {"confidence": 1}"#, #""comparison": {"test": "t"}"#, #""axes": [{}]"#,
     #""axes": [{"bits.weights": []}]"#, #""axes": [{"seeds": [[1], [2]]}]"#, #""axes": [{"slurm.cpus": [1]}]"#,
-    #""profiles": {"p": {"name": "y"}}"#, #""profiles": {"p": {"batchSize": 0}}"#, #""seeds": []"#,
+    #""profiles": {"p": {"name": "y"}}"#, #""profiles": {"p": {"batchSize": 0}}"#,
+    #""profiles": {"p": {"freezing": {"stopp": null}}}"#, #""seeds": []"#,
     #""seeds": [1, 1]"#, #""seeds": [-1]"#, #""name": "../x""#, #""name": "x", "title": 1"#,
   ]
 
@@ -129,13 +132,14 @@ struct SchemaTests {
   @Test("unknown keys are refused everywhere")
   func closed() throws {
     func check(_ object: [String: Any], _ place: String) {
-      if object["properties"] != nil, place != "$defs/settings" {
+      if object["properties"] != nil, !["$defs/settings", "$defs/overrides"].contains(place) {
         let isClosed =
           object["additionalProperties"] as? Bool == false || object["unevaluatedProperties"] as? Bool == false
         #expect(isClosed, "\(place) lets unknown keys through")
       }
       for (key, value) in object {
-        if let inner = value as? [String: Any] { check(inner, place.isEmpty ? key : "\(place)/\(key)") }
+        let inner = (value as? [[String: Any]]) ?? (value as? [String: Any]).map { [$0] } ?? []
+        for schema in inner { check(schema, place.isEmpty ? key : "\(place)/\(key)") }
       }
     }
     let schema = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
