@@ -58,7 +58,10 @@ let package = Package(
     module("Storage", ["CHDF5", "Diagnostics", "Files", "Tables"]),
     module(
       "Datasets",
-      ["CGzip", "CPNG", "CResample", "Host", "Tensor", .product(name: "Crypto", package: "swift-crypto")]),
+      [
+        "CGzip", "CPNG", "CResample", "Diagnostics", "Host", "Tensor",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ]),
     module("Recipes", ["Training", "Networks", "Quantization", "Kernels", "Datasets"]),
     module(
       "Training", ["Networks", "Quantization", "Kernels", "Datasets", "Diagnostics", "Records", "Storage", "Tensor"]),
@@ -69,7 +72,7 @@ let package = Package(
     module(
       "Configuration",
       [
-        "Recipes", "Training", "Networks", "Quantization", "Kernels", "Datasets", "Statistics",
+        "Recipes", "Training", "Networks", "Quantization", "Kernels", "Datasets", "Diagnostics", "Statistics",
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
     module(
@@ -119,16 +122,20 @@ let package = Package(
     tests("Tables"),
     tests("Storage", ["CHDF5", "Diagnostics", "Tables"], exclude: ["read_tables.py", "write_foreign.py"]),
     tests(
-      "Datasets", ["CPNG", "Tensor", .product(name: "Crypto", package: "swift-crypto")],
+      "Datasets", ["CPNG", "Diagnostics", "Tensor", .product(name: "Crypto", package: "swift-crypto")],
       exclude: ["make_imagenet.py", "make_pngs.py", "make_resampling.py", "resampling.json"]),
     tests("Recipes", ["Quantization", "Datasets", "Tensor"]),
-    tests("Training", ["Recipes", "Networks", "Quantization", "Kernels", "Datasets", "Records", "Storage", "Tensor"]),
+    tests(
+      "Training",
+      ["Recipes", "Networks", "Quantization", "Kernels", "Datasets", "Diagnostics", "Records", "Storage", "Tensor"]),
     tests("Verification", ["Training", "Quantization", "Kernels", "Diagnostics", "Storage", "Tensor"]),
     tests("Records", ["Statistics", "Storage", "Tables"]),
     .target(
       name: "ConfigurationSupport", dependencies: ["Configuration", "Datasets", "TestSupport"],
       path: "Tests/ConfigurationSupport", swiftSettings: strict),
-    tests("Configuration", ["ConfigurationSupport", "Recipes", "Training", "Networks", "Quantization", "Statistics"]),
+    tests(
+      "Configuration",
+      ["ConfigurationSupport", "Diagnostics", "Recipes", "Training", "Networks", "Quantization", "Statistics"]),
     tests(
       "Runs",
       [

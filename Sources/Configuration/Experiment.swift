@@ -1,3 +1,4 @@
+public import Diagnostics
 import Foundation
 import Quantization
 public import Statistics
@@ -49,10 +50,10 @@ public struct Experiment: Sendable {
     }
 
     /// "path=value", the value being JSON or, where it is none, a string.
-    public init(argument: String) throws(ConfigurationError) {
+    public init(argument: String) throws(Diagnostic) {
       guard let split = argument.firstIndex(of: "="), split > argument.startIndex else {
-        throw ConfigurationError(
-          file: "--set", problem: "found \"\(argument)\", expected path=value, for example freezing.threshold=0.3")
+        throw Diagnostic(
+          "--set", "found \"\(argument)\", expected path=value, for example freezing.threshold=0.3")
       }
       let text = String(argument[argument.index(after: split)...])
       path = SettingPath(dotted: String(argument[..<split]))
@@ -89,15 +90,15 @@ public struct Experiment: Sendable {
   /// - Parameter profile: nil chooses "quick" where the file has it, else the file as it stands.
   public static func load(
     file: String, profile: String?, overrides: [Override] = []
-  ) throws(ConfigurationError) -> Experiment {
+  ) throws(Diagnostic) -> Experiment {
     let source = try Source(file: file)
     for name in source.profileNames where name != profile { _ = try source.experiment(profile: name, overrides: []) }
     _ = try source.experiment(profile: nil, overrides: [])
     if let profile, !source.profileNames.contains(profile) {
       let hint = nearestName(to: profile, among: source.profileNames).map { "; did you mean \"\($0)\"?" } ?? ";"
-      throw ConfigurationError(
-        file: file, path: "profiles",
-        problem: "no profile \(JSONValue.quoted(profile))\(hint) there are: \(quotedList(source.profileNames))")
+      throw Diagnostic(
+        file, at: "profiles",
+        "no profile \(JSONValue.quoted(profile))\(hint) there are: \(quotedList(source.profileNames))")
     }
     let chosen = profile ?? (source.profileNames.contains(defaultProfile) ? defaultProfile : nil)
     return try source.experiment(profile: chosen, overrides: overrides)
@@ -111,7 +112,7 @@ public struct Experiment: Sendable {
   static let defaultSeeds: [UInt64] = [1]
 
   /// Whether `file` is a JSON Schema: `configs/*.json` matches the experiments' own.
-  public static func isSchema(_ file: String) throws(ConfigurationError) -> Bool {
+  public static func isSchema(_ file: String) throws(Diagnostic) -> Bool {
     guard case .string(let schema)? = try Source(file: file, checksKeys: false).base["$schema"]
     else {
       return false
@@ -130,13 +131,13 @@ private struct Source {
   private static let maximumPoints = 10_000
 
   /// - Parameter checksKeys: false reads any JSON object.
-  init(file: String, checksKeys: Bool = true) throws(ConfigurationError) {
+  init(file: String, checksKeys: Bool = true) throws(Diagnostic) {
     self.file = file
     let contents = try Self.read(file)
     do {
       base = try JSONParser.parse(Array(contents))
     } catch {
-      throw ConfigurationError(file: "\(file):\(error.line):\(error.column)", problem: error.problem)
+      throw Diagnostic("\(file):\(error.line):\(error.column)", error.problem)
     }
     guard checksKeys else {
       profilePatches = []
@@ -159,32 +160,32 @@ private struct Source {
         }
       }
     } catch {
-      throw ConfigurationError(file: file, path: error.path.description, problem: error.problem)
+      throw error.diagnostic(in: file)
     }
   }
 
-  private static func read(_ file: String) throws(ConfigurationError) -> Data {
+  private static func read(_ file: String) throws(Diagnostic) -> Data {
     let example = "give the path of an experiment such as configs/table2.json"
     var status = stat()
     guard stat(file, &status) == 0 else {
-      throw ConfigurationError(
-        file: file, problem: "\(errno == ENOENT ? "no such file" : "cannot be read"); \(example)")
+      throw Diagnostic(
+        file, "\(errno == ENOENT ? "no such file" : "cannot be read"); \(example)")
     }
     switch status.st_mode & S_IFMT {
     case S_IFREG: break
-    case S_IFDIR: throw ConfigurationError(file: file, problem: "is a folder; \(example)")
+    case S_IFDIR: throw Diagnostic(file, "is a folder; \(example)")
     default:
       // Every worker of a sweep reads the experiment again.
-      throw ConfigurationError(
-        file: file, problem: "is a pipe or a device, which gives its contents once; write the experiment to a file")
+      throw Diagnostic(
+        file, "is a pipe or a device, which gives its contents once; write the experiment to a file")
     }
     guard let contents = try? Data(contentsOf: URL(fileURLWithPath: file)) else {
-      throw ConfigurationError(file: file, problem: "cannot be read; \(example)")
+      throw Diagnostic(file, "cannot be read; \(example)")
     }
     return contents
   }
 
-  func experiment(profile: String?, overrides: [Experiment.Override]) throws(ConfigurationError) -> Experiment {
+  func experiment(profile: String?, overrides: [Experiment.Override]) throws(Diagnostic) -> Experiment {
     let patch = profilePatches.first { $0.key == profile }?.value ?? .object([])
     var axisPaths: [SettingPath] = []
     do throws(SettingError) {
@@ -217,7 +218,7 @@ private struct Source {
         } else if axisPaths.contains(where: { error.path.starts(with: $0) }) {
           " (a value of axes)"
         } else if let profile, patch[error.path] != nil { " (from the profile \"\(profile)\")" } else { "" }
-      throw ConfigurationError(file: file, path: error.path.description, problem: error.problem + origin)
+      throw SettingError(path: error.path, problem: error.problem + origin).diagnostic(in: file)
     }
   }
 

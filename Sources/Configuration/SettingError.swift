@@ -1,23 +1,6 @@
-/// One thing wrong with a configuration, said in one line: file, key path, what was found, what is allowed, how to fix.
-public struct ConfigurationError: Error, Equatable, CustomStringConvertible {
-  /// As the caller named it; ":line:column" is appended where it is no JSON, and "--set" stands for an override.
-  public var file: String
-  /// Empty for the file as a whole.
-  public var path: String
-  /// What was found, what is allowed and how to fix it, without the place.
-  public var problem: String
+package import Diagnostics
 
-  /// - Parameter path: keys joined by dots; empty for the file as a whole.
-  public init(file: String, path: String = "", problem: String) {
-    self.file = file
-    self.path = path
-    self.problem = problem
-  }
-
-  public var description: String { path.isEmpty ? "\(file): \(problem)" : "\(file): \(path): \(problem)" }
-}
-
-/// The same before the file is known: what decoding a tree throws.
+/// What is wrong with a setting, before its file is known: what decoding a tree throws.
 package struct SettingError: Error, Equatable {
   package var path: SettingPath
   package var problem: String
@@ -25,6 +8,12 @@ package struct SettingError: Error, Equatable {
   package init(path: SettingPath, problem: String) {
     self.path = path
     self.problem = problem
+  }
+
+  /// The line that people read. `file` may be "FILE:LINE:COLUMN", or "--set" for an override.
+  package func diagnostic(in file: String) -> Diagnostic {
+    let place = path.description
+    return Diagnostic(file, at: place.isEmpty ? nil : place, problem)
   }
 }
 

@@ -1,4 +1,5 @@
 public import Datasets
+public import Diagnostics
 import Networks
 public import Training
 
@@ -12,14 +13,14 @@ public struct StoredSpecification: Sendable {
   public var subset: Int?
 
   /// - Parameter file: where the canonical form comes from, for messages.
-  public init(canonicalForm: String, file: String) throws(ConfigurationError) {
-    func unusable(_ key: String) -> ConfigurationError {
-      ConfigurationError(
-        file: file, problem: "its configuration has no usable \"\(key)\"; it was written by another version")
+  public init(canonicalForm: String, file: String) throws(Diagnostic) {
+    func unusable(_ key: String) -> Diagnostic {
+      Diagnostic(
+        file, "its configuration has no usable \"\(key)\"; it was written by another version")
     }
     guard let form = try? JSONParser.parse(Array(canonicalForm.utf8)), case .object(let members) = form else {
-      throw ConfigurationError(
-        file: file, problem: "its configuration is not readable; it was written by another program")
+      throw Diagnostic(
+        file, "its configuration is not readable; it was written by another program")
     }
     var inputs = RunInputs.blank
     for setting in RunInputs.settings {

@@ -1,3 +1,4 @@
+package import Diagnostics
 package import Foundation
 
 /// The binary version of CIFAR-10 or CIFAR-100: what its files are called, how long they are, and where to get them.
@@ -53,7 +54,7 @@ package struct CIFARFiles: Sendable {
       """.split(separator: " ").map(String.init))
 
   /// Reads the archive at `url`, the folder that it unpacks to, or a folder that holds one of these (the unpacked one first).
-  package func read(_ url: URL, acceptOtherChecksum: Bool) throws(DatasetError) -> ImportedImages {
+  package func read(_ url: URL, acceptOtherChecksum: Bool) throws(Diagnostic) -> ImportedImages {
     guard isFolder(url) else { return try readArchive(url, acceptOtherChecksum: acceptOtherChecksum) }
     func holds(_ name: String) -> Bool {
       FileManager.default.fileExists(atPath: url.appendingPathComponent(name).path)
@@ -61,27 +62,27 @@ package struct CIFARFiles: Sendable {
     if holds(folder) { return try readFolder(url.appendingPathComponent(folder)) }
     if (train + test).contains(where: { holds($0.name) }) { return try readFolder(url) }
     guard holds(archive) else {
-      throw DatasetError(
-        path: url.path, reason: "neither \(archive) nor what it unpacks to is in this folder",
+      throw Diagnostic(
+        url.path, "neither \(archive) nor what it unpacks to is in this folder",
         remedy: "pass the archive, or download \(address)")
     }
     return try readArchive(url.appendingPathComponent(archive), acceptOtherChecksum: acceptOtherChecksum)
   }
 
-  private func readArchive(_ url: URL, acceptOtherChecksum: Bool) throws(DatasetError) -> ImportedImages {
+  private func readArchive(_ url: URL, acceptOtherChecksum: Bool) throws(Diagnostic) -> ImportedImages {
     let compressed = try readFile(url, limit: sizeLimit)
     let found = Datasets.md5(compressed)
     guard found == md5 || acceptOtherChecksum else {
-      throw DatasetError(
-        path: url.path, reason: "MD5 is \(found), the official archive's \(md5)",
+      throw Diagnostic(
+        url.path, "MD5 is \(found), the official archive's \(md5)",
         remedy: "download \(address) again, or pass --accept-other-checksum to use this one")
     }
     let members = try untar(gunzip(compressed, path: url.path, limit: sizeLimit), path: url.path)
-    func collect(_ files: [File]) throws(DatasetError) -> RawImages {
-      try parse(files) { (file: File) throws(DatasetError) in
+    func collect(_ files: [File]) throws(Diagnostic) -> RawImages {
+      try parse(files) { (file: File) throws(Diagnostic) in
         guard let data = members[file.name] else {
-          throw DatasetError(
-            path: url.path, reason: "no \(file.name) in it", remedy: "pass \(archive), the binary version")
+          throw Diagnostic(
+            url.path, "no \(file.name) in it", remedy: "pass \(archive), the binary version")
         }
         return (data, "\(url.path) (\(file.name))")
       }
@@ -92,9 +93,9 @@ package struct CIFARFiles: Sendable {
         origin: url.lastPathComponent, md5: [url.lastPathComponent: found], official: found == md5))
   }
 
-  private func readFolder(_ url: URL) throws(DatasetError) -> ImportedImages {
-    func collect(_ files: [File]) throws(DatasetError) -> RawImages {
-      try parse(files) { (file: File) throws(DatasetError) in
+  private func readFolder(_ url: URL) throws(Diagnostic) -> ImportedImages {
+    func collect(_ files: [File]) throws(Diagnostic) -> RawImages {
+      try parse(files) { (file: File) throws(Diagnostic) in
         let path = url.appendingPathComponent(file.name)
         return (try readFile(path, limit: sizeLimit), path.path)
       }
@@ -106,18 +107,17 @@ package struct CIFARFiles: Sendable {
 
   /// Joins the records of `files`, planes interleaved to RGB. `open` gives a file's bytes and its name for errors.
   private func parse(
-    _ files: [File], open: (File) throws(DatasetError) -> (Data, String)
-  ) throws(DatasetError) -> RawImages {
+    _ files: [File], open: (File) throws(Diagnostic) -> (Data, String)
+  ) throws(Diagnostic) -> RawImages {
     let plane = Self.side * Self.side
     var images = RawImages(size: PixelSize(width: Self.side, height: Self.side), channels: 3)
     images.pixels.reserveCapacity(files.reduce(0) { $0 + $1.records } * 3 * plane)
     for file in files {
       let (data, path) = try open(file)
       guard data.count == file.records * recordBytes else {
-        throw DatasetError(
-          path: path,
-          reason:
-            "\(data.count) bytes instead of \(file.records * recordBytes) (\(file.records) records of \(recordBytes))",
+        throw Diagnostic(
+          path,
+          "\(data.count) bytes instead of \(file.records * recordBytes) (\(file.records) records of \(recordBytes))",
           remedy: "unpack or download \(archive) again")
       }
       let bytes = [UInt8](data)
@@ -125,8 +125,8 @@ package struct CIFARFiles: Sendable {
         let start = record * recordBytes
         let label = bytes[start + labelBytes - 1]
         guard label < classes.count else {
-          throw DatasetError(
-            path: path, reason: "record \(record + 1) has label \(label), allowed are 0 to \(classes.count - 1)",
+          throw Diagnostic(
+            path, "record \(record + 1) has label \(label), allowed are 0 to \(classes.count - 1)",
             remedy: "unpack or download \(archive) again")
         }
         images.labels.append(label)

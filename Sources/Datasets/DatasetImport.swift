@@ -1,3 +1,4 @@
+public import Diagnostics
 public import Foundation
 import Host
 
@@ -70,7 +71,7 @@ public struct DatasetImporter: Sendable {
   public func run(
     from source: URL?, to destination: URL, acceptOtherChecksum: Bool = false,
     threads: Int = ProcessInfo.processInfo.activeProcessorCount, progress: Progress? = nil
-  ) throws(DatasetError) -> Outcome {
+  ) throws(Diagnostic) -> Outcome {
     if let present = try existing(destination, sourceGiven: source != nil) { return .present(present) }
     let partial = try PartialTree(for: destination)
     let images = try read(
@@ -94,17 +95,17 @@ public struct DatasetImporter: Sendable {
   }
 
   /// The manifest of a whole tree at the destination, or nil when nothing is there.
-  private func existing(_ destination: URL, sourceGiven: Bool) throws(DatasetError) -> DatasetManifest? {
+  private func existing(_ destination: URL, sourceGiven: Bool) throws(Diagnostic) -> DatasetManifest? {
     guard FileManager.default.fileExists(atPath: destination.path) else { return nil }
     let manifest = isFolder(destination) ? try DatasetManifest.read(root: destination) : nil
     guard let manifest, manifest.name == name else {
-      throw DatasetError(
-        path: destination.path, reason: "something else than an import of \(name) is there",
+      throw Diagnostic(
+        destination.path, "something else than an import of \(name) is there",
         remedy: "remove it or choose another place with --to")
     }
     guard !sourceGiven else {
-      throw DatasetError(
-        path: destination.path, reason: "already imported from \(manifest.source.origin)",
+      throw Diagnostic(
+        destination.path, "already imported from \(manifest.source.origin)",
         remedy: "remove it to import again, or choose another place with --to")
     }
     try manifest.checkFiles(of: ImageFolder(root: destination))
@@ -113,7 +114,7 @@ public struct DatasetImporter: Sendable {
 
   private func read(
     _ source: URL?, beside folder: URL, acceptOtherChecksum: Bool, progress: Progress?
-  ) throws(DatasetError) -> ImportedImages {
+  ) throws(Diagnostic) -> ImportedImages {
     switch files {
     case .fashionMNIST(let files):
       progress?(.reading, 0, 0)
@@ -135,12 +136,12 @@ public struct DatasetImporter: Sendable {
 
   private func write(
     _ images: RawImages, classes: [String], to folder: URL, threads: Int, progress: @escaping @Sendable (Int) -> Void
-  ) throws(DatasetError) {
+  ) throws(Diagnostic) {
     for name in classes { try makeFolder(folder.appendingPathComponent(name)) }
     let report: ProgressHandler = { done, _ in progress(done) }
     try forEachIndex(
       below: images.labels.count, threads: threads, progress: report, state: ()
-    ) { (_: Void, index: Int) throws(DatasetError) in
+    ) { (_: Void, index: Int) throws(Diagnostic) in
       let number = String(index + 1)
       let file = folder.appendingPathComponent(classes[Int(images.labels[index])])
         .appendingPathComponent(String(repeating: "0", count: max(0, 5 - number.count)) + number + ".png")
@@ -151,7 +152,7 @@ public struct DatasetImporter: Sendable {
             $0.baseAddress! + index * images.imageBytes, size: images.size, channels: images.channels)
         }
       } catch {
-        throw DatasetError(path: file.path, reason: "cannot be encoded", remedy: "free some memory and import again")
+        throw Diagnostic(file.path, "cannot be encoded", remedy: "free some memory and import again")
       }
       try writeFile(Data(png), to: file)
     }
@@ -165,7 +166,7 @@ final class PartialTree {
   private let lock: Int32
   private var isFinished = false
 
-  init(for destination: URL) throws(DatasetError) {
+  init(for destination: URL) throws(Diagnostic) {
     self.destination = destination
     root = destination.deletingLastPathComponent()
       .appendingPathComponent(destination.lastPathComponent + ".partial")
@@ -177,21 +178,21 @@ final class PartialTree {
       close(lock)
       errno = code
       guard code == EWOULDBLOCK else { throw .system(root.path, "cannot be locked") }
-      throw DatasetError(
-        path: root.path, reason: "another import is writing it", remedy: "wait for it, or stop it and import again")
+      throw Diagnostic(
+        root.path, "another import is writing it", remedy: "wait for it, or stop it and import again")
     }
     do {
       for name in try FileManager.default.contentsOfDirectory(atPath: root.path) {
         try FileManager.default.removeItem(at: root.appendingPathComponent(name))
       }
     } catch {
-      throw DatasetError(
-        path: root.path, reason: "the rest of an interrupted import cannot be removed", remedy: "remove it by hand")
+      throw Diagnostic(
+        root.path, "the rest of an interrupted import cannot be removed", remedy: "remove it by hand")
     }
   }
 
   /// Gives the tree its name, after its contents have reached the disk.
-  func finish() throws(DatasetError) {
+  func finish() throws(Diagnostic) {
     sync()
     guard rename(root.path, destination.path) == 0 else {
       throw .system(destination.path, "cannot be put in place")
@@ -205,25 +206,25 @@ final class PartialTree {
   }
 }
 
-func makeFolder(_ url: URL) throws(DatasetError) {
+func makeFolder(_ url: URL) throws(Diagnostic) {
   do {
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
   } catch {
-    throw DatasetError(path: url.path, reason: "cannot be made", remedy: "check the path and its permissions")
+    throw Diagnostic(url.path, "cannot be made", remedy: "check the path and its permissions")
   }
 }
 
-func writeFile(_ data: Data, to url: URL) throws(DatasetError) {
+func writeFile(_ data: Data, to url: URL) throws(Diagnostic) {
   do {
     try data.write(to: url)
   } catch {
-    throw DatasetError(
-      path: url.path, reason: "cannot be written", remedy: "check its permissions and the space on the disk")
+    throw Diagnostic(
+      url.path, "cannot be written", remedy: "check its permissions and the space on the disk")
   }
 }
 
 /// Fetches `address` with curl, continuing what an interrupted download left beside `file`.
-private func download(_ address: String, to file: URL, progress: (Int) -> Void) throws(DatasetError) {
+private func download(_ address: String, to file: URL, progress: (Int) -> Void) throws(Diagnostic) {
   let part = file.deletingLastPathComponent().appendingPathComponent(file.lastPathComponent + ".download")
   let arguments = [
     "--fail", "--location", "--silent", "--show-error", "--connect-timeout", "20", "--continue-at", "-",
@@ -240,7 +241,7 @@ private func download(_ address: String, to file: URL, progress: (Int) -> Void) 
   } catch {
     reason = error.description
   }
-  throw DatasetError(
-    path: file.path, reason: "not there, and \(address) cannot be downloaded (\(reason))",
+  throw Diagnostic(
+    file.path, "not there, and \(address) cannot be downloaded (\(reason))",
     remedy: "put the file there, or pass it with --from")
 }

@@ -1,4 +1,5 @@
 import Crypto
+public import Diagnostics
 public import Foundation
 import Synchronization
 
@@ -100,10 +101,10 @@ public struct DatasetIndex: Sendable {
   /// - Throws: where there is no index, or the tree is not as it was: what changed first, and how much did.
   public static func load(
     _ file: URL, root: URL, threads: Int = ProcessInfo.processInfo.activeProcessorCount
-  ) throws(DatasetError) -> DatasetIndex {
+  ) throws(Diagnostic) -> DatasetIndex {
     let remedy = "run '\(command(root: root, file: file))'"
     guard FileManager.default.fileExists(atPath: file.path) else {
-      throw DatasetError(path: file.path, reason: "no index of the pictures there", remedy: remedy + " once")
+      throw Diagnostic(file.path, "no index of the pictures there", remedy: remedy + " once")
     }
     let stored = try IndexFile.read(file)
     let folder = try ImageFolder(root: root)
@@ -111,19 +112,19 @@ public struct DatasetIndex: Sendable {
     let paths = images.map { folder.relativePath($0) }
     let known = Set(stored.entries.map(\.path))
     if let added = paths.first(where: { !known.contains($0) }) {
-      throw DatasetError(path: "\(root.path)/\(added)", reason: "is not in the index \(file.path)", remedy: remedy)
+      throw Diagnostic("\(root.path)/\(added)", "is not in the index \(file.path)", remedy: remedy)
     }
     // All of them are known, so the two differ where there are fewer.
     guard paths == stored.entries.map(\.path) else {
       let found = Set(paths)
       let missing = stored.entries.first { !found.contains($0.path) }?.path ?? paths[0]
-      throw DatasetError(
-        path: "\(root.path)/\(missing)", reason: "is in the index \(file.path) and not in the tree",
+      throw Diagnostic(
+        "\(root.path)/\(missing)", "is in the index \(file.path) and not in the tree",
         remedy: "restore it, or \(remedy)")
     }
     let changed = Mutex<(count: Int, first: Int)>((0, Int.max))
     try forEachIndex(below: images.count, threads: threads, progress: nil, state: ()) {
-      (_: Void, index: Int) throws(DatasetError) in
+      (_: Void, index: Int) throws(Diagnostic) in
       let status = try FileStatus(images[index].path)
       guard status.bytes == stored.entries[index].bytes, status.modified == stored.entries[index].modified else {
         changed.withLock { $0 = ($0.count + 1, min($0.first, index)) }
@@ -132,14 +133,14 @@ public struct DatasetIndex: Sendable {
     }
     let (count, first) = changed.withLock { $0 }
     guard count == 0 else {
-      throw DatasetError(
-        path: images[first].path,
-        reason: "was written after the index \(file.path) was made\(count > 1 ? ", as \(count - 1) others were" : "")",
+      throw Diagnostic(
+        images[first].path,
+        "was written after the index \(file.path) was made\(count > 1 ? ", as \(count - 1) others were" : "")",
         remedy: remedy + ", which reads what changed")
     }
     let index = DatasetIndex(folder: folder, entries: stored.entries)
     guard index.contentHash == stored.contentHash else {
-      throw DatasetError(path: file.path, reason: "the index is damaged: its hash is another", remedy: remedy)
+      throw Diagnostic(file.path, "the index is damaged: its hash is another", remedy: remedy)
     }
     return index
   }
@@ -160,7 +161,7 @@ struct FileStatus {
   /// Nanoseconds since 1970.
   var modified: Int
 
-  init(_ path: String) throws(DatasetError) {
+  init(_ path: String) throws(Diagnostic) {
     var status = stat()
     guard stat(path, &status) == 0 else { throw .system(path, "cannot be examined") }
     bytes = Int(status.st_size)

@@ -1,4 +1,5 @@
 import Crypto
+public import Diagnostics
 public import Foundation
 import Synchronization
 
@@ -11,7 +12,7 @@ public enum DatasetIndexing {
     /// Of them, those that had to be read.
     public let readCount: Int
     /// Every fault, in the order of the files.
-    public let problems: [DatasetError]
+    public let problems: [Diagnostic]
     /// nil where there are problems.
     public let index: DatasetIndex?
   }
@@ -27,7 +28,7 @@ public enum DatasetIndexing {
     root: URL, file: URL, threads: Int = ProcessInfo.processInfo.activeProcessorCount,
     limits: ImageLimits = ImageLimits(),
     progress: ProgressHandler? = nil
-  ) throws(DatasetError) -> Outcome {
+  ) throws(Diagnostic) -> Outcome {
     let folder = try ImageFolder(root: root)
     let images = folder.train + folder.test
     let partial = file.deletingLastPathComponent().appendingPathComponent(file.lastPathComponent + ".partial")
@@ -35,7 +36,7 @@ public enum DatasetIndexing {
 
     let found = Mutex([DatasetIndex.Entry?](repeating: nil, count: images.count))
     try forEachIndex(below: images.count, threads: threads, progress: nil, state: ()) {
-      (_: Void, index: Int) throws(DatasetError) in
+      (_: Void, index: Int) throws(Diagnostic) in
       guard let entry = known[folder.relativePath(images[index])] else { return }
       let status = try FileStatus(images[index].path)
       if status.bytes == entry.bytes, status.modified == entry.modified {
@@ -45,13 +46,13 @@ public enum DatasetIndexing {
     let missing = found.withLock { found in found.indices.filter { found[$0] == nil } }
     if !missing.isEmpty {
       let log = try PartialIndex(partial)
-      let faults = Mutex<[(index: Int, error: DatasetError)]>([])
+      let faults = Mutex<[(index: Int, error: Diagnostic)]>([])
       try forEachIndex(
         below: missing.count, threads: threads, progress: progress, state: ImageFileReader(limits: limits)
-      ) { (reader: ImageFileReader, position: Int) throws(DatasetError) in
+      ) { (reader: ImageFileReader, position: Int) throws(Diagnostic) in
         let index = missing[position]
         let entry: DatasetIndex.Entry
-        do throws(DatasetError) {
+        do throws(Diagnostic) {
           entry = try examine(images[index].path, relativePath: folder.relativePath(images[index]), with: reader)
         } catch {
           faults.withLock { $0.append((index, error)) }
@@ -76,22 +77,22 @@ public enum DatasetIndexing {
     root: URL, file: URL, threads: Int = ProcessInfo.processInfo.activeProcessorCount,
     limits: ImageLimits = ImageLimits(),
     progress: ProgressHandler? = nil
-  ) throws(DatasetError) -> Outcome {
+  ) throws(Diagnostic) -> Outcome {
     let index = try DatasetIndex.load(file, root: root, threads: threads)
-    let faults = Mutex<[(index: Int, error: DatasetError)]>([])
+    let faults = Mutex<[(index: Int, error: Diagnostic)]>([])
     try forEachIndex(
       below: index.entries.count, threads: threads, progress: progress, state: ImageFileReader(limits: limits)
-    ) { (reader: ImageFileReader, position: Int) throws(DatasetError) in
+    ) { (reader: ImageFileReader, position: Int) throws(Diagnostic) in
       let entry = index.entries[position]
       let path = "\(root.path)/\(entry.path)"
-      do throws(DatasetError) {
+      do throws(Diagnostic) {
         let found = try examine(path, relativePath: entry.path, with: reader)
         guard found == entry else {
-          throw DatasetError(
-            path: path, reason: "its contents changed since the index was made, and its size and time did not",
+          throw Diagnostic(
+            path, "its contents changed since the index was made, and its size and time did not",
             remedy: "restore it, or run '\(DatasetIndex.command(root: root, file: file))' after removing the index")
         }
-        _ = try bytes(count: entry.size.rgbBytes) { (pixels: SharedBytes) throws(DatasetError) in
+        _ = try bytes(count: entry.size.rgbBytes) { (pixels: SharedBytes) throws(Diagnostic) in
           try reader.decode(path, size: entry.size, into: pixels.pointer)
         }
       } catch {
@@ -113,9 +114,9 @@ public enum DatasetIndexing {
 
   private static func examine(
     _ path: String, relativePath: String, with reader: ImageFileReader
-  ) throws(DatasetError) -> DatasetIndex.Entry {
+  ) throws(Diagnostic) -> DatasetIndex.Entry {
     guard !relativePath.utf8.contains(UInt8(ascii: "\n")) else {
-      throw DatasetError(path: path, reason: "its name holds a line break", remedy: "rename it")
+      throw Diagnostic(path, "its name holds a line break", remedy: "rename it")
     }
     // Before the contents: a file that is written meanwhile is then read again by the next indexing.
     let status = try FileStatus(path)
@@ -131,13 +132,13 @@ private final class PartialIndex: Sendable {
   private let path: String
   private let descriptor: Int32
 
-  init(_ file: URL) throws(DatasetError) {
+  init(_ file: URL) throws(Diagnostic) {
     path = file.path
     descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else {
       let reason = String(cString: strerror(errno))
-      throw DatasetError(
-        path: path, reason: "cannot be written (\(reason))",
+      throw Diagnostic(
+        path, "cannot be written (\(reason))",
         remedy: "make the folder writable, or keep the index elsewhere with --index FILE")
     }
     // The line that a killed indexing left unfinished ends here.
@@ -147,7 +148,7 @@ private final class PartialIndex: Sendable {
   deinit { close(descriptor) }
 
   /// One call a line: lines of several threads do not mix.
-  func append(_ entry: DatasetIndex.Entry) throws(DatasetError) {
+  func append(_ entry: DatasetIndex.Entry) throws(Diagnostic) {
     let line = IndexFile.line(entry)
     let written = line.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
     guard written == line.count else { throw .system(path, "cannot be written") }

@@ -1,3 +1,4 @@
+public import Diagnostics
 public import Foundation
 
 /// What a data set holds: written by the importers as `manifest.json` in the tree, computed for any other tree.
@@ -55,11 +56,11 @@ public struct DatasetManifest: Codable, Equatable, Sendable {
   ///
   /// - Throws: where the file is no manifest, or has values that no tree has: everything that is derived from a manifest
   ///   before the images are decoded may rely on it.
-  public static func read(root: URL) throws(DatasetError) -> DatasetManifest? {
+  public static func read(root: URL) throws(Diagnostic) -> DatasetManifest? {
     let file = root.appendingPathComponent(fileName)
     guard FileManager.default.fileExists(atPath: file.path) else { return nil }
-    func fail(_ reason: String) -> DatasetError {
-      DatasetError(path: file.path, reason: reason, remedy: "import the data set again or remove the file")
+    func fail(_ reason: String) -> Diagnostic {
+      Diagnostic(file.path, reason, remedy: "import the data set again or remove the file")
     }
     let manifest: DatasetManifest
     do {
@@ -106,7 +107,7 @@ public struct DatasetManifest: Codable, Equatable, Sendable {
   }
 
   /// Writes the manifest into the tree at `root`, as JSON with sorted keys.
-  public func write(root: URL) throws(DatasetError) {
+  public func write(root: URL) throws(Diagnostic) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     guard let json = try? encoder.encode(self) else { preconditionFailure("a manifest is plain JSON") }

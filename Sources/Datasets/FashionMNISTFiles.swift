@@ -1,3 +1,4 @@
+package import Diagnostics
 package import Foundation
 
 /// The four IDX files of Fashion-MNIST, plain or gzipped (github.com/zalandoresearch/fashion-mnist).
@@ -16,10 +17,10 @@ package struct FashionMNISTFiles: Sendable {
 
   package init() {}
 
-  package func read(_ folder: URL) throws(DatasetError) -> ImportedImages {
+  package func read(_ folder: URL) throws(Diagnostic) -> ImportedImages {
     guard isFolder(folder) else {
-      throw DatasetError(
-        path: folder.path, reason: "no such folder",
+      throw Diagnostic(
+        folder.path, "no such folder",
         remedy: "pass the folder of the four IDX files, or install the Debian package dataset-fashion-mnist")
     }
     var checksums: [String: String] = [:]
@@ -33,13 +34,13 @@ package struct FashionMNISTFiles: Sendable {
 
   private func split(
     _ name: String, count: Int, folder: URL, checksums: inout [String: String]
-  ) throws(DatasetError) -> RawImages {
+  ) throws(Diagnostic) -> RawImages {
     let (pixels, _) = try idx("\(name)-images-idx3-ubyte", [count, side, side], folder: folder, checksums: &checksums)
     let (labels, path) = try idx("\(name)-labels-idx1-ubyte", [count], folder: folder, checksums: &checksums)
     if let wrong = labels.firstIndex(where: { $0 >= Self.classes.count }) {
-      throw DatasetError(
-        path: path,
-        reason: "label \(wrong + 1) is \(labels[wrong]), allowed are 0 to \(Self.classes.count - 1)",
+      throw Diagnostic(
+        path,
+        "label \(wrong + 1) is \(labels[wrong]), allowed are 0 to \(Self.classes.count - 1)",
         remedy: "download the file again")
     }
     return RawImages(size: PixelSize(width: side, height: side), channels: 1, pixels: pixels, labels: labels)
@@ -48,7 +49,7 @@ package struct FashionMNISTFiles: Sendable {
   /// The values of one IDX file of unsigned bytes with exactly these dimensions, and its path.
   private func idx(
     _ name: String, _ dimensions: [Int], folder: URL, checksums: inout [String: String]
-  ) throws(DatasetError) -> ([UInt8], String) {
+  ) throws(Diagnostic) -> ([UInt8], String) {
     let zipped = folder.appendingPathComponent(name + ".gz")
     let isZipped = FileManager.default.fileExists(atPath: zipped.path)
     let file = isZipped ? zipped : folder.appendingPathComponent(name)
@@ -58,13 +59,13 @@ package struct FashionMNISTFiles: Sendable {
     checksums[file.lastPathComponent] = Datasets.md5(data)
     if isZipped { data = try gunzip(data, path: file.path, limit: expected + 1 << 16) }
     guard data.starts(with: header) else {
-      throw DatasetError(
-        path: file.path, reason: "not an IDX file of \(dimensions.map(String.init).joined(separator: " x ")) bytes",
+      throw Diagnostic(
+        file.path, "not an IDX file of \(dimensions.map(String.init).joined(separator: " x ")) bytes",
         remedy: "download the file again")
     }
     guard data.count == expected else {
-      throw DatasetError(
-        path: file.path, reason: "\(data.count) bytes instead of \(expected)", remedy: "download the file again")
+      throw Diagnostic(
+        file.path, "\(data.count) bytes instead of \(expected)", remedy: "download the file again")
     }
     return ([UInt8](data.dropFirst(header.count)), file.path)
   }

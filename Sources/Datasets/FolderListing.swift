@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 
 /// What a folder holds, hidden entries left out, sorted by the bytes of their names, as on every machine and in every
@@ -9,7 +10,7 @@ struct FolderListing {
   /// Names of those that are folders, or links to folders.
   let folders: [String]
 
-  init(_ folder: URL) throws(DatasetError) {
+  init(_ folder: URL) throws(Diagnostic) {
     self.folder = folder
     let found = try Self.names(in: folder.path)
     var folders: [String] = []
@@ -18,7 +19,7 @@ struct FolderListing {
     self.folders = folders
   }
 
-  private static func names(in path: String) throws(DatasetError) -> [String] {
+  private static func names(in path: String) throws(Diagnostic) -> [String] {
     guard let stream = opendir(path) else { throw .system(path, "cannot be listed") }
     defer { closedir(stream) }
     var names: [String] = []
@@ -31,8 +32,8 @@ struct FolderListing {
       let bytes = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
       if bytes.first == UInt8(ascii: ".") { continue }
       guard let name = String(validating: bytes, as: UTF8.self) else {
-        throw DatasetError(
-          path: "\(path)/\(escaped(bytes))", reason: "its name is not UTF-8",
+        throw Diagnostic(
+          "\(path)/\(escaped(bytes))", "its name is not UTF-8",
           remedy: "rename it; 'convmv -f latin1 -t utf8 --notest' does so for whole trees")
       }
       names.append(name)
@@ -49,14 +50,14 @@ struct FolderListing {
   }
 
   /// Whether there is a folder, or a link to one, at `path`; false where nothing is.
-  static func isFolder(_ path: String) throws(DatasetError) -> Bool {
+  static func isFolder(_ path: String) throws(Diagnostic) -> Bool {
     var status = stat()
     if stat(path, &status) == 0 { return status.st_mode & S_IFMT == S_IFDIR }
     guard errno == ENOENT || errno == ELOOP else { throw .system(path, "cannot be examined") }
     guard lstat(path, &status) == 0 else { return false }
     let target = (try? FileManager.default.destinationOfSymbolicLink(atPath: path)) ?? "itself"
-    throw DatasetError(
-      path: path, reason: "a link that leads nowhere (to \(target))",
+    throw Diagnostic(
+      path, "a link that leads nowhere (to \(target))",
       remedy: "mount or restore what it points to, or remove it")
   }
 }

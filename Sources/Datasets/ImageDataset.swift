@@ -1,4 +1,5 @@
 import Crypto
+public import Diagnostics
 import Foundation
 
 /// Images of one size in memory, as bytes, with their labels.
@@ -77,7 +78,7 @@ public struct ImageDataset: Sendable {
   /// equal as text, however Unicode spells them.
   ///
   /// - Throws: where a class of this data set, read from `path`, is not among them.
-  public func labelled(by names: [String], path: String) throws(DatasetError) -> ImageDataset {
+  public func labelled(by names: [String], path: String) throws(Diagnostic) -> ImageDataset {
     if classNames == names { return self }
     let labels = try Datasets.labels(of: classNames, among: names, path: path)
     func relabelled(_ split: ImageSplit) -> ImageSplit {

@@ -1,4 +1,5 @@
 import Crypto
+import Diagnostics
 import Foundation
 
 /// Reads image files one after another into a buffer of its own; one per thread.
@@ -14,7 +15,7 @@ final class ImageFileReader {
   deinit { buffer.deallocate() }
 
   /// Reads the file at `path` and returns its image's size, within the limits. Only `decode` may follow.
-  func open(_ path: String) throws(DatasetError) -> PixelSize {
+  func open(_ path: String) throws(Diagnostic) -> PixelSize {
     try read(path)
     let size: PixelSize
     do throws(PNG.Failure) {
@@ -23,20 +24,20 @@ final class ImageFileReader {
       throw .unreadable(path, error)
     }
     guard size.width <= limits.side, size.height <= limits.side, size.width * size.height <= limits.pixels else {
-      throw DatasetError(
-        path: path,
-        reason: "the image is \(size), more than \(limits.side) pixels a side or \(limits.pixels) pixels in all",
+      throw Diagnostic(
+        path,
+        "the image is \(size), more than \(limits.side) pixels a side or \(limits.pixels) pixels in all",
         remedy: "scale it down or remove it")
     }
     return size
   }
 
   /// The same of a picture of an indexed tree, whose samples have 8 bits at most.
-  func openPicture(_ path: String) throws(DatasetError) -> PixelSize {
+  func openPicture(_ path: String) throws(Diagnostic) -> PixelSize {
     let size = try open(path)
     guard !PNG.isDeep(file) else {
-      throw DatasetError(
-        path: path, reason: "has 16 bits a sample, allowed: 8 and fewer", remedy: "convert it to 8 bits or remove it")
+      throw Diagnostic(
+        path, "has 16 bits a sample, allowed: 8 and fewer", remedy: "convert it to 8 bits or remove it")
     }
     return size
   }
@@ -44,7 +45,7 @@ final class ImageFileReader {
   /// Decodes the file read by `open` to RGB bytes; `rows` as of `PNG.decode`.
   func decode(
     _ path: String, size: PixelSize, rows: Int? = nil, into pixels: UnsafeMutablePointer<UInt8>
-  ) throws(DatasetError) {
+  ) throws(Diagnostic) {
     do throws(PNG.Failure) {
       try PNG.decode(file, size: size, rows: rows, into: pixels)
     } catch {
@@ -61,7 +62,7 @@ final class ImageFileReader {
 
   private var file: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer[..<count]) }
 
-  private func read(_ path: String) throws(DatasetError) {
+  private func read(_ path: String) throws(Diagnostic) {
     // Non-blocking, so that a named pipe is reported below instead of waiting for a writer.
     let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw .system(path, "cannot be opened") }
@@ -69,13 +70,13 @@ final class ImageFileReader {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw .system(path, "cannot be examined") }
     guard status.st_mode & S_IFMT == S_IFREG else {
-      throw DatasetError(
-        path: path, reason: "not a regular file", remedy: "a class folder holds PNG files only; remove it")
+      throw Diagnostic(
+        path, "not a regular file", remedy: "a class folder holds PNG files only; remove it")
     }
     let size = Int(status.st_size)
     guard size <= limits.fileBytes else {
-      throw DatasetError(
-        path: path, reason: "the file has \(size) bytes, more than \(limits.fileBytes)",
+      throw Diagnostic(
+        path, "the file has \(size) bytes, more than \(limits.fileBytes)",
         remedy: "scale it down or remove it")
     }
     if size > buffer.count {
@@ -93,15 +94,15 @@ final class ImageFileReader {
   }
 }
 
-extension DatasetError {
-  static func unreadable(_ path: String, _ failure: PNG.Failure) -> DatasetError {
-    DatasetError(path: path, reason: failure.reason, remedy: "replace it with a whole PNG file or remove it")
+extension Diagnostic {
+  static func unreadable(_ path: String, _ failure: PNG.Failure) -> Diagnostic {
+    Diagnostic(path, failure.reason, remedy: "replace it with a whole PNG file or remove it")
   }
 
   /// A failed system call, explained by `errno`.
-  static func system(_ path: String, _ what: String) -> DatasetError {
+  static func system(_ path: String, _ what: String) -> Diagnostic {
     let code = errno
-    return DatasetError(
-      path: path, reason: "\(what) (\(String(cString: strerror(code))))", remedy: "check the path and its permissions")
+    return Diagnostic(
+      path, "\(what) (\(String(cString: strerror(code))))", remedy: "check the path and its permissions")
   }
 }

@@ -1,3 +1,4 @@
+public import Diagnostics
 public import Foundation
 
 /// The files of a tree `{train,test}/CLASS/IMAGE` (`val` serves as `test`): classes and files sorted by their UTF-8
@@ -13,15 +14,15 @@ struct ImageFolder {
   let train: [Image]
   let test: [Image]
 
-  init(root: URL) throws(DatasetError) {
+  init(root: URL) throws(Diagnostic) {
     self.root = root
     try Self.check(root)
-    func has(_ name: String) throws(DatasetError) -> Bool { try FolderListing.isFolder("\(root.path)/\(name)") }
+    func has(_ name: String) throws(Diagnostic) -> Bool { try FolderListing.isFolder("\(root.path)/\(name)") }
     let hasTrain = try has("train")
     let testName = try has("test") ? "test" : try has("val") ? "val" : nil
     guard hasTrain, let testName else {
-      throw DatasetError(
-        path: root.path, reason: "no folder '\(hasTrain ? "test" : "train")' in it",
+      throw Diagnostic(
+        root.path, "no folder '\(hasTrain ? "test" : "train")' in it",
         remedy: "arrange the images as {train,test}/CLASS/*.png")
     }
     let trainFolder = root.appendingPathComponent("train")
@@ -32,26 +33,26 @@ struct ImageFolder {
     test = try Self.images(in: testFolder, classes: classes)
   }
 
-  private static func check(_ root: URL) throws(DatasetError) {
+  private static func check(_ root: URL) throws(Diagnostic) {
     guard try FolderListing.isFolder(root.path) else {
-      throw DatasetError(
-        path: root.path, reason: "no such folder",
+      throw Diagnostic(
+        root.path, "no such folder",
         remedy: "name a tree {train,test}/CLASS/*.png, or make one with 'spqat dataset import'")
     }
   }
 
-  private static func classes(in folder: URL) throws(DatasetError) -> [String] {
+  private static func classes(in folder: URL) throws(Diagnostic) -> [String] {
     let names = try FolderListing(folder).folders
     guard !names.isEmpty else {
-      throw DatasetError(
-        path: folder.path, reason: "no class folders in it", remedy: "arrange the images as {train,test}/CLASS/*.png")
+      throw Diagnostic(
+        folder.path, "no class folders in it", remedy: "arrange the images as {train,test}/CLASS/*.png")
     }
     var seen: [String: String] = [:]
     for name in names {
       if let other = seen.updateValue(name, forKey: name.precomposedStringWithCanonicalMapping) {
-        throw DatasetError(
-          path: folder.appendingPathComponent(name).path,
-          reason: "two class folders have this name, spelled \(spelling(other)) and \(spelling(name))",
+        throw Diagnostic(
+          folder.appendingPathComponent(name).path,
+          "two class folders have this name, spelled \(spelling(other)) and \(spelling(name))",
           remedy: "rename one of them, or put their images together")
       }
     }
@@ -61,17 +62,17 @@ struct ImageFolder {
   /// Refuses test classes that are not among the training classes by the bytes of their names.
   private static func compare(
     _ testClasses: [String], in testFolder: URL, with classes: [String], in trainFolder: URL
-  ) throws(DatasetError) {
+  ) throws(Diagnostic) {
     for name in testClasses where !classes.contains(where: { isSameName($0, name) }) {
       let path = testFolder.appendingPathComponent(name).path
       // Equal as text: macOS decomposes letters with accents, other systems leave them whole.
       guard let twin = classes.first(where: { $0 == name }) else {
-        throw DatasetError(
-          path: path, reason: "a class without training images", remedy: "name the classes alike under train and test")
+        throw Diagnostic(
+          path, "a class without training images", remedy: "name the classes alike under train and test")
       }
-      throw DatasetError(
-        path: path,
-        reason: "its name is spelled \(spelling(name)), but that of \(trainFolder.appendingPathComponent(twin).path) "
+      throw Diagnostic(
+        path,
+        "its name is spelled \(spelling(name)), but that of \(trainFolder.appendingPathComponent(twin).path) "
           + "\(spelling(twin))",
         remedy: "rename one of them; 'convmv -f utf8 -t utf8 --nfc --notest' does so for whole trees")
     }
@@ -85,14 +86,14 @@ struct ImageFolder {
     return "\(form), \(name.utf8.count) bytes)"
   }
 
-  private static func images(in folder: URL, classes: [String]) throws(DatasetError) -> [Image] {
+  private static func images(in folder: URL, classes: [String]) throws(Diagnostic) -> [Image] {
     var images: [Image] = []
     for (label, name) in classes.enumerated() {
       let classFolder = folder.appendingPathComponent(name)
       let files = isFolder(classFolder) ? try FolderListing(classFolder).names : []
       guard !files.isEmpty else {
-        throw DatasetError(
-          path: classFolder.path, reason: "no images in it",
+        throw Diagnostic(
+          classFolder.path, "no images in it",
           remedy: "add PNG files, or remove the class from train and test")
       }
       let prefix = classFolder.path + "/"
@@ -112,7 +113,7 @@ extension ImageDataset {
   public static func load(
     root: URL, threads: Int = ProcessInfo.processInfo.activeProcessorCount,
     limits: ImageLimits = ImageLimits(), progress: ProgressHandler? = nil
-  ) throws(DatasetError) -> ImageDataset {
+  ) throws(Diagnostic) -> ImageDataset {
     let folder = try ImageFolder(root: root)
     let stored = try DatasetManifest.read(root: root)
     if let stored { try stored.checkFiles(of: folder) }
@@ -121,9 +122,9 @@ extension ImageDataset {
     let size = try ImageFileReader(limits: limits).open(images[0].path)
     let (bytes, overflow) = images.count.multipliedReportingOverflow(by: size.rgbBytes)
     guard !overflow, bytes <= limits.datasetBytes else {
-      throw DatasetError(
-        path: root.path,
-        reason: "\(images.count) images of \(size) take more than the \(limits.datasetBytes) bytes allowed in memory",
+      throw Diagnostic(
+        root.path,
+        "\(images.count) images of \(size) take more than the \(limits.datasetBytes) bytes allowed in memory",
         remedy: "use fewer or smaller images")
     }
 
@@ -137,9 +138,9 @@ extension ImageDataset {
       test: ImageSplit(size: size, pixels: testPixels, labels: folder.test.map(\.label)), classes: folder.classes,
       name: stored?.name ?? root.standardizedFileURL.lastPathComponent, source: stored?.source ?? .imageFolder)
     if let stored, stored != dataset.manifest {
-      throw DatasetError(
-        path: root.appendingPathComponent(DatasetManifest.fileName).path,
-        reason: "the images are not those that it describes (\(stored.difference(from: dataset.manifest)))",
+      throw Diagnostic(
+        root.appendingPathComponent(DatasetManifest.fileName).path,
+        "the images are not those that it describes (\(stored.difference(from: dataset.manifest)))",
         remedy: "import the data set again, or remove the manifest to use the images as they are")
     }
     return dataset
@@ -153,13 +154,13 @@ private struct FolderDecoder: Sendable {
   let limits: ImageLimits
 
   /// RGB bytes of the images in `range`, one after another. Progress counts over all images.
-  func pixels(_ range: Range<Int>, threads: Int, progress: ProgressHandler?) throws(DatasetError) -> [UInt8] {
+  func pixels(_ range: Range<Int>, threads: Int, progress: ProgressHandler?) throws(Diagnostic) -> [UInt8] {
     let total = images.count
     let report: ProgressHandler = { done, _ in progress?(range.lowerBound + done, total) }
-    return try bytes(count: range.count * size.rgbBytes) { (buffer: SharedBytes) throws(DatasetError) in
+    return try bytes(count: range.count * size.rgbBytes) { (buffer: SharedBytes) throws(Diagnostic) in
       try forEachIndex(
         below: range.count, threads: threads, progress: report, state: ImageFileReader(limits: limits)
-      ) { (reader: ImageFileReader, index: Int) throws(DatasetError) in
+      ) { (reader: ImageFileReader, index: Int) throws(Diagnostic) in
         try decode(range.lowerBound + index, with: reader, into: buffer.pointer + index * size.rgbBytes)
       }
     }
@@ -167,12 +168,12 @@ private struct FolderDecoder: Sendable {
 
   private func decode(
     _ index: Int, with reader: ImageFileReader, into target: UnsafeMutablePointer<UInt8>
-  ) throws(DatasetError) {
+  ) throws(Diagnostic) {
     let path = images[index].path
     let found = try reader.open(path)
     guard found == size else {
-      throw DatasetError(
-        path: path, reason: "the image is \(found), but \(images[0].path) is \(size)",
+      throw Diagnostic(
+        path, "the image is \(found), but \(images[0].path) is \(size)",
         remedy: "scale or crop all images to one size, for example with ImageMagick's mogrify")
     }
     try reader.decode(path, size: size, into: target)
@@ -181,13 +182,13 @@ private struct FolderDecoder: Sendable {
 
 extension DatasetManifest {
   /// Compares what can be told without decoding: the class names and the number of files of each.
-  func checkFiles(of folder: ImageFolder) throws(DatasetError) {
+  func checkFiles(of folder: ImageFolder) throws(Diagnostic) {
     func counts(_ images: [ImageFolder.Image]) -> [Int] {
       images.reduce(into: [Int](repeating: 0, count: folder.classes.count)) { $0[Int($1.label)] += 1 }
     }
-    func fail(_ reason: String) -> DatasetError {
-      DatasetError(
-        path: folder.root.path, reason: reason,
+    func fail(_ reason: String) -> Diagnostic {
+      Diagnostic(
+        folder.root.path, reason,
         remedy: "import the data set again, or remove \(Self.fileName) to use the images as they are")
     }
     guard classes.elementsEqual(folder.classes, by: isSameName) else {

@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 import Synchronization
 import Tensor
@@ -11,7 +12,7 @@ final class ImageMaker {
   init(order: PictureBatches.Order) { self.order = order }
 
   /// Writes the image of a picture in an epoch, `[side][side][3]`.
-  func make(picture index: Int, epoch: Int, into image: UnsafeMutablePointer<UInt8>) throws(DatasetError) {
+  func make(picture index: Int, epoch: Int, into image: UnsafeMutablePointer<UInt8>) throws(Diagnostic) {
     let picture = order.split.pictures[index]
     guard let seed = order.augmentationSeed else {
       try withPixels(index, rows: picture.size.height) { pixels in
@@ -32,7 +33,7 @@ final class ImageMaker {
 
   private func withPixels(
     _ index: Int, rows: Int, _ body: (UnsafePointer<UInt8>) -> Void
-  ) throws(DatasetError) {
+  ) throws(Diagnostic) {
     if let store = order.split.store { return try store.withPixels(index, body) }
     body(try decoder.pixels(of: order.split.pictures[index], rows: rows))
   }
@@ -59,7 +60,7 @@ final class PictureDecoder {
   deinit { memory.deallocate() }
 
   /// The first `rows` rows of a picture, until the next call.
-  func pixels(of picture: PictureSplit.Picture, rows: Int) throws(DatasetError) -> UnsafePointer<UInt8> {
+  func pixels(of picture: PictureSplit.Picture, rows: Int) throws(Diagnostic) -> UnsafePointer<UInt8> {
     if picture.size.rgbBytes > memory.count {
       memory.deallocate()
       memory = .allocate(capacity: picture.size.rgbBytes)
@@ -70,11 +71,11 @@ final class PictureDecoder {
 
   func decode(
     _ picture: PictureSplit.Picture, rows: Int, into pixels: UnsafeMutablePointer<UInt8>
-  ) throws(DatasetError) {
+  ) throws(Diagnostic) {
     let size = try reader.openPicture(picture.path)
     guard size == picture.size else {
-      throw DatasetError(
-        path: picture.path, reason: "the picture is \(size), and \(picture.size) according to the index",
+      throw Diagnostic(
+        picture.path, "the picture is \(size), and \(picture.size) according to the index",
         remedy: "run 'spqat dataset index' again")
     }
     try reader.decode(picture.path, size: size, rows: rows, into: pixels)
@@ -85,7 +86,7 @@ final class PictureDecoder {
 final class DecodedPictures: @unchecked Sendable {
   private let memory: Buffer<UInt8>
   private let offsets: [Int]
-  private let faults: [Int: DatasetError]
+  private let faults: [Int: Diagnostic]
 
   /// Decodes them all; those that cannot be are remembered.
   init(_ pictures: [PictureSplit.Picture], threads: Int, progress: ProgressHandler?) {
@@ -96,15 +97,15 @@ final class DecodedPictures: @unchecked Sendable {
       total += picture.size.rgbBytes
     }
     let memory = Buffer<UInt8>(count: total)
-    let faults = Mutex<[Int: DatasetError]>([:])
+    let faults = Mutex<[Int: Diagnostic]>([:])
     let shared = memory.withUnsafeMutableBufferPointer { SharedBytes(pointer: $0.baseAddress!) }
     let places = offsets
-    do throws(DatasetError) {
+    do throws(Diagnostic) {
       try forEachIndex(
         below: pictures.count, threads: threads, progress: progress, state: PictureDecoder()
-      ) { (decoder: PictureDecoder, index: Int) throws(DatasetError) in
+      ) { (decoder: PictureDecoder, index: Int) throws(Diagnostic) in
         let picture = pictures[index]
-        do throws(DatasetError) {
+        do throws(Diagnostic) {
           try decoder.decode(picture, rows: picture.size.height, into: shared.pointer + places[index])
         } catch {
           faults.withLock { $0[index] = error }
@@ -121,7 +122,7 @@ final class DecodedPictures: @unchecked Sendable {
   /// That the pixels take.
   var bytes: Int { memory.count }
 
-  func withPixels(_ index: Int, _ body: (UnsafePointer<UInt8>) -> Void) throws(DatasetError) {
+  func withPixels(_ index: Int, _ body: (UnsafePointer<UInt8>) -> Void) throws(Diagnostic) {
     if let fault = faults[index] { throw fault }
     memory.withUnsafeBufferPointer { body($0.baseAddress! + offsets[index]) }
   }

@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 
 /// An index as text: a head, a line a picture (SHA-256, bytes, time, size, path), and the hash over all, without which it is
@@ -12,7 +13,7 @@ enum IndexFile {
   }
 
   /// Writes the index as a whole, in place of what was there.
-  static func write(_ index: DatasetIndex, to file: URL) throws(DatasetError) {
+  static func write(_ index: DatasetIndex, to file: URL) throws(Diagnostic) {
     var text = Data((head + "\n").utf8)
     for entry in index.entries { text += line(entry) }
     text += Data("\(last)\(index.contentHash)\n".utf8)
@@ -29,12 +30,12 @@ enum IndexFile {
   }
 
   /// - Throws: where it is no whole index; the line that is none.
-  static func read(_ file: URL) throws(DatasetError) -> Contents {
-    func fail(_ reason: String) -> DatasetError {
-      DatasetError(path: file.path, reason: reason, remedy: "remove it and run 'spqat dataset index' again")
+  static func read(_ file: URL) throws(Diagnostic) -> Contents {
+    func fail(_ reason: String) -> Diagnostic {
+      Diagnostic(file.path, reason, remedy: "remove it and run 'spqat dataset index' again")
     }
     guard let text = try? Data(contentsOf: file, options: .mappedIfSafe) else {
-      throw DatasetError(path: file.path, reason: "cannot be read", remedy: "check its permissions")
+      throw Diagnostic(file.path, "cannot be read", remedy: "check its permissions")
     }
     var lines = Lines(text)
     guard lines.next()?.elementsEqual(head.utf8) == true else { throw fail("not an index of pictures") }

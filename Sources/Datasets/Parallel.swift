@@ -1,3 +1,4 @@
+import Diagnostics
 import Synchronization
 import Tensor
 
@@ -10,11 +11,11 @@ public typealias ProgressHandler = @Sendable (_ done: Int, _ total: Int) -> Void
 /// every index below a failing one is done before the error is chosen.
 func forEachIndex<State>(
   below count: Int, threads: Int, progress: ProgressHandler?, state: @autoclosure @Sendable () -> State,
-  _ body: @Sendable (State, Int) throws(DatasetError) -> Void
-) throws(DatasetError) {
+  _ body: @Sendable (State, Int) throws(Diagnostic) -> Void
+) throws(Diagnostic) {
   precondition(threads >= 1, "at least one thread does the work")
   let next = Atomic(0)
-  let failure = Mutex<(index: Int, error: DatasetError)?>(nil)
+  let failure = Mutex<(index: Int, error: Diagnostic)?>(nil)
   let done = Mutex(0)
   let reportEvery = max(1, count / 500)
   let workers = min(threads, max(count, 1))
@@ -23,7 +24,7 @@ func forEachIndex<State>(
     while true {
       let index = next.add(1, ordering: .relaxed).oldValue
       if index >= count || failure.withLock({ $0.map { $0.index < index } ?? false }) { return }
-      do throws(DatasetError) {
+      do throws(Diagnostic) {
         try body(own, index)
       } catch {
         failure.withLock { if $0.map({ index < $0.index }) ?? true { $0 = (index, error) } }
@@ -40,12 +41,12 @@ func forEachIndex<State>(
 
 /// An array that `fill` writes whole, made without clearing it first.
 func bytes(
-  count: Int, _ fill: (SharedBytes) throws(DatasetError) -> Void
-) throws(DatasetError) -> [UInt8] {
-  var failure: DatasetError?
+  count: Int, _ fill: (SharedBytes) throws(Diagnostic) -> Void
+) throws(Diagnostic) -> [UInt8] {
+  var failure: Diagnostic?
   Shortage.check(bytes: count, for: "decoded images")
   let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-    do throws(DatasetError) {
+    do throws(Diagnostic) {
       try fill(SharedBytes(pointer: buffer.baseAddress!))
       initialized = count
     } catch {

@@ -1,3 +1,4 @@
+public import Diagnostics
 import Foundation
 import Synchronization
 public import Tensor
@@ -58,7 +59,7 @@ public final class PictureBatches: BatchSource {
   private var skipped: Set<String> = []
 
   /// Told once of each picture that was left out, on the thread that asks for batches.
-  public var onSkip: (DatasetError) -> Void = { _ in }
+  public var onSkip: (Diagnostic) -> Void = { _ in }
 
   /// Shuffled anew in every epoch; random parts of the pictures, half of them mirrored, where `augments`, else their centres.
   /// - Parameters:
@@ -140,18 +141,18 @@ public final class PictureBatches: BatchSource {
   }
 
   /// Positions in the batch whose pictures could be decoded.
-  private func soundImages(of made: ReadAhead.Batch) throws(DatasetError) -> [Int] {
+  private func soundImages(of made: ReadAhead.Batch) throws(Diagnostic) -> [Int] {
     let faults = made.faults.sorted { $0.key < $1.key }.map(\.value)
     guard let first = faults.first else { return Array(0..<made.count) }
     if corrupt == .stop {
-      throw DatasetError(
-        path: first.path, reason: first.reason,
-        remedy: first.remedy + ", or set onCorruptImage to \"skip\" to leave such pictures out")
+      throw Diagnostic(
+        first.subject, first.problem,
+        remedy: (first.remedy.map { $0 + ", or " } ?? "") + "set onCorruptImage to \"skip\" to leave such pictures out")
     }
-    for fault in faults where skipped.insert(fault.path).inserted { onSkip(fault) }
+    for fault in faults where skipped.insert(fault.subject).inserted { onSkip(fault) }
     guard faults.count < made.count else {
-      throw DatasetError(
-        path: first.path, reason: "\(first.reason), and so are all other pictures of its batch", remedy: first.remedy)
+      throw Diagnostic(
+        first.subject, "\(first.problem), and so are all other pictures of its batch", remedy: first.remedy)
     }
     return (0..<made.count).filter { made.faults[$0] == nil }
   }

@@ -1,3 +1,4 @@
+public import Diagnostics
 public import Foundation
 import Tensor
 
@@ -86,7 +87,7 @@ public struct PictureDataset: Sendable {
   }
 
   /// The same pictures, for a network whose outputs have these names; see `ImageDataset.labelled`.
-  public func labelled(by names: [String], path: String) throws(DatasetError) -> PictureDataset {
+  public func labelled(by names: [String], path: String) throws(Diagnostic) -> PictureDataset {
     if classes == names { return self }
     let labels = try Datasets.labels(of: classes, among: names, path: path)
     func relabelled(_ split: PictureSplit) -> PictureSplit {
@@ -126,13 +127,13 @@ func balancedSubset(of labels: [Int32], count: Int, seed: UInt64) -> [Int] {
 }
 
 /// The place of each of `classes` among `names`; they agree where they are equal as text, however Unicode spells them.
-func labels(of classes: [String], among names: [String], path: String) throws(DatasetError) -> [Int32] {
+func labels(of classes: [String], among names: [String], path: String) throws(Diagnostic) -> [Int32] {
   var labels: [Int32] = []
   for name in classes {
     guard let label = names.firstIndex(of: name) else {
       let some = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", …" : "")
-      throw DatasetError(
-        path: path, reason: "the class \(name) is not among the \(names.count) of the network (\(some))",
+      throw Diagnostic(
+        path, "the class \(name) is not among the \(names.count) of the network (\(some))",
         remedy: "rename its folders, or leave them out")
     }
     labels.append(Int32(label))

@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 import Tensor
 
@@ -19,7 +20,7 @@ final class ReadAhead: @unchecked Sendable {
     let pixels: UnsafeMutablePointer<UInt8>
     let labels: UnsafeMutablePointer<Int32>
     /// What was wrong with pictures, by position in the batch.
-    var faults: [Int: DatasetError] = [:]
+    var faults: [Int: Diagnostic] = [:]
   }
 
   /// An image to be made.
@@ -115,8 +116,8 @@ final class ReadAhead: @unchecked Sendable {
       inWork += 1
       let target = ring[task.slot].pixels + task.position * order.crop.size.rgbBytes
       condition.unlock()
-      var fault: DatasetError?
-      do throws(DatasetError) {
+      var fault: Diagnostic?
+      do throws(Diagnostic) {
         try maker.make(picture: task.picture, epoch: task.epoch, into: target)
       } catch {
         fault = error

@@ -1,3 +1,4 @@
+public import Diagnostics
 public import Foundation
 import Tensor
 
@@ -39,10 +40,10 @@ public struct ShapePictures: Sendable {
 
   /// Writes the tree `{train,test}/CLASS/00001.png` with its index to `destination`, where nothing may be yet.
   /// - Returns: the index.
-  public func write(to destination: URL, threads: Int) throws(DatasetError) -> DatasetIndex {
+  public func write(to destination: URL, threads: Int) throws(Diagnostic) -> DatasetIndex {
     guard !FileManager.default.fileExists(atPath: destination.path) else {
-      throw DatasetError(
-        path: destination.path, reason: "something is there already",
+      throw Diagnostic(
+        destination.path, "something is there already",
         remedy: "remove it, or choose another place with --to")
     }
     let partial = try PartialTree(for: destination)
@@ -50,7 +51,7 @@ public struct ShapePictures: Sendable {
     for (split, count) in [("train", trainCount), ("test", testCount)] {
       for name in Self.classes { try makeFolder(root.appendingPathComponent("\(split)/\(name)")) }
       try forEachIndex(below: count * Self.shapes.count, threads: threads, progress: nil, state: ()) {
-        (_: Void, index: Int) throws(DatasetError) in
+        (_: Void, index: Int) throws(Diagnostic) in
         let (number, label) = index.quotientAndRemainder(dividingBy: Self.shapes.count)
         let digits = String(number + 1)
         let name = String(repeating: "0", count: max(0, 5 - digits.count)) + digits + ".png"
@@ -66,7 +67,7 @@ public struct ShapePictures: Sendable {
   }
 
   /// The PNG file of one picture, which follows from its number.
-  private func picture(_ label: Int, index: Int) throws(DatasetError) -> [UInt8] {
+  private func picture(_ label: Int, index: Int) throws(Diagnostic) -> [UInt8] {
     var random = CounterRandom(seed: 0, stream: UInt64(index), purpose: .initialization)
     let size = PixelSize(
       width: sides.lowerBound + random.bounded(sides.count), height: sides.lowerBound + random.bounded(sides.count))
@@ -90,7 +91,7 @@ public struct ShapePictures: Sendable {
     do throws(PNG.Failure) {
       return try PNG.encode(pixels, size: size, channels: 3)
     } catch {
-      throw DatasetError(path: "a generated picture", reason: error.reason, remedy: "free some memory")
+      throw Diagnostic("a generated picture", error.reason, remedy: "free some memory")
     }
   }
 }

@@ -1,27 +1,28 @@
 import CGzip
 import Crypto
+package import Diagnostics
 package import Foundation
 
 /// Reads a whole file of at most `limit` bytes.
-func readFile(_ url: URL, limit: Int) throws(DatasetError) -> Data {
+func readFile(_ url: URL, limit: Int) throws(Diagnostic) -> Data {
   guard FileManager.default.fileExists(atPath: url.path), !isFolder(url) else {
-    throw DatasetError(path: url.path, reason: "no such file", remedy: "check the path")
+    throw Diagnostic(url.path, "no such file", remedy: "check the path")
   }
   let size = (try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? NSNumber)?.intValue ?? 0
   guard size <= limit else {
-    throw DatasetError(
-      path: url.path, reason: "the file has \(size) bytes, more than the \(limit) that the data set's can have",
+    throw Diagnostic(
+      url.path, "the file has \(size) bytes, more than the \(limit) that the data set's can have",
       remedy: "pass the official file")
   }
   do {
     return try Data(contentsOf: url)
   } catch {
-    throw DatasetError(path: url.path, reason: "cannot be read", remedy: "check its permissions")
+    throw Diagnostic(url.path, "cannot be read", remedy: "check its permissions")
   }
 }
 
 /// Decompresses gzip data of at most `limit` bytes once decompressed; `path` is named in errors.
-package func gunzip(_ data: Data, path: String, limit: Int) throws(DatasetError) -> Data {
+package func gunzip(_ data: Data, path: String, limit: Int) throws(Diagnostic) -> Data {
   var plain: UnsafeMutablePointer<UInt8>?
   var count = 0
   var error = [CChar](repeating: 0, count: Int(CGZIP_ERROR_SIZE))
@@ -30,7 +31,7 @@ package func gunzip(_ data: Data, path: String, limit: Int) throws(DatasetError)
   }
   guard status == 0 else {
     let reason = String(decoding: error.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-    throw DatasetError(path: path, reason: reason, remedy: "download it again")
+    throw Diagnostic(path, reason, remedy: "download it again")
   }
   guard let plain else { return Data() }
   return Data(
@@ -43,9 +44,9 @@ func md5(_ data: Data) -> String {
 }
 
 /// Regular files of an uncompressed tar archive, by the last component of their names.
-package func untar(_ archive: Data, path: String) throws(DatasetError) -> [String: Data] {
-  func damaged(_ reason: String) -> DatasetError {
-    DatasetError(path: path, reason: reason, remedy: "download it again")
+package func untar(_ archive: Data, path: String) throws(Diagnostic) -> [String: Data] {
+  func damaged(_ reason: String) -> Diagnostic {
+    Diagnostic(path, reason, remedy: "download it again")
   }
   let blockSize = 512
   var files: [String: Data] = [:]

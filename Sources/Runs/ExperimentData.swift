@@ -104,13 +104,13 @@ public final class ExperimentData {
 
   private static func locate(
     _ reference: String, file: String, folder: String
-  ) throws(ConfigurationError) -> URL {
+  ) throws(Diagnostic) -> URL {
     func isFolder(_ path: String) -> Bool {
       var isDirectory: ObjCBool = false
       return FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) && isDirectory.boolValue
     }
-    func fail(_ problem: String) -> ConfigurationError {
-      ConfigurationError(file: file, path: "dataset", problem: problem)
+    func fail(_ problem: String) -> Diagnostic {
+      Diagnostic(file, at: "dataset", problem)
     }
     if reference == "default" {
       // CIFAR-10 is what the paper trains on; Fashion-MNIST is what can be installed without a download.

@@ -1,5 +1,6 @@
 public import Configuration
 public import Datasets
+public import Diagnostics
 import Networks
 import Quantization
 public import Recipes
@@ -49,7 +50,7 @@ public struct RunPlan: Sendable {
   public var runs: [PlannedRun]
 
   /// - Parameter data: the whole data set; `subset` is taken out of it when a run trains.
-  public init(_ experiment: Experiment, data: DatasetSummary) throws(ConfigurationError) {
+  public init(_ experiment: Experiment, data: DatasetSummary) throws(Diagnostic) {
     var parents: [PlannedRun] = []
     var baselines: [PlannedRun] = []
     var others: [PlannedRun] = []
@@ -74,7 +75,7 @@ public struct RunPlan: Sendable {
         if run.kind == .fullQAT { baselines.append(run) } else { others += [pair, run].compactMap { $0 } }
       }
     } catch {
-      throw ConfigurationError(file: experiment.file, path: error.path.description, problem: error.problem)
+      throw error.diagnostic(in: experiment.file)
     }
     func bySeed(_ runs: [PlannedRun]) -> [PlannedRun] {
       var seen: Set<String> = []

@@ -27,11 +27,7 @@ extension TrainingSession {
   /// - Returns: warnings, such as another instruction set, with which results agree to rounding only.
   public func restoreCheckpoint(from path: String) throws -> [String] {
     let file = try HDF5File.open(path).root
-    do {
-      try Self.checkpointFormat.check(file)
-    } catch {
-      throw TrainingError("\(error)")
-    }
+    try Self.checkpointFormat.check(file)
     var warnings: [String] = []
     let instructionSet = try file.stringAttribute("instruction_set")
     if instructionSet != network.backend.arithmeticName {

@@ -1,3 +1,4 @@
+import Diagnostics
 import Networks
 import Records
 import Tensor
@@ -12,23 +13,24 @@ extension Network {
   }
 
   /// Takes over what `finalTensors` gave of the parts in `roles`.
-  /// - Throws: `TrainingError` that names the tensor that is missing, has another shape, or holds a
+  /// - Throws: `Diagnostic` that names the tensor that is missing, has another shape, or holds a
   ///   number that is not finite.
   func load(_ tensors: [NamedTensor], roles: Set<LayerState.Role>) throws {
     let byName = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     for part in state where roles.contains(part.role) {
       guard case .floats(let buffer) = part.values else { preconditionFailure("\(part.fullName) is read as floats") }
       guard let tensor = byName[part.fullName], case .float(let values) = tensor.elements else {
-        throw TrainingError(
-          "the network to start from has no tensor '\(part.fullName)'; it was trained with another model")
+        throw Diagnostic(
+          "network", "has no tensor '\(part.fullName)'; it was trained with another model")
       }
       guard tensor.shape == part.shape else {
-        throw TrainingError(
-          "tensor '\(part.fullName)' of the network to start from has shape \(tensor.shape); expected \(part.shape)")
+        throw Diagnostic(
+          "network",
+          "its tensor '\(part.fullName)' has shape \(tensor.shape); expected \(part.shape)")
       }
       guard values.allSatisfy(\.isFinite) else {
-        throw TrainingError(
-          "tensor '\(part.fullName)' of the network to start from holds numbers that are not finite")
+        throw Diagnostic(
+          "network", "its tensor '\(part.fullName)' holds numbers that are not finite")
       }
       part.restore(values, into: buffer)
     }

@@ -35,9 +35,3 @@ public struct StepReport: Sendable {
   /// True right after the epoch's evaluation: `epochs.last` of the session is new.
   public var finishedEpoch: Bool
 }
-
-/// Something outside the program that training cannot go on from, in one line.
-public struct TrainingError: Error, Equatable, CustomStringConvertible {
-  public let description: String
-  init(_ description: String) { self.description = description }
-}

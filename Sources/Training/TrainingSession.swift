@@ -1,4 +1,5 @@
 public import Datasets
+import Diagnostics
 public import Kernels
 import Networks
 public import Quantization
@@ -44,7 +45,7 @@ public final class TrainingSession {
   ///   - initial: the final tensors of the network that training starts from, by PyTorch's names; nil: random weights from
   ///     the seed.
   ///   - pair: when weights froze in the run that `spec.freezing` names as its pair; nil where it names none.
-  /// - Throws: `TrainingError` where the data, the network and `initial` do not fit together.
+  /// - Throws: `Diagnostic` where the data, the network and `initial` do not fit together.
   public convenience init(
     spec: TrainingSpec, data: ImageDataset, normalization: Normalization, threads: Int, initial: [NamedTensor]? = nil,
     pair: PairedFreezing? = nil, instructionSet: InstructionSet = .best
@@ -64,7 +65,7 @@ public final class TrainingSession {
   /// - Parameters:
   ///   - corrupt: what becomes of pictures that cannot be decoded.
   ///   - note: told in a line each what the batches ahead take of memory, and which pictures are left out.
-  /// - Throws: `TrainingError` where the data, the network and `initial` do not fit together.
+  /// - Throws: `Diagnostic` where the data, the network and `initial` do not fit together.
   /// - Precondition: `spec.images` is there.
   public convenience init(
     spec: TrainingSpec, pictures: PictureDataset, normalization: Normalization, corrupt: CorruptPictures = .stop,
@@ -93,19 +94,20 @@ public final class TrainingSession {
   /// Whether images and network fit together, and an epoch has a batch.
   private static func check(
     _ spec: TrainingSpec, width: Int, height: Int, classes: Int, trainingImages: Int
-  ) throws(TrainingError) {
+  ) throws(Diagnostic) {
     guard height == spec.model.inputHeight, width == spec.model.inputWidth else {
-      throw TrainingError(
-        "the images are \(width)x\(height); the network takes \(spec.model.inputWidth)x\(spec.model.inputHeight)")
+      throw Diagnostic(
+        "images", "are \(width)x\(height); the network takes \(spec.model.inputWidth)x\(spec.model.inputHeight)")
     }
     guard classes == spec.model.classes else {
-      throw TrainingError("the data set has \(classes) classes, the network \(spec.model.classes)")
+      throw Diagnostic("data set", "has \(classes) classes, the network \(spec.model.classes)")
     }
     let batches = BatchPlan.batchCount(
       images: trainingImages, batchSize: spec.batchSize, dropLast: spec.dropLastPartialBatch)
     guard batches > 0 else {
-      throw TrainingError(
-        "\(trainingImages) training images do not fill a batch of \(spec.batchSize); use a smaller batchSize")
+      throw Diagnostic(
+        "batchSize", "\(trainingImages) training images do not fill a batch of \(spec.batchSize)",
+        remedy: "use a smaller one")
     }
   }
 
@@ -155,19 +157,20 @@ public final class TrainingSession {
   }
 
   /// Accuracy on the test split with the weights as they are.
-  /// - Throws: `TrainingError` before the first step of a quantized network.
+  /// - Throws: `Diagnostic` before the first step of a quantized network.
   public func evaluate() throws -> Evaluation {
     guard network.areActivationQuantizersInitialized else {
-      throw TrainingError("the activation quantizers are set by the first training step; evaluate after it")
+      throw Diagnostic(
+        "activation quantizers", "are set by the first training step", remedy: "evaluate after it")
     }
     return try learner.evaluate(test)
   }
 
   /// Takes over a finished run's tensors, quantizers included, to evaluate them.
-  /// - Throws: `TrainingError` where a tensor is missing, of another shape or not finite, or a learned range is empty.
+  /// - Throws: `Diagnostic` where a tensor is missing, of another shape or not finite, or a learned range is empty.
   public func load(final tensors: [NamedTensor]) throws {
     try network.load(tensors, roles: [.parameter, .statistic, .quantizer])
-    if let fault = network.emptyRange { throw TrainingError(fault) }
+    if let fault = network.emptyRange { throw Diagnostic("network", fault) }
     network.areActivationQuantizersInitialized = true
   }
 

@@ -1,5 +1,6 @@
 public import ArgumentParser
 import Datasets
+import Diagnostics
 import Foundation
 
 struct DatasetCommand: ParsableCommand {
@@ -37,7 +38,7 @@ struct DatasetCommand: ParsableCommand {
     func run() throws {
       let destination = URL(fileURLWithPath: to ?? "datasets/\(name.rawValue)")
       let progress = ProgressLine()
-      let outcome = try reportingDatasetErrors(progress) { () throws(DatasetError) in
+      let outcome = try reportingDatasetErrors(progress) { () throws(Diagnostic) in
         try DatasetImporter(name).run(
           from: from.map { URL(fileURLWithPath: $0) }, to: destination, acceptOtherChecksum: acceptOtherChecksum,
           threads: threads
@@ -70,7 +71,7 @@ struct DatasetCommand: ParsableCommand {
     func validate() throws { try validateThreads(threads) }
 
     func run() throws {
-      let index = try reportingDatasetErrors(ProgressLine()) { () throws(DatasetError) in
+      let index = try reportingDatasetErrors(ProgressLine()) { () throws(Diagnostic) in
         try ShapePictures().write(to: URL(fileURLWithPath: to), threads: threads)
       }
       print("\(to): \(index.summary)")
@@ -99,7 +100,7 @@ struct DatasetCommand: ParsableCommand {
 
     func run() throws {
       let progress = ProgressLine()
-      let outcome = try reportingDatasetErrors(progress) { () throws(DatasetError) in
+      let outcome = try reportingDatasetErrors(progress) { () throws(Diagnostic) in
         try DatasetIndexing.run(
           root: URL(fileURLWithPath: path), file: indexFile(index, of: path), threads: threads
         ) { progress.update("indexing", done: $0, total: $1) }
@@ -143,7 +144,7 @@ struct DatasetCommand: ParsableCommand {
         throw ValidationError("--write-manifest is for trees without an index, whose images are of one size")
       }
       let progress = ProgressLine()
-      let outcome = try reportingDatasetErrors(progress) { () throws(DatasetError) in
+      let outcome = try reportingDatasetErrors(progress) { () throws(Diagnostic) in
         try DatasetIndexing.verify(root: URL(fileURLWithPath: path), file: file, threads: threads) {
           progress.update("verifying", done: $0, total: $1)
         }
@@ -153,7 +154,7 @@ struct DatasetCommand: ParsableCommand {
 
     private func verifyManifest() throws {
       let progress = ProgressLine()
-      let result = try reportingDatasetErrors(progress) { () throws(DatasetError) in
+      let result = try reportingDatasetErrors(progress) { () throws(Diagnostic) in
         try DatasetVerification.run(root: URL(fileURLWithPath: path), threads: threads) {
           progress.update("verifying", done: $0, total: $1)
         }
@@ -161,7 +162,7 @@ struct DatasetCommand: ParsableCommand {
       try refuse(result.problems, path, images: result.imageCount)
       var manifest = result.manifest
       if manifest == nil && writeManifest {
-        manifest = try reportingDatasetErrors(progress) { () throws(DatasetError) in
+        manifest = try reportingDatasetErrors(progress) { () throws(Diagnostic) in
           let root = URL(fileURLWithPath: path)
           let computed = try ImageDataset.load(root: root, threads: threads).manifest
           try computed.write(root: root)
@@ -182,7 +183,7 @@ private func indexFile(_ given: String?, of path: String) -> URL {
 }
 
 /// Ends the program with every problem in a line, where there are any.
-private func refuse(_ problems: [DatasetError], _ path: String, images: Int) throws {
+private func refuse(_ problems: [Diagnostic], _ path: String, images: Int) throws {
   guard !problems.isEmpty else { return }
   for problem in problems { printError("\(problem)") }
   printError("\(path): \(problems.count) problem(s) among \(images) images")
@@ -216,10 +217,10 @@ extension DatasetManifest {
 
 /// Ends the progress line; an error becomes one line on standard error and exit status 2.
 private func reportingDatasetErrors<Result>(
-  _ progress: ProgressLine, _ work: () throws(DatasetError) -> Result
+  _ progress: ProgressLine, _ work: () throws(Diagnostic) -> Result
 ) throws -> Result {
   defer { progress.finish() }
-  do throws(DatasetError) {
+  do throws(Diagnostic) {
     return try work()
   } catch {
     progress.finish()

@@ -76,8 +76,8 @@ struct EvaluateCommand: ParsableCommand {
       stored.spec, normalization: stored.normalization, classes: record.classNames, path: root, threads: place.threads)
     do {
       try session.load(final: record.tensors)
-    } catch let error as TrainingError {
-      throw Diagnostic(file, error.description)
+    } catch let error as Diagnostic {
+      throw Diagnostic(file, at: error.subject, error.problem, remedy: error.remedy)
     }
     let result = try session.evaluate()
     print("\(record.id)  \(record.label)  on \(images.name), \(result.images) test images")

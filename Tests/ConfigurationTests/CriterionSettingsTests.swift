@@ -1,5 +1,6 @@
 import Configuration
 import ConfigurationSupport
+import Diagnostics
 import Quantization
 import Testing
 
@@ -78,7 +79,7 @@ struct CriterionSettingsTests {
       ),
     ])
   func refused(section: String, message: String) {
-    let error = #expect(throws: ConfigurationError.self) { try experiment(Self.text(section)) }
+    let error = #expect(throws: Diagnostic.self) { try experiment(Self.text(section)) }
     #expect(error?.description.hasSuffix("experiment.json: freezing.\(message)") == true, "\(error?.description ?? "")")
   }
 

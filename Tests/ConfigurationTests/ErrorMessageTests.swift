@@ -1,5 +1,6 @@
 import Configuration
 import ConfigurationSupport
+import Diagnostics
 import Foundation
 import Networks
 import Quantization
@@ -349,14 +350,14 @@ struct ErrorMessageTests {
     let folder = try TemporaryFolder()
     let file = folder.file("pipe.json")
     #expect(mkfifo(file, 0o600) == 0)
-    let error = #expect(throws: ConfigurationError.self) { _ = try Experiment.load(file: file, profile: nil) }
+    let error = #expect(throws: Diagnostic.self) { _ = try Experiment.load(file: file, profile: nil) }
     #expect(
       error?.problem == "is a pipe or a device, which gives its contents once; write the experiment to a file")
   }
 
   @Test("a missing file is named with a remedy")
   func missingFile() throws {
-    let error = #expect(throws: ConfigurationError.self) {
+    let error = #expect(throws: Diagnostic.self) {
       _ = try Experiment.load(file: "nowhere.json", profile: nil)
     }
     #expect(

@@ -1,5 +1,6 @@
 import Configuration
 import ConfigurationSupport
+import Diagnostics
 import Networks
 import Quantization
 import Recipes
@@ -119,7 +120,7 @@ struct TrainingSpecSettingsTests {
   func refused(find: String, replace: String, key: String) {
     let form = identity(Self.specs[0]).canonicalForm
     #expect(form.contains(find))
-    let error = #expect(throws: ConfigurationError.self) {
+    let error = #expect(throws: Diagnostic.self) {
       _ = try StoredSpecification(canonicalForm: form.replacing(find, with: replace), file: "run.h5")
     }
     #expect(

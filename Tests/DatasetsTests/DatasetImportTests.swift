@@ -1,4 +1,5 @@
 import Datasets
+import Diagnostics
 import Foundation
 import Testing
 
@@ -87,13 +88,13 @@ struct DatasetImportTests {
   func otherChecksum() throws {
     let folder = try ScratchFolder()
     let archive = try folder.write(gzip(tar(Self.cifarMembers())), to: "a.tar.gz")
-    let error = datasetError { () throws(DatasetError) in
+    let error = datasetError { () throws(Diagnostic) in
       try Self.importer(Self.tinyCIFAR).run(from: archive, to: folder["tree"])
     }
-    let reason = try #require(error?.reason)
+    let reason = try #require(error?.problem)
     #expect(reason.hasPrefix("MD5 is "))
     #expect(reason.hasSuffix(", the official archive's c32a1d4ab5d03f1284b67883e8d87530"))
-    #expect(error?.remedy.contains("--accept-other-checksum") == true)
+    #expect(error?.remedy?.contains("--accept-other-checksum") == true)
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["a.tar.gz"])
   }
 
@@ -111,11 +112,11 @@ struct DatasetImportTests {
   func folderOfArchive() throws {
     let folder = try ScratchFolder()
     try folder.write(Array("hello".utf8), to: "source/notes.txt")
-    let error = datasetError { () throws(DatasetError) in
+    let error = datasetError { () throws(Diagnostic) in
       try Self.importer(Self.tinyCIFAR).run(from: folder["source"], to: folder["tree"])
     }
-    #expect(error?.path == folder["source"].path)
-    #expect(error?.reason == "neither cifar-10-binary.tar.gz nor what it unpacks to is in this folder")
+    #expect(error?.subject == folder["source"].path)
+    #expect(error?.problem == "neither cifar-10-binary.tar.gz nor what it unpacks to is in this folder")
     let archive = gzip(tar(Self.cifarMembers()))
     try folder.write(archive, to: "source/cifar-10-binary.tar.gz")
     let outcome = try Self.importer(Self.tinyCIFAR).run(
@@ -124,11 +125,11 @@ struct DatasetImportTests {
     expectCIFAR(try ImageDataset.load(root: folder["tree"]))
     // A part of what it unpacks to is a mistake to be named, not one to be passed over.
     try folder.write([1], to: "source/data_batch_2.bin")
-    let incomplete = datasetError { () throws(DatasetError) in
+    let incomplete = datasetError { () throws(Diagnostic) in
       try Self.importer(Self.tinyCIFAR).run(from: folder["source"], to: folder["other"], acceptOtherChecksum: true)
     }
-    #expect(incomplete?.path == folder["source/data_batch_1.bin"].path)
-    #expect(incomplete?.reason == "no such file")
+    #expect(incomplete?.subject == folder["source/data_batch_1.bin"].path)
+    #expect(incomplete?.problem == "no such file")
   }
 
   @Test("Of two label bytes the last is the class, as in CIFAR-100")
@@ -184,24 +185,24 @@ struct DatasetImportTests {
   func badArchive(bad: BadArchive) throws {
     let folder = try ScratchFolder()
     let archive = try folder.write(bad.make(Self.cifarMembers()), to: "a.tar.gz")
-    let error = datasetError { () throws(DatasetError) in
+    let error = datasetError { () throws(Diagnostic) in
       try Self.importer(Self.tinyCIFAR).run(from: archive, to: folder["tree"], acceptOtherChecksum: true)
     }
-    #expect(error?.path.hasPrefix(archive.path) == true)
+    #expect(error?.subject.hasPrefix(archive.path) == true)
     // The oversized archive may already be refused by its size on disk.
     let reasons = [bad.reason, bad.testDescription == "too much" ? "the file has" : bad.reason]
-    #expect(reasons.contains { error?.reason.hasPrefix($0) == true }, "\(error?.description ?? "no error")")
+    #expect(reasons.contains { error?.problem.hasPrefix($0) == true }, "\(error?.description ?? "no error")")
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["a.tar.gz"])
   }
 
   @Test("Without an archive and offline, the message says which file to put where")
   func offline() throws {
     let folder = try ScratchFolder()
-    let error = datasetError { () throws(DatasetError) in
+    let error = datasetError { () throws(Diagnostic) in
       try Self.importer(Self.tinyCIFAR).run(from: nil, to: folder["tree"])
     }
-    #expect(error?.path == folder["cifar-10-binary.tar.gz"].path)
-    #expect(error?.reason.hasPrefix("not there, and file:///nowhere/cifar-10-binary.tar.gz cannot be") == true)
+    #expect(error?.subject == folder["cifar-10-binary.tar.gz"].path)
+    #expect(error?.problem.hasPrefix("not there, and file:///nowhere/cifar-10-binary.tar.gz cannot be") == true)
     #expect(error?.remedy == "put the file there, or pass it with --from")
   }
 
@@ -240,10 +241,10 @@ struct DatasetImportTests {
     let descriptor = open(folder["tree.partial"].path, O_RDONLY)
     defer { close(descriptor) }
     #expect(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
-    let error = datasetError { () throws(DatasetError) in
+    let error = datasetError { () throws(Diagnostic) in
       try Self.importer(Self.tinyCIFAR).run(from: folder.url, to: folder["tree"])
     }
-    #expect(error?.reason == "another import is writing it")
+    #expect(error?.problem == "another import is writing it")
   }
 
   @Test("A whole tree is not imported again, and other things in its place are not overwritten")
@@ -258,17 +259,17 @@ struct DatasetImportTests {
     }
     #expect(second == first)
 
-    let again = datasetError { () throws(DatasetError) in
+    let again = datasetError { () throws(Diagnostic) in
       try importer.run(from: folder["source"], to: folder["tree"])
     }
-    #expect(again?.reason == "already imported from folder cifar-10-batches-bin")
+    #expect(again?.problem == "already imported from folder cifar-10-batches-bin")
 
     try FileManager.default.removeItem(at: folder["tree/train/bird/00001.png"])
-    let incomplete = datasetError { () throws(DatasetError) in try importer.run(from: nil, to: folder["tree"]) }
-    #expect(incomplete?.reason == "train/bird holds 2 files, 3 according to manifest.json")
+    let incomplete = datasetError { () throws(Diagnostic) in try importer.run(from: nil, to: folder["tree"]) }
+    #expect(incomplete?.problem == "train/bird holds 2 files, 3 according to manifest.json")
 
-    let other = datasetError { () throws(DatasetError) in try importer.run(from: nil, to: folder["source"]) }
-    #expect(other?.reason == "something else than an import of cifar10 is there")
+    let other = datasetError { () throws(Diagnostic) in try importer.run(from: nil, to: folder["source"]) }
+    #expect(other?.problem == "something else than an import of cifar10 is there")
   }
 
   // MARK: - Fashion-MNIST
@@ -320,26 +321,26 @@ struct DatasetImportTests {
   func badFashion() throws {
     let folder = try ScratchFolder()
     try Self.writeFashion(in: folder, zipped: false)
-    func refusal(_ name: String, _ change: (inout [UInt8]) -> Void) throws -> DatasetError? {
+    func refusal(_ name: String, _ change: (inout [UInt8]) -> Void) throws -> Diagnostic? {
       let original = [UInt8](try Data(contentsOf: folder["idx/\(name)"]))
       var bytes = original
       change(&bytes)
       try folder.write(bytes, to: "idx/\(name)")
       defer { _ = try? folder.write(original, to: "idx/\(name)") }
-      let error = datasetError { () throws(DatasetError) in
+      let error = datasetError { () throws(Diagnostic) in
         try Self.fashionImporter.run(from: folder["idx"], to: folder["tree"])
       }
-      #expect(error?.path == folder["idx/\(name)"].path)
+      #expect(error?.subject == folder["idx/\(name)"].path)
       return error
     }
     let images = "train-images-idx3-ubyte"
-    #expect(try refusal(images) { $0[2] = 9 }?.reason == "not an IDX file of 12 x 5 x 5 bytes")
-    #expect(try refusal(images) { $0[7] = 13 }?.reason == "not an IDX file of 12 x 5 x 5 bytes")
-    #expect(try refusal(images) { $0.removeLast() }?.reason == "315 bytes instead of 316")
-    #expect(try refusal(images) { $0.append(0) }?.reason == "317 bytes instead of 316")
+    #expect(try refusal(images) { $0[2] = 9 }?.problem == "not an IDX file of 12 x 5 x 5 bytes")
+    #expect(try refusal(images) { $0[7] = 13 }?.problem == "not an IDX file of 12 x 5 x 5 bytes")
+    #expect(try refusal(images) { $0.removeLast() }?.problem == "315 bytes instead of 316")
+    #expect(try refusal(images) { $0.append(0) }?.problem == "317 bytes instead of 316")
     #expect(
-      try refusal("t10k-labels-idx1-ubyte") { $0[10] = 12 }?.reason == "label 3 is 12, allowed are 0 to 9")
-    let missing = datasetError { () throws(DatasetError) in
+      try refusal("t10k-labels-idx1-ubyte") { $0[10] = 12 }?.problem == "label 3 is 12, allowed are 0 to 9")
+    let missing = datasetError { () throws(Diagnostic) in
       try Self.fashionImporter.run(from: folder["nowhere"], to: folder["tree"])
     }
     #expect(

@@ -1,4 +1,5 @@
 import Datasets
+import Diagnostics
 import Foundation
 import Testing
 
@@ -15,8 +16,8 @@ struct DatasetIndexTests {
 
   private func make() throws -> DatasetIndexing.Outcome { try DatasetIndexing.run(root: folder.url, file: file) }
 
-  private func load() -> DatasetError? {
-    datasetError { () throws(DatasetError) in try DatasetIndex.load(file, root: folder.url, threads: 2) }
+  private func load() -> Diagnostic? {
+    datasetError { () throws(Diagnostic) in try DatasetIndex.load(file, root: folder.url, threads: 2) }
   }
 
   private func touch(_ path: String, _ seconds: Double) throws {
@@ -61,7 +62,7 @@ struct DatasetIndexTests {
     #expect(try make().index?.entries.count == 8)
     #expect(load() == nil)
     try touch("train/cat/00002.png", 1_000_000)
-    #expect(load()?.reason.hasPrefix("was written after the index") == true)
+    #expect(load()?.problem.hasPrefix("was written after the index") == true)
   }
 
   @Test("tells what changed since it was made, in one line")
@@ -76,7 +77,7 @@ struct DatasetIndexTests {
         == "\(folder["train/cat/00002.png"].path): was written after the index \(file.path) was made; "
         + "\(remedy), which reads what changed")
     try touch("test/dog/00001.png", 1_000_000)
-    #expect(load()?.reason == "was written after the index \(file.path) was made, as 1 others were")
+    #expect(load()?.problem == "was written after the index \(file.path) was made, as 1 others were")
     let again = try make()
     #expect(again.readCount == 2 && load() == nil)
     try folder.write(pictureFile(seed: 9), to: "train/cat/new.png")
@@ -95,7 +96,7 @@ struct DatasetIndexTests {
     let text = try String(contentsOf: file, encoding: .utf8)
     func check(_ changed: String, _ reason: String) throws {
       try Data(changed.utf8).write(to: file)
-      #expect(load()?.reason == reason)
+      #expect(load()?.problem == reason)
     }
     try check(String(text.dropLast(3)), "the index is truncated")
     try check("something else\n", "not an index of pictures")
@@ -145,19 +146,19 @@ struct DatasetIndexTests {
     let made = try #require(try DatasetIndexing.run(root: folder.url, file: file).index)
     #expect(try DatasetIndex.load(file, root: folder.url).contentHash == made.contentHash)
     try FileManager.default.removeItem(at: file)
-    let error = datasetError { () throws(DatasetError) in try DatasetIndex.load(file, root: folder.url) }
+    let error = datasetError { () throws(Diagnostic) in try DatasetIndex.load(file, root: folder.url) }
     #expect(error?.remedy == "run 'spqat dataset index \(folder.url.path) --index \(file.path)' once")
     let missing = other["none/data.tsv"]
-    let unwritable = datasetError { () throws(DatasetError) in
+    let unwritable = datasetError { () throws(Diagnostic) in
       try DatasetIndexing.run(root: folder.url, file: missing)
     }
-    #expect(unwritable?.reason == "cannot be written (No such file or directory)")
+    #expect(unwritable?.problem == "cannot be written (No such file or directory)")
   }
 
   @Test("verification reads everything: a change that leaves size and time as they were, and a picture cut short")
   func verification() throws {
     func problems() throws -> [String] {
-      try DatasetIndexing.verify(root: folder.url, file: file).problems.map(\.reason)
+      try DatasetIndexing.verify(root: folder.url, file: file).problems.map(\.problem)
     }
     let path = "train/cat/00001.png"
     let whole = [UInt8](try Data(contentsOf: folder[path]))

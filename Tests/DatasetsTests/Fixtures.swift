@@ -1,4 +1,5 @@
 import Datasets
+import Diagnostics
 import Foundation
 
 /// A folder of a test's own, removed with the test.
@@ -74,8 +75,8 @@ func tar(_ files: [(name: String, data: [UInt8])]) -> [UInt8] {
 }
 
 /// The error that `work` throws, or nil.
-func datasetError<Result>(_ work: () throws(DatasetError) -> Result) -> DatasetError? {
-  do throws(DatasetError) {
+func datasetError<Result>(_ work: () throws(Diagnostic) -> Result) -> Diagnostic? {
+  do throws(Diagnostic) {
     _ = try work()
     return nil
   } catch {

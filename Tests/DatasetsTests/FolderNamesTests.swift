@@ -1,4 +1,5 @@
 import Datasets
+import Diagnostics
 import Foundation
 import Testing
 
@@ -8,7 +9,7 @@ struct FolderNamesTests {
     let folder = try ScratchFolder()
     try writeTree(in: folder)
     try spoil(folder)
-    return datasetError { () throws(DatasetError) in try ImageDataset.load(root: folder.url) }?.description
+    return datasetError { () throws(Diagnostic) in try ImageDataset.load(root: folder.url) }?.description
       .replacingOccurrences(of: folder.url.path + "/", with: "")
   }
 
@@ -107,10 +108,10 @@ struct ManifestTests {
     #expect(json.contains(text), "\(json)")
     try folder.write(Array(json.replacingOccurrences(of: text, with: replacement).utf8), to: "manifest.json")
     for error in [
-      datasetError({ () throws(DatasetError) in try DatasetManifest.read(root: folder.url) }),
-      datasetError { () throws(DatasetError) in try ImageDataset.load(root: folder.url) },
+      datasetError({ () throws(Diagnostic) in try DatasetManifest.read(root: folder.url) }),
+      datasetError { () throws(Diagnostic) in try ImageDataset.load(root: folder.url) },
     ] {
-      #expect(error?.path == folder["manifest.json"].path)
+      #expect(error?.subject == folder["manifest.json"].path)
       #expect(error?.description.contains(": \(reason)") == true, "\(error?.description ?? "no error")")
       #expect(error?.remedy == "import the data set again or remove the file")
     }
@@ -139,7 +140,7 @@ struct LabelTests {
 
   @Test("that the network does not know are refused")
   func unknown() {
-    let error = datasetError { () throws(DatasetError) in
+    let error = datasetError { () throws(Diagnostic) in
       try dataset(["cat", "emu"]).labelled(by: ["bird", "cat"], path: "x")
     }
     #expect(error?.description.hasPrefix("x: the class emu is not among the 2 of the network (bird, cat); ") == true)

@@ -1,4 +1,5 @@
 import Datasets
+import Diagnostics
 import Foundation
 import Synchronization
 import Testing
@@ -90,14 +91,14 @@ struct ImageFolderTests {
     #expect(try ImageDataset.load(root: folder.url).manifest == manifest)
 
     try folder.write(rgbPNG(variant: 99), to: "train/dog/00002.png")
-    let changed = datasetError { () throws(DatasetError) in try ImageDataset.load(root: folder.url) }
+    let changed = datasetError { () throws(Diagnostic) in try ImageDataset.load(root: folder.url) }
     #expect(
-      changed?.reason
+      changed?.problem
         == "the images are not those that it describes (content hash, pixel statistics)")
 
     try folder.write(rgbPNG(variant: 99), to: "train/dog/00009.png")
-    let added = datasetError { () throws(DatasetError) in try ImageDataset.load(root: folder.url) }
-    #expect(added?.reason == "train/dog holds 4 files, 3 according to manifest.json")
+    let added = datasetError { () throws(Diagnostic) in try ImageDataset.load(root: folder.url) }
+    #expect(added?.problem == "train/dog holds 4 files, 3 according to manifest.json")
   }
 
   @Test("A class-balanced subset is fixed by its seed and keeps the order")
@@ -217,7 +218,7 @@ struct ImageFolderTests {
     try fault.spoil(folder)
     let path = fault.path.isEmpty ? folder.url.path : folder[fault.path].path
     for threads in [1, 4] {
-      let error = datasetError { () throws(DatasetError) in
+      let error = datasetError { () throws(Diagnostic) in
         try ImageDataset.load(root: folder.url, threads: threads)
       }
       #expect(error?.description == "\(path): \(fault.reason); \(fault.remedy)")
@@ -229,7 +230,7 @@ struct ImageFolderTests {
     let folder = try ScratchFolder()
     try writeTree(in: folder)
     try folder.write(rgbPNG(width: 5, height: 3, variant: 0), to: "test/dog/00001.png")
-    let error = datasetError { () throws(DatasetError) in try ImageDataset.load(root: folder.url) }
+    let error = datasetError { () throws(Diagnostic) in try ImageDataset.load(root: folder.url) }
     let path = folder["test/dog/00001.png"].path
     #expect(
       error?.description
@@ -244,7 +245,7 @@ struct ImageFolderTests {
     func refusal(_ change: (inout ImageLimits) -> Void) -> String? {
       var limits = ImageLimits()
       change(&limits)
-      return datasetError { () throws(DatasetError) in try ImageDataset.load(root: folder.url, limits: limits) }?.reason
+      return datasetError { () throws(Diagnostic) in try ImageDataset.load(root: folder.url, limits: limits) }?.problem
     }
     #expect(refusal { $0.datasetBytes = 11 * 36 } == nil)
     #expect(
@@ -261,8 +262,8 @@ struct ImageFolderTests {
     for number in [137, 138, 139, 160] { try folder.write([], to: "train/cat/\(number).png") }
     try folder.write(rgbPNG(variant: 0), to: "test/cat/1.png")
     for _ in 0..<10 {
-      let error = datasetError { () throws(DatasetError) in try ImageDataset.load(root: folder.url, threads: threads) }
-      #expect(error?.path == folder["train/cat/137.png"].path)
+      let error = datasetError { () throws(Diagnostic) in try ImageDataset.load(root: folder.url, threads: threads) }
+      #expect(error?.subject == folder["train/cat/137.png"].path)
     }
   }
 
@@ -282,7 +283,7 @@ struct ImageFolderTests {
     try FileManager.default.removeItem(at: folder["train/dog/00001.png"])
     let problems = try DatasetVerification.run(root: folder.url, threads: 3).problems
     #expect(
-      problems.map(\.reason) == [
+      problems.map(\.problem) == [
         "the file is empty", "the image is 9x9, 4x3 according to the manifest",
         "train/dog holds 2 files, 3 according to manifest.json",
       ])
@@ -290,7 +291,7 @@ struct ImageFolderTests {
 
   @Test("A path with control characters stays on one line")
   func oneLine() {
-    let error = DatasetError(path: "a\nb\u{1b}c", reason: "r", remedy: "m")
+    let error = Diagnostic("a\nb\u{1b}c", "r", remedy: "m")
     #expect(error.description == "a\\u{a}b\\u{1b}c: r; m")
   }
 }

@@ -1,4 +1,5 @@
 import Datasets
+import Diagnostics
 import Foundation
 import Tensor
 import Testing
@@ -160,7 +161,7 @@ struct PictureBatchesTests {
     let split = stored ? pictures.train.decoded(threads: 2) : pictures.train
     let source = training(split, augments: false, corrupt: .skip)
     var told: [String] = []
-    source.onSkip = { told.append($0.path) }
+    source.onSkip = { told.append($0.subject) }
     for epoch in 0..<3 {
       // Alone in its batch in some epoch, where nothing is left to train on.
       var images = 0
@@ -168,9 +169,9 @@ struct PictureBatchesTests {
       for batch in 0..<3 {
         do {
           images += try fill(source, epoch: epoch, batch: batch).labels.count
-        } catch let error as DatasetError {
+        } catch let error as Diagnostic {
           isAlone = true
-          #expect(error.reason == "the file is truncated, and so are all other pictures of its batch")
+          #expect(error.problem == "the file is truncated, and so are all other pictures of its batch")
         }
       }
       #expect(images == 4 || isAlone && images == 4)

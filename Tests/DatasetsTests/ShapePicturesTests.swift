@@ -1,4 +1,5 @@
 import Datasets
+import Diagnostics
 import Foundation
 import Testing
 
@@ -18,7 +19,7 @@ struct ShapePicturesTests {
     #expect(
       try DatasetIndex.load(DatasetIndex.file(of: folder["a"]), root: folder["a"]).contentHash == first.contentHash)
     #expect(
-      datasetError { () throws(DatasetError) in try shapes.write(to: folder["a"], threads: 1) }?.description
+      datasetError { () throws(Diagnostic) in try shapes.write(to: folder["a"], threads: 1) }?.description
         == "\(folder["a"].path): something is there already; remove it, or choose another place with --to")
   }
 }

@@ -1,6 +1,7 @@
 import Configuration
 import ConfigurationSupport
 import Datasets
+import Diagnostics
 import Foundation
 import Networks
 import Quantization
@@ -155,7 +156,7 @@ struct IdentityTests {
       ),
     ])
   func dataDependent(change: String, message: String) throws {
-    let error = #expect(throws: ConfigurationError.self) { _ = try plan(set: [change]) }
+    let error = #expect(throws: Diagnostic.self) { _ = try plan(set: [change]) }
     #expect(error?.description.hasSuffix("experiment.json: \(message)") == true, "\(error?.description ?? "nothing")")
   }
 

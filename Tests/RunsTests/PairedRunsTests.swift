@@ -1,5 +1,6 @@
 import Configuration
 import ConfigurationSupport
+import Diagnostics
 import Foundation
 import Quantization
 import Records
@@ -67,7 +68,7 @@ struct PairedRunsTests {
     #expect(
       forms[0].contains("\"freezing.stopStep\": 40,") && !forms[0].contains("threshold") && !forms[0].contains("start"))
     #expect(forms[1].contains("\"freezing.steps\": 7,") && forms[1].contains("\"freezing.startStep\": 20,"))
-    let error = #expect(throws: ConfigurationError.self) {
+    let error = #expect(throws: Diagnostic.self) {
       try plan(
         "[]",
         set: ["freezing.criterion=levelChange", "freezing.steps=100", "freezing.threshold=null", "freezing.stop=null"])

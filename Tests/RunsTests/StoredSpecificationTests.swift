@@ -1,5 +1,6 @@
 import Configuration
 import ConfigurationSupport
+import Diagnostics
 import Foundation
 import Kernels
 import Runs
@@ -29,7 +30,7 @@ struct StoredSpecificationTests {
 
   @Test("of other programs are refused in one line", arguments: ["", "{}", "nonsense"])
   func refused(text: String) {
-    let error = #expect(throws: ConfigurationError.self) {
+    let error = #expect(throws: Diagnostic.self) {
       _ = try StoredSpecification(canonicalForm: text, file: "run.h5")
     }
     #expect(error?.description.hasPrefix("run.h5: its configuration") == true)

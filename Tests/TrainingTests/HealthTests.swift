@@ -1,4 +1,5 @@
 import Datasets
+import Diagnostics
 import Networks
 import Quantization
 import Records
@@ -42,14 +43,14 @@ struct HealthTests {
     guard case .float(var values) = tensors[index].elements else { return }
     values[7] = .nan
     tensors[index].elements = .float(values)
-    let error = #expect(throws: TrainingError.self) {
+    let error = #expect(throws: Diagnostic.self) {
       try TrainingSession(
         spec: SmallRuns.spec(.spqatFullQAT), data: SmallRuns.data, normalization: .init(SmallRuns.data.manifest),
         threads: 1, initial: tensors)
     }
     #expect(
       try #require(error).description
-        == "tensor 'layer2.0.conv1.weight' of the network to start from holds numbers that are not finite")
+        == "network: its tensor 'layer2.0.conv1.weight' holds numbers that are not finite")
   }
 
   @Test(
