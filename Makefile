@@ -44,12 +44,14 @@ reproduce-imagenet: build
 
 # Full QAT and shadow runs at 4, 3 and 2 bits; then tables and figures of what their levels did.
 reproduce-observation: data
+	@Scripts/setup.sh gnuplot-nox
 	@$(SPQAT) sweep configs/observation.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)
 	@$(SPQAT) observe $(RESULTS)/observation
 	@$(SPQAT) report $(RESULTS)/observation
 
 # Freezing by distance beside as many random weights, and beside stopping all at once.
 reproduce-controls: data
+	@Scripts/setup.sh gnuplot-nox
 	@$(SPQAT) sweep configs/controls.json --profile $(PROFILE) --results $(RESULTS) $(SWEEP_FLAGS)
 	@$(SPQAT) observe $(RESULTS)/controls
 	@$(SPQAT) compare $(RESULTS)/controls
