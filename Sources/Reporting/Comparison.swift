@@ -159,7 +159,9 @@ struct ComparedFamily {
   static func families(_ summaries: [SettingSummary], resolution: Double) -> [ComparedFamily] {
     var families: [(baseline: Setting, rows: [Int])] = []
     for (row, summary) in summaries.enumerated() {
-      guard let baseline = summary.baseline, !baseline.finished.isEmpty else { continue }
+      guard let baseline = summary.baseline, !baseline.finished.isEmpty, !summary.setting.equals(baseline) else {
+        continue
+      }
       if let index = families.firstIndex(where: { $0.baseline.runs.map(\.id) == baseline.runs.map(\.id) }) {
         families[index].rows.append(row)
       } else {

@@ -19,6 +19,7 @@ struct ComparisonRemarks {
     lines.append(question)
     if let intervals { lines.append(intervals) }
     if let correction { lines.append(correction) }
+    if hasShadows { lines.append("Shadow runs equal full QAT to the bit; they are not compared with it.") }
     lines += parents
     lines += seeds
     lines.append(
@@ -30,8 +31,13 @@ struct ComparisonRemarks {
     return lines
   }
 
+  private var hasShadows: Bool {
+    summaries.contains { summary in summary.baseline.map(summary.setting.equals) ?? false }
+  }
+
   private var nothing: String? {
     if compared.isEmpty {
+      if hasShadows { return "Nothing to compare: beside full QAT there are only shadow runs." }
       return "Nothing to compare: no setting has finished runs of the baseline (\(baseline)) beside it."
     }
     guard compared.allSatisfy({ $0.pooled == nil }) else { return nil }

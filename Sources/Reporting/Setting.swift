@@ -16,6 +16,9 @@ struct Setting {
   var unfinished: [RunRecord] { runs.filter { $0.outcome.status != .finished || $0.outcome.finalTopOne == nil } }
 
   /// Bits of weights and activations; nil for full precision.
+  /// Whether runs of both train the same to the bit: their differences are no evidence, and would pool as a spread of zero.
+  func equals(_ baseline: Setting) -> Bool { kind == .shadow && baseline.kind == .fullQAT }
+
   var bits: BitWidths? { kind == .fullPrecision ? nil : runs[0].bits }
 
   /// For readers: freezing bears the name that its recipe's paper gives it.

@@ -44,6 +44,25 @@ struct ComparisonTests {
     #expect(isClose(lower, 2 - half90, 1e-8))
   }
 
+  @Test("shadow runs are full QAT to the bit: not compared, and no part of the pooled spread")
+  func shadows() throws {
+    let runs = runs([1, 2, 3])
+    let shadows = runs.filter { $0.kind == .fullQAT }.map { run in
+      var shadow = run
+      shadow.kind = .shadow
+      shadow.id = "s" + run.id.dropFirst()
+      return shadow
+    }
+    let comparison = Comparison(runs: runs + shadows)
+    let alone = Comparison(runs: runs)
+    #expect(comparison.entries.count == alone.entries.count + 1)
+    #expect(comparison.entries.compactMap(\.pooled) == alone.entries.compactMap(\.pooled))
+    #expect(comparison.entries.count { $0.verdict != nil } == 1)
+    #expect(comparison.remarks.contains { $0.hasPrefix("Shadow runs equal full QAT") })
+    let only = Comparison(runs: runs.filter { $0.kind != .freeze } + shadows)
+    #expect(only.remarks.first == "Nothing to compare: beside full QAT there are only shadow runs.")
+  }
+
   @Test("the spread is pooled over the settings of a family, and rows are judged together")
   func pooled() throws {
     // The freeze-start sweep of results/reference: full QAT, then starts 0, 20, 50 and 80 %.
