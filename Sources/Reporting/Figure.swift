@@ -42,6 +42,14 @@ struct Figure {
   /// A string for gnuplot.
   static func quoted(_ text: String) -> String { "'" + text.replacingOccurrences(of: "'", with: "''") + "'" }
 
+  /// Names on an axis, at whole numbers from `first`.
+  static func tics(_ names: [String], from first: Int) -> String {
+    names.enumerated().map { index, name in
+      // A tic's label is a format.
+      "\(quoted(name.replacingOccurrences(of: "%", with: "%%"))) \(first + index)"
+    }.joined(separator: ", ")
+  }
+
   /// `plot` of several elements, one a line.
   static func plot(_ elements: [String]) -> String { "plot \\\n  " + elements.joined(separator: ", \\\n  ") }
 }

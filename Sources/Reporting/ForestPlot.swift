@@ -44,12 +44,6 @@ struct ForestPlot {
     let lowest = min(-claim.margin, ends.min() ?? 0)
     let highest = max(claim.test == .equivalence ? claim.margin : 0, ends.max() ?? 0)
     let room = 0.06 * (highest - lowest)
-    // A tic's label is a format.
-    func tics(_ texts: [String]) -> String {
-      texts.enumerated().map { row, text in
-        "\(Figure.quoted(text.replacingOccurrences(of: "%", with: "%%"))) \(row + 1)"
-      }.joined(separator: ", ")
-    }
     let verdicts = rows.map { $0.entry.verdict?.rawValue ?? "" }
     let band = claim.test == .equivalence ? "\(claim.margin), graph 1" : "graph 1, graph 1"
     let style = LineStyle.numbered(0)
@@ -80,8 +74,8 @@ struct ForestPlot {
       commands: [
         "set xlabel 'difference of top-1 (points)'", "set key above maxcols 2",
         "set xrange [\(lowest - room):\(highest + room)]", "set yrange [\(rows.count).5:0.5]",
-        "set y2range [\(rows.count).5:0.5]", "set ytics (\(tics(names))) scale 0",
-        "set y2tics (\(tics(verdicts))) scale 0", "set border 1",
+        "set y2range [\(rows.count).5:0.5]", "set ytics (\(Figure.tics(names, from: 1))) scale 0",
+        "set y2tics (\(Figure.tics(verdicts, from: 1))) scale 0", "set border 1",
         "set object 1 rectangle from \(-claim.margin), graph 0 to \(band) fc rgb '#009E73' "
           + "fs transparent solid 0.14 noborder behind",
         "set arrow 1 from 0, graph 0 to 0, graph 1 nohead lc rgb 'black' lw 1",

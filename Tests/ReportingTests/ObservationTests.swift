@@ -96,7 +96,12 @@ struct ObservationTests {
     .enabled(if: ReportTests.gnuplot != nil, "gnuplot is not installed"))
   func report() throws {
     let folder = try TemporaryFolder()
-    let runs = SyntheticObservations.runs
+    var runs = SyntheticObservations.runs
+    for (index, start) in [(2, "20%"), (3, "50%")] {
+      runs[index].axes.append(AxisSetting(name: "freezing.start", value: start))
+      runs[index].configuration = runs[index].configuration.replacingOccurrences(
+        of: "\"freezing.startStep\": \"8\"", with: "\"freezing.startStep\": \"\(index)\"")
+    }
     let collection = RunCollection(runs: runs, problems: [], name: "x", folder: "results/x")
     try Report(collection, observed: try ObservedRuns(runs) { $0.observation }).write(
       to: folder.path, gnuplot: ReportTests.gnuplot)
@@ -106,6 +111,11 @@ struct ObservationTests {
       #expect(FileManager.default.fileExists(atPath: folder.file("\(name).png")))
     }
     #expect(page.contains("whether the criterion tells which weights have it"))
+    // A setting with "%" in its name: what gnuplot takes for a format must stay a name.
+    let script = try String(contentsOfFile: folder.file("identification.gp"), encoding: .utf8)
+    #expect(script.contains("start 20%%"))
+    let picture = try String(contentsOfFile: folder.file("identification.svg"), encoding: .utf8)
+    #expect(picture.contains("start 20%") && !picture.contains("start 20%%"))
     #expect(page.contains("SpQAT's abstract claims, 20 to 60 %"))
   }
 }

@@ -33,7 +33,7 @@ extension ReportFigures {
     add(
       "identification",
       [
-        .init("position", description: "From the left", .integers(Array(rows.indices))),
+        .init("position", description: "From the top", .integers(Array(rows.indices))),
         .init("setting", .strings(rows.map(\.name))), .init("n", .integers(rows.map(\.runs.count))),
         .init("agreement", unit: "%", percent(\.agreement.value)),
         .init("undecided", unit: "%", description: "At the same moments", percent(\.undecided)),
@@ -45,40 +45,35 @@ extension ReportFigures {
       ("agreement", "agreement of frozen weights"), ("undecided", "weights not frozen then"),
       ("clock", "clock: full QAT then"), ("chance", "by chance"), ("ceiling", "two seeds' ends"),
     ]
-    let width = 0.16
-    let bars = kinds.enumerated().map { index, kind in
-      let shift = (Double(index) - 2) * width
+    let points = kinds.enumerated().map { index, kind in
+      // One below the other within a row: near 100 % they would cover each other.
+      let shift = 0.16 * (Double(index) - 2)
       return
-        "'identification.csv' using (column('position') + \(shift)):(column('\(kind.0)')) with boxes "
-        + "lc rgb '\(LineStyle.numbered(index).color)' fs solid 0.85 noborder title \(Figure.quoted(kind.1))"
+        "'identification.csv' using (column('\(kind.0)')):(column('position') + \(shift)) with points "
+        + "\(LineStyle.numbered(index).marker) ps 1.1 title \(Figure.quoted(kind.1))"
     }
-    let lift =
-      "'identification.csv' using (column('position') - \(2 * width)):(column('agreement')):(column('lift') == column('lift') ? "
-      + "sprintf('×%.2f', column('lift')) : '') with labels offset 0,0.6 font ',11' notitle"
-    // A tic's label is a format.
-    let tics = rows.enumerated().map { row, item in
-      "\(Figure.quoted(item.name.replacingOccurrences(of: "%", with: "%%"))) \(row)"
-    }.joined(separator: ", ")
-    let blankTics = rows.indices.map { "'' \($0)" }.joined(separator: ", ")
-    let panels = Panels(title: "Identification", legend: kinds.map(\.1), height: 620, room: rows.count > 2 ? 130 : 40)
+    func mean(_ value: (ObservedRun) -> Double?, _ runs: [ObservedRun], digits: Int) -> String {
+      Summary(runs.compactMap(value)).map { String(format: "%.\(digits)f", $0.mean) } ?? "–"
+    }
+    let readings = rows.map { row in
+      "×\(mean({ $0.identification?.lift }, row.runs, digits: 3)), AUC \(mean(\.areaUnderCurve, row.runs, digits: 2))"
+    }
+    let ends = "[\(Double(rows.count) - 0.5):-0.5]"
     figures.append(
       Figure(
         name: "identification", title: "Whether the criterion tells which weights have their final level",
         caption:
-          "Above: frozen (in shadow runs: decided) weights whose level in that step is the one that full QAT of the same seed ends with, "
+          "Frozen (in shadow runs: decided) weights whose level in that step is the one that full QAT of the same seed ends with, "
           + "beside the weights that had not frozen at the same moments, full QAT itself at these moments, chance, and two seeds of full "
-          + "QAT; at the bars the lift over weights that had not frozen. Below: area under the ROC curve of minus the average distance. "
-          + "Means over the seeds.", data: ["identification.csv"], width: 720, height: panels.height,
-        commands: panels.commands([
-          "set boxwidth \(width * 0.92)", "set xrange [-0.6:\(Double(rows.count) - 0.4)]", "set yrange [0:110]",
-          "set ytics 0,20,100", "set ylabel 'weights (%)'", "set xtics (\(blankTics)) scale 0", Panels.top,
-          Figure.plot(bars + [lift]), "unset key", "set yrange [0:1]", "set ytics 0,0.25,1", "set ylabel 'AUC'",
-          "set xtics (\(tics)) scale 0 font ',11'\(rows.count > 2 ? " rotate by 30 right" : "")", Panels.bottom,
-          Figure.plot([
-            "'identification.csv' using (column('position')):(column('auc')) with boxes lc rgb '#0072B2' fs solid 0.85 noborder notitle",
-            "0.5 with lines lc rgb '#7F7F7F' dt 2 notitle",
-          ]),
-        ])))
+          + "QAT. On the right the lift over weights that had not frozen (×1: the criterion tells nothing), and the area under the ROC "
+          + "curve of minus the average distance (0.5 is chance). Means over the seeds.", data: ["identification.csv"],
+        width: 620 + 7 * (rows.map(\.name.count).max() ?? 0), height: 150 + 46 * rows.count,
+        commands: [
+          "set xlabel 'weights (%)'", "set xrange [0:102]", "set xtics 0,20,100", "set key above maxcols 3",
+          "set yrange \(ends)", "set y2range \(ends)",
+          "set ytics (\(Figure.tics(rows.map(\.name), from: 0))) scale 0 font ',12'",
+          "set y2tics (\(Figure.tics(readings, from: 0))) scale 0 font ',12'", "set border 1", Figure.plot(points),
+        ]))
   }
 
   /// D/u at the start, at freezing and at the end, a figure for each setting in which a criterion decides.
