@@ -7,6 +7,21 @@ public func fuzz(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   return 0
 }
 
+/// libFuzzer's loop over inputs, with its flags (FuzzerDriver).
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runDriver(
+  _ argumentCount: UnsafeMutablePointer<CInt>,
+  _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
+  _ body: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+/// Where this program begins: Swift's package manager looks for a main function of the module, before that of libFuzzer.
+@_cdecl("fuzz_main")
+public func main(_ argumentCount: CInt, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) -> CInt {
+  var (argumentCount, arguments) = (argumentCount, arguments)
+  return runDriver(&argumentCount, &arguments) { fuzz($0, $1) }
+}
+
 /// Something of this program that reads bytes from a file.
 struct Reader: Sendable {
   let name: String
