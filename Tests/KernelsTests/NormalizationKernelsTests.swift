@@ -217,9 +217,12 @@ struct NormalizationKernelsTests {
     arguments.quantized.1 = sq_quantized_gradient(
       lower: -0.75, inverse_step: 2, levels: 3, gradient_scale: 0.5, gradient: gradients[4].pointer)
     arguments.pre_gradient = result.preGradient.pointer
-    kernels(isa).normalize_backward(
-      &arguments, Int64(rows.lowerBound), Int64(rows.count), test.sums ? result.channelSums.pointer : nil,
-      test.sums ? result.quantizerSums.pointer : nil)
+    // Pointers keep no buffer alive.
+    withExtendedLifetime(gradients) {
+      kernels(isa).normalize_backward(
+        &arguments, Int64(rows.lowerBound), Int64(rows.count), test.sums ? result.channelSums.pointer : nil,
+        test.sums ? result.quantizerSums.pointer : nil)
+    }
     return result
   }
 

@@ -29,6 +29,8 @@ extension CPUBackend {
       }
       best = max(best, Double(8 * count) / (StepClock.now() - start))
     }
+    // Pointers keep no buffer alive.
+    withExtendedLifetime((source, target)) {}
     return best
   }
 }
