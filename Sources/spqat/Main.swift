@@ -51,6 +51,11 @@ struct Spqat: ParsableCommand {
   }
 
   private static func runCommand() -> Int32 {
+    // The name of the program stands first: without it, help would be printed in place of what was asked for.
+    if CommandLine.arguments.isEmpty {
+      printError("the system does not say with which arguments this program was called; start it again")
+      return 2
+    }
     // The parser's own version is a constant; the commit has to be asked for.
     if CommandLine.arguments.dropFirst() == ["--version"] {
       print(versionDescription)
