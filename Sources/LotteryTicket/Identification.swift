@@ -74,7 +74,7 @@ public struct Identification: Equatable, Sendable {
 }
 
 /// Of the weights of two runs, those that end with the same level. Of two runs of full QAT that differ in their seed alone this is the
-/// ceiling: no criterion can foresee more than training itself repeats.
+/// ceiling: what training itself repeats. Runs that share their batches until a decision can agree more.
 ///
 /// - Precondition: Both have the same number of weights.
 public func finalAgreement(_ run: ObservationRecord, _ other: ObservationRecord) -> Share {

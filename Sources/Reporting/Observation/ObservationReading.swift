@@ -92,7 +92,8 @@ extension ObservationTables {
     var notes = [
       "Settled: weights that have the level they end with, and keep it. Reached: that have it, at a recorded moment. By chance: what "
         + "that would be if the levels then and at the end had nothing to do with one another. Two seeds' ends: weights that end with "
-        + "the same level in two runs of full QAT that differ in their seed alone; no criterion can foresee more."
+        + "the same level in two runs of full QAT that differ in their seed alone: what training repeats. "
+        + "Agreement beyond it comes from the batches that a run shares with full QAT of its own seed."
     ]
     if settings.contains(where: { $0.runs.contains { $0.identification != nil } }) {
       notes.append(
