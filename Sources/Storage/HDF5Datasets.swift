@@ -62,7 +62,7 @@ extension HDF5Group {
   ///
   /// - Parameters:
   ///   - shape: Row-major extents whose product is the number of elements; nil for one dimension, [] for a scalar.
-  ///   - compressed: Whether a dataset of 16 KiB or more is stored in chunks with shuffle and deflate.
+  ///   - compressed: Whether a dataset of 16 KiB or more is stored in chunks with shuffle and deflate (level 6).
   public func write<Scalar: HDF5Scalar>(
     _ values: [Scalar], shape: [Int]? = nil, to name: String, compressed: Bool = true
   ) throws(Diagnostic) {
@@ -159,7 +159,7 @@ extension HDF5Group {
     if growing || compressed, let chunk {
       let extents = chunk.extents.map { hsize_t($0) }
       guard H5Pset_chunk(creation.id, Int32(extents.count), extents) >= 0,
-        H5Pset_shuffle(creation.id) >= 0, H5Pset_deflate(creation.id, 4) >= 0
+        H5Pset_shuffle(creation.id) >= 0, H5Pset_deflate(creation.id, 6) >= 0
       else { throw damaged(name) }
     }
     let links = try handle(name, chdf5_link_creation())
