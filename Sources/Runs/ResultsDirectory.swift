@@ -73,6 +73,21 @@ public struct ResultsDirectory: Sendable {
     }
   }
 
+  /// Removes what a process leaves that is killed between filing a finished run and removing its checkpoint. Does nothing while
+  /// another process holds the run, which is about to do so.
+  public func removeLeftovers(of id: String) {
+    guard FileManager.default.fileExists(atPath: checkpoint(id)), let lock = try? RunLock(path: lock(id)) else {
+      return
+    }
+    withExtendedLifetime(lock) { removeLeftoversOfHeldRun(id) }
+  }
+
+  /// The same in a process that holds the run.
+  func removeLeftoversOfHeldRun(_ id: String) {
+    unlink(checkpoint(id))
+    removeAbandonedFiles(of: id)
+  }
+
   /// Ids of the runs that have a file, sorted.
   public var recordedIDs: [String] {
     ((try? FileManager.default.contentsOfDirectory(atPath: runsFolder)) ?? [])

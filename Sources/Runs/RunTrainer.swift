@@ -93,7 +93,9 @@ public final class RunTrainer {
     defer { withExtendedLifetime(lock) {} }
     // Another process may have finished it between the caller's look and the lock.
     switch try results.state(run.id) {
-    case .finished: return .finished
+    case .finished:
+      results.removeLeftoversOfHeldRun(run.id)
+      return .finished
     case .diverged(let step) where !options.retriesFailed: return .diverged(step: step)
     case .diverged, .absent: break
     }

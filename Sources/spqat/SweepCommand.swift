@@ -196,6 +196,7 @@ private func train(
   var takenOver: Set<String> = []
   func state(_ run: PlannedRun) throws -> RecordedState {
     let state = try results.state(run.id)
+    if state == .finished { results.removeLeftovers(of: run.id) }
     guard state == .absent, let experiment = try results.takeOver(run) else { return state }
     takenOver.insert(run.id)
     progress.takenOver(run, from: experiment)

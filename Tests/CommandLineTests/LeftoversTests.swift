@@ -52,6 +52,20 @@ struct LeftoversTests {
     }
   }
 
+  @Test(
+    "a process that is killed between filing a run and removing its checkpoint leaves one, which the next sweep removes"
+  )
+  func checkpointOfFinishedRun() throws {
+    let place = try Workplace()
+    #expect(try place.sweep().status == 0)
+    let checkpoints = "\(place.results)/tiny/checkpoints"
+    let id = try #require(place.runFiles().first)
+    try Data([1]).write(to: URL(fileURLWithPath: "\(checkpoints)/\(id)"))
+    let sweep = try place.sweep()
+    #expect(sweep.standardOutput.contains("0 trained, 3 already finished, 0 failed, 0 left"), "\(sweep.standardOutput)")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: checkpoints) == [])
+  }
+
   @Test("a checkpoint that cannot be used is named with a remedy, which works", arguments: ["", "somebody's notes"])
   func unusableCheckpoint(contents: String) throws {
     let place = try Workplace()
