@@ -11,10 +11,13 @@ public final class HDF5File: @unchecked Sendable {
   public let path: String
   // Read and written within HDF5Library.locked only; negative once closed.
   private var id: hid_t
+  /// What the program's last words are where HDF5 crashes on this file; empty of one that is written.
+  private let lastWords: String
 
-  private init(path: String, id: hid_t) {
+  private init(path: String, id: hid_t, lastWords: String = "") {
     self.path = path
     self.id = id
+    self.lastWords = lastWords
   }
 
   deinit { close() }
@@ -34,7 +37,9 @@ public final class HDF5File: @unchecked Sendable {
     guard let signature = signature(in: contents.bytes) else {
       throw isOpenForWriting(path) ? busy(path) : Diagnostic(path, "not an HDF5 file")
     }
+    let lastWords = "spqat: \(damaged(path, "damaged HDF5 file (HDF5 \(hdf5Version) crashed on it)"))\n"
     let file = try HDF5Library.locked { () throws(Diagnostic) in
+      chdf5_on_crash(lastWords)
       let id = chdf5_open_in_memory(contents.bytes.baseAddress, contents.bytes.count)
       guard id >= 0 else {
         throw unusable(
@@ -42,7 +47,7 @@ public final class HDF5File: @unchecked Sendable {
           chdf5_error_is_truncation() != 0
             ? "truncated HDF5 file" : "damaged HDF5 file (\(HDF5Library.errorText))")
       }
-      return HDF5File(path: path, id: id)
+      return HDF5File(path: path, id: id, lastWords: lastWords)
     }
     // Opening a file reads no strings.
     guard GlobalHeaps.areSound(in: contents.bytes, signature: signature) else {
@@ -64,9 +69,11 @@ public final class HDF5File: @unchecked Sendable {
 
   /// A file that cannot be read: because a program is changing it, or for good.
   private static func unusable(_ path: String, _ problem: String) -> Diagnostic {
-    isOpenForWriting(path)
-      ? busy(path)
-      : Diagnostic(path, "\(problem): copy it again, or delete it and repeat the run that wrote it")
+    isOpenForWriting(path) ? busy(path) : damaged(path, problem)
+  }
+
+  private static func damaged(_ path: String, _ problem: String) -> Diagnostic {
+    Diagnostic(path, "\(problem): copy it again, or delete it and repeat the run that wrote it")
   }
 
   private static func busy(_ path: String) -> Diagnostic {
@@ -116,6 +123,7 @@ public final class HDF5File: @unchecked Sendable {
   /// The identifier of the open file. Only within `HDF5Library.locked`.
   func identifier() throws(Diagnostic) -> hid_t {
     guard id >= 0 else { throw Diagnostic(path, "the file has been closed") }
+    chdf5_on_crash(lastWords)
     return id
   }
 

@@ -9,7 +9,11 @@ enum HDF5Library {
 
   static func locked<Result: ~Copyable, Failure>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
     lock.lock()
-    defer { lock.unlock() }
+    chdf5_enter()
+    defer {
+      chdf5_leave()
+      lock.unlock()
+    }
     chdf5_prepare()
     return try body()
   }

@@ -45,6 +45,41 @@ struct UntrustedFileTests {
         == "a.h5: /group: \(expected)")
   }
 
+  @Test("a file on which HDF5 crashes ends the program in one line with status 2")
+  func crashInside() async throws {
+    let result = await #expect(
+      processExitsWith: .exitCode(2), observing: [\.standardErrorContent]
+    ) {
+      let folder = try TemporaryFolder()
+      let path = folder.file("a.h5")
+      try HDF5File.writeAtomically(to: folder.file("other.h5")) { try $0.setAttribute("x", to: 1) }
+      let file = H5Fcreate(path, UInt32(2), 0, 0)
+      let (type, space) = (chdf5_variable_string_type(), chdf5_scalar_space())
+      let attribute = H5Acreate2(file, "format", type, space, 0, 0)
+      "text".withCString {
+        var text: UnsafePointer<CChar>? = $0
+        _ = H5Awrite(attribute, type, &text)
+      }
+      H5Aclose(attribute)
+      H5Tclose(type)
+      H5Sclose(space)
+      H5Fclose(file)
+      // A reference to a string: its heap's address, and its index there, which is made one that the heap has not.
+      var bytes = try Array(Data(contentsOf: URL(fileURLWithPath: path)))
+      let heap = try #require(bytes.indices.first { bytes[$0...].starts(with: "GCOL\u{1}".utf8) })
+      let address = withUnsafeBytes(of: UInt64(heap).littleEndian) { Array($0) }
+      let reference = try #require(bytes.indices.first { bytes[$0...].starts(with: address + [1, 0, 0, 0]) })
+      bytes[reference + 10] = 255
+      try Data(bytes).write(to: URL(fileURLWithPath: path))
+      _ = try HDF5File.open(path).root.stringAttribute("format")
+      exit(77)
+    }
+    let lines = String(decoding: try #require(result).standardErrorContent, as: UTF8.self).split(separator: "\n")
+    #expect(lines.count == 1)
+    let line = try #require(lines.first)
+    #expect(line.hasPrefix("spqat: ") && line.contains("a.h5: damaged HDF5 file (HDF5 \(hdf5Version) crashed on it): "))
+  }
+
   @Test("Data of other files and through loaded filters are refused")
   func layouts() throws {
     let remedy = "store its values in this file, plain or with deflate"

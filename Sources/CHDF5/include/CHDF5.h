@@ -38,6 +38,13 @@ hid_t chdf5_boolean_type(void);
 /// Opens the library if need be and keeps the calling thread's errors from being printed.
 herr_t chdf5_prepare(void);
 
+/// Around all use of the library. From `chdf5_on_crash` to the end of the outermost `chdf5_leave`, a crash on this
+/// thread writes that message to standard error and ends the program with status 2; an empty message: crashes are
+/// crashes.
+void chdf5_enter(void);
+void chdf5_leave(void);
+void chdf5_on_crash(const char *message);
+
 /// Opens a copy of a file's contents for reading.
 hid_t chdf5_open_in_memory(const void *bytes, size_t size);
 
