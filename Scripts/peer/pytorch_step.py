@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Times a training step of ResNet-20 on CIFAR-sized random batches in eager PyTorch on the CPU, the way a user would
-otherwise run it, and prints one JSON line.
+"""Times a training step of ResNet-20 on CIFAR-sized random batches, or of ResNet-18 or MobileNetV2 on those of ImageNet's
+size, in eager PyTorch on the CPU, the way a user would otherwise run it, and prints one JSON line.
 
     pip install -r Scripts/peer/requirements.txt
     pytorch_step.py --recipe spqat --mode freeze --bits 2 --frozen-share 0.6
@@ -104,23 +104,28 @@ class Quantizers(nn.Module):
         return x, quantized
 
 
+def keeps_edges(options):
+    """Whether the first and the last layer stay in full precision."""
+    return options.recipe == "spqat" and options.model != "resnet20"
+
+
 class Convolution(nn.Conv2d):
-    def __init__(self, inputs, outputs, kernel, options, stride=1, first=False):
-        super().__init__(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        quantized = options.mode != "fullPrecision"
+    def __init__(self, inputs, outputs, kernel, options, stride=1, first=False, groups=1):
+        super().__init__(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+        quantized = options.mode != "fullPrecision" and not (first and keeps_edges(options))
         self.quantizers = Quantizers(self.weight, options, first=first) if quantized else None
 
     def forward(self, x):
         weight = self.weight
         if self.quantizers:
             x, weight = self.quantizers(x, weight)
-        return F.conv2d(x, weight, None, self.stride, self.padding)
+        return F.conv2d(x, weight, None, self.stride, self.padding, groups=self.groups)
 
 
 class Linear(nn.Linear):
     def __init__(self, inputs, outputs, options):
         super().__init__(inputs, outputs)
-        quantized = options.mode != "fullPrecision"
+        quantized = options.mode != "fullPrecision" and not keeps_edges(options)
         self.quantizers = Quantizers(self.weight, options, last=True) if quantized else None
 
     def forward(self, x):
@@ -150,7 +155,7 @@ class BasicBlock(nn.Module):
             Convolution(outputs, outputs, 3, options), nn.BatchNorm2d(outputs))
         if inputs == outputs:
             self.shortcut = nn.Identity()
-        elif options.recipe == "lts":
+        elif options.recipe == "lts" or options.model != "resnet20":
             self.shortcut = nn.Sequential(
                 Convolution(inputs, outputs, 1, options, stride), nn.BatchNorm2d(outputs))
         else:
@@ -168,6 +173,56 @@ def resnet20(options, classes=10):
     if options.recipe == "spqat":
         layers.append(nn.BatchNorm1d(64))
     return nn.Sequential(*layers, Linear(64, classes, options))
+
+
+def resnet18(options, classes=1000):
+    layers = [Convolution(3, 64, 7, options, 2, first=True), nn.BatchNorm2d(64), nn.ReLU(inplace=True),
+              nn.MaxPool2d(3, 2, 1)]
+    channels = [64] * 3 + [128] * 2 + [256] * 2 + [512] * 2
+    layers += [BasicBlock(inputs, outputs, options) for inputs, outputs in zip(channels, channels[1:])]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    if options.recipe == "spqat":
+        layers.append(nn.BatchNorm1d(512))
+    return nn.Sequential(*layers, Linear(512, classes, options))
+
+
+class InvertedResidual(nn.Module):
+    def __init__(self, inputs, outputs, expansion, stride, options, activation):
+        super().__init__()
+        hidden = inputs * expansion
+        layers = []
+        if expansion > 1:
+            layers += [Convolution(inputs, hidden, 1, options), nn.BatchNorm2d(hidden), activation(inplace=True)]
+        layers += [Convolution(hidden, hidden, 3, options, stride, groups=hidden), nn.BatchNorm2d(hidden),
+                   activation(inplace=True), Convolution(hidden, outputs, 1, options), nn.BatchNorm2d(outputs)]
+        self.layers, self.adds = nn.Sequential(*layers), stride == 1 and inputs == outputs
+
+    def forward(self, x):
+        return x + self.layers(x) if self.adds else self.layers(x)
+
+
+def mobilenetv2(options, classes=1000):
+    activation = nn.ReLU6 if options.recipe == "spqat" else nn.ReLU
+    layers = [Convolution(3, 32, 3, options, 2, first=True), nn.BatchNorm2d(32), activation(inplace=True)]
+    inputs = 32
+    for expansion, outputs, blocks, stride in [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
+                                               (6, 160, 3, 2), (6, 320, 1, 1)]:
+        for block in range(blocks):
+            layers.append(
+                InvertedResidual(inputs, outputs, expansion, stride if block == 0 else 1, options, activation))
+            inputs = outputs
+    layers += [Convolution(inputs, 1280, 1, options), nn.BatchNorm2d(1280), activation(inplace=True)]
+    if options.recipe == "spqat":
+        layers.append(nn.BatchNorm2d(1280))
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    if options.recipe == "spqat":
+        layers.append(nn.Dropout(0.2))
+    return nn.Sequential(*layers, Linear(1280, classes, options))
+
+
+# The network, the side of its images in pixels, its classes and the images of a batch.
+MODELS = {"resnet20": (resnet20, 32, 10, 128), "resnet18": (resnet18, 224, 1000, 32),
+          "mobilenetv2": (mobilenetv2, 224, 1000, 32)}
 
 
 def make_optimizers(model, recipe):
@@ -224,21 +279,26 @@ def main():
     parser.add_argument("--recipe", default="spqat", choices=("spqat", "lts"))
     parser.add_argument("--mode", default="fullQAT", choices=("fullPrecision", "fullQAT", "freeze"))
     parser.add_argument("--bits", type=int, default=2, choices=range(2, 9), metavar="2...8")
-    parser.add_argument("--batch", type=positive, default=128)
+    parser.add_argument("--model", default="resnet20", choices=MODELS)
+    parser.add_argument("--size", type=positive, help="side of an image in pixels; 32, or 224 for ImageNet's networks")
+    parser.add_argument("--batch", type=positive, help="images; 128, or 32 for ImageNet's networks")
     parser.add_argument("--threads", type=positive, default=2)
     parser.add_argument("--frozen-share", type=share, default=0.6, help="of every layer that freezes; mode freeze only")
-    parser.add_argument("--steps", type=positive, default=12, help="timed, after three untimed ones")
+    parser.add_argument("--steps", type=positive, default=12, help="timed, after the untimed ones")
+    parser.add_argument("--warm-up", type=positive, default=3, help="untimed steps")
     options = parser.parse_args()
 
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
-    model = resnet20(options)
+    network, side, classes, batch = MODELS[options.model]
+    side, options.batch = options.size or side, options.batch or batch
+    model = network(options, classes)
     optimizers = make_optimizers(model, options.recipe)
     frozen = [m.freezing for m in model.modules() if isinstance(m, Quantizers) and m.freezing]
     batches = [
-        (torch.randn(options.batch, 3, 32, 32), torch.randint(0, 10, (options.batch,))) for _ in range(4)
+        (torch.randn(options.batch, 3, side, side), torch.randint(0, classes, (options.batch,))) for _ in range(4)
     ]
-    milliseconds, untimed = [], 3
+    milliseconds, untimed = [], options.warm_up
     for step in range(untimed + options.steps):
         start = time.perf_counter()
         loss = train_step(model, optimizers, frozen, *batches[step % len(batches)])
@@ -248,11 +308,12 @@ def main():
     timed = milliseconds[untimed:]
     lower, median, upper = statistics.quantiles(timed, n=4, method="inclusive") if len(timed) > 1 else timed * 3
     print(json.dumps({
-        "peer": "PyTorch", "torchVersion": torch.__version__,
+        "peer": "PyTorch", "model": options.model, "size": side, "torchVersion": torch.__version__,
         "recipe": options.recipe, "mode": options.mode, "bits": options.bits, "batch": options.batch,
         "threads": options.threads, "frozenShare": options.frozen_share if options.mode == "freeze" else 0.0,
         "steps": options.steps,
-        "stepMilliseconds": round(median, 2), "lowerQuartileMilliseconds": round(lower, 2),
+        "stepMilliseconds": round(median, 2), "minimumMilliseconds": round(min(timed), 2),
+        "lowerQuartileMilliseconds": round(lower, 2),
         "upperQuartileMilliseconds": round(upper, 2), "imagesPerSecond": round(1e3 * options.batch / median, 1),
         "peakMebibytes": peak_mebibytes(),
     }))

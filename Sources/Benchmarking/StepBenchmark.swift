@@ -31,15 +31,18 @@ public struct StepBenchmark: Sendable {
   public var frozenShare: Double
   /// Counts for recipes with a learned range of weights.
   public var rangeGradient: RangeGradient
-  /// Built for ten classes.
+  /// The network.
   public var architecture: ModelSpec.Architecture
   /// Pixels: images are square, of three channels.
   public var imageSide: Int
+  /// Of the random labels: at least 2.
+  public var classes: Int
 
-  /// Measures nothing until `run`. By default ResNet-20 on 32×32 images, as for CIFAR-10.
+  /// Measures nothing until `run`. By default ResNet-20, and images and classes as the network's data have them.
   public init(
     recipe: Recipe, method: Method, bits: Int, batch: Int, threads: Int, frozenShare: Double,
-    rangeGradient: RangeGradient = .unfrozen, architecture: ModelSpec.Architecture = .resnet20, imageSide: Int = 32
+    rangeGradient: RangeGradient = .unfrozen, architecture: ModelSpec.Architecture = .resnet20, imageSide: Int? = nil,
+    classes: Int? = nil
   ) {
     self.recipe = recipe
     self.method = method
@@ -49,7 +52,8 @@ public struct StepBenchmark: Sendable {
     self.frozenShare = frozenShare
     self.rangeGradient = rangeGradient
     self.architecture = architecture
-    self.imageSide = imageSide
+    self.imageSide = imageSide ?? architecture.imageSide
+    self.classes = classes ?? architecture.classes
   }
 
   /// Milliseconds a step; the parts are medians of their own.
@@ -79,7 +83,7 @@ public struct StepBenchmark: Sendable {
     let settings = recipe.settings(for: architecture)
     let weights = ParameterGroupSpec(optimizer: settings.optimizers.weights, learningRate: 1e-3)
     let spec = TrainingSpec(
-      model: recipe.model(architecture, classes: 10, height: imageSide, width: imageSide),
+      model: recipe.model(architecture, classes: classes, height: imageSide, width: imageSide),
       quantization: quantization, freezing: freezing, weights: weights,
       batchNorm: settings.batchNormGroup(besides: weights), quantizers: settings.quantizerGroup(learningRate: 1e-4),
       learningRateSchedule: .constant, batchSize: batch, dropLastPartialBatch: true, totalSteps: 1 << 30,
@@ -91,7 +95,7 @@ public struct StepBenchmark: Sendable {
     var random = CounterRandom(seed: 2, stream: 0)
     network.withInput { memory in
       for index in memory.images.indices { memory.images[index] = random.normal() }
-      for index in memory.labels.indices { memory.labels[index] = Int32(random.bounded(10)) }
+      for index in memory.labels.indices { memory.labels[index] = Int32(random.bounded(classes)) }
     }
     if method == .freeze {
       for (index, layer) in network.convolutions.enumerated() {

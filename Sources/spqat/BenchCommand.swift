@@ -3,6 +3,7 @@ public import Benchmarking
 import Foundation
 import Host
 import Kernels
+import Networks
 public import Quantization
 public import Recipes
 import Storage
@@ -180,13 +181,16 @@ extension BenchCommand {
 
 extension BenchCommand {
   struct Step: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Time the training step of ResNet-20 on random images.")
+    static let configuration = CommandConfiguration(abstract: "Time the training step of a network on random images.")
 
     @OptionGroup var machine: MachineOptions
     @Option(help: "\(Recipe.names.joined(separator: " or ")).") var recipe = Recipe.all[0]
     @Option(help: "fullPrecision, fullQAT or freeze.") var method: StepBenchmark.Method = .fullQAT
     @Option(help: "Bits of weights and activations, 2 to 8.") var bits = 2
-    @Option(help: "Images a step.") var batch = 128
+    @Option(help: "The network, such as resnet18.") var model: ModelSpec.Architecture = .resnet20
+    @Option(help: "Side of an image in pixels (default: 32, or 224 of networks for ImageNet).") var size: Int?
+    @Option(help: "Classes to tell apart (default: 10, or 1000 of networks for ImageNet).") var classes: Int?
+    @Option(help: "Images a step (default: 128, or 32 of networks for ImageNet).") var batch: Int?
     @Option(name: .customLong("frozen"), help: "Share of every layer frozen at random, for --method freeze.")
     var frozenShare = 0.6
     @Option(name: .customLong("range-gradient"), help: "dense or unfrozen, for recipes that learn weight ranges.")
@@ -197,20 +201,34 @@ extension BenchCommand {
 
     mutating func validate() throws {
       guard (2...8).contains(bits) else { throw ValidationError("--bits is \(bits); allowed: 2 to 8") }
-      guard (1...65_536).contains(batch) else { throw ValidationError("--batch is \(batch); allowed: 1 to 65536") }
+      if let size, !(4...4096).contains(size) { throw ValidationError("--size is \(size); allowed: 4 to 4096") }
+      if let classes, !(2...1_000_000).contains(classes) {
+        throw ValidationError("--classes is \(classes); allowed: 2 to 1000000")
+      }
+      if let batch, !(1...65_536).contains(batch) { throw ValidationError("--batch is \(batch); allowed: 1 to 65536") }
       guard (0...1).contains(frozenShare) else { throw ValidationError("--frozen is \(frozenShare); allowed: 0 to 1") }
       guard steps >= 1 else { throw ValidationError("--steps is \(steps); allowed: 1 or more") }
     }
 
     func run() throws {
-      let result = try StepBenchmark(
+      let batch = batch ?? (model.imageSide > 32 ? 32 : 128)
+      let benchmark = StepBenchmark(
         recipe: recipe, method: method, bits: bits, batch: batch, threads: machine.threads,
-        frozenShare: method == .freeze ? frozenShare : 0, rangeGradient: rangeGradient
-      ).run(steps: steps, instructionSet: machine.instructionSet)
+        frozenShare: method == .freeze ? frozenShare : 0, rangeGradient: rangeGradient, architecture: model,
+        imageSide: size, classes: classes)
+      let result: StepBenchmark.Result
+      do {
+        result = try benchmark.run(steps: steps, instructionSet: machine.instructionSet)
+      } catch {
+        printError("\(error)")
+        throw ExitCode(2)
+      }
       let report = StepReport(
-        recipe: recipe.name, method: method.rawValue, bits: method == .fullPrecision ? 32 : bits, batch: batch,
+        model: model.name, size: benchmark.imageSide, recipe: recipe.name, method: method.rawValue,
+        bits: method == .fullPrecision ? 32 : bits, batch: batch,
         threads: machine.threads, instructionSet: machine.instructionSet.rawValue,
         frozenShare: method == .freeze ? frozenShare : 0, milliseconds: result.milliseconds.median,
+        minimum: result.milliseconds.minimum,
         lowerQuartile: result.milliseconds.lowerQuartile, upperQuartile: result.milliseconds.upperQuartile,
         imagesPerSecond: result.imagesPerSecond,
         parts: Dictionary(uniqueKeysWithValues: result.parts.map { ("\($0.part)", $0.milliseconds) }),
@@ -232,6 +250,9 @@ extension BenchCommand {
 
   /// One setting of the training step, as `bench step --json` prints it.
   struct StepReport: Codable {
+    var model: String
+    /// Side of an image in pixels.
+    var size: Int
     var recipe: String
     var method: String
     var bits: Int
@@ -240,6 +261,7 @@ extension BenchCommand {
     var instructionSet: String
     var frozenShare: Double
     var milliseconds: Double
+    var minimum: Double
     var lowerQuartile: Double
     var upperQuartile: Double
     var imagesPerSecond: Double
@@ -265,12 +287,14 @@ extension BenchCommand {
           .doubles(reports.map { $0.parts[name] ?? .nan }))
       }
       return Table(
-        title: "Training step of ResNet-20 on random 32x32 images",
+        title: "Training step on random images",
         columns: [
+          .init("model", .strings(reports.map(\.model))), .init("size", unit: "px", .integers(reports.map(\.size))),
           .init("recipe", .strings(reports.map(\.recipe))), .init("method", .strings(reports.map(\.method))),
           .init("bits", .integers(reports.map(\.bits))), .init("batch", .integers(reports.map(\.batch))),
           .init("frozen_share", decimals: 2, .doubles(reports.map(\.frozenShare))),
           .init("ms_step", unit: "ms", description: "Median", decimals: 1, .doubles(reports.map(\.milliseconds))),
+          .init("ms_minimum", unit: "ms", decimals: 1, .doubles(reports.map(\.minimum))),
           .init("ms_lower_quartile", unit: "ms", decimals: 1, .doubles(reports.map(\.lowerQuartile))),
           .init("ms_upper_quartile", unit: "ms", decimals: 1, .doubles(reports.map(\.upperQuartile))),
           .init("images_per_second", decimals: 0, .doubles(reports.map(\.imagesPerSecond))),
