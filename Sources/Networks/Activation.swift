@@ -9,6 +9,8 @@ public final class Activation {
   public let shape: Graph.Shape
   /// The values as floats; nil where only quantized copies are read.
   public let values: Buffer<Float>?
+  /// Whether the values are still there on the way back.
+  private let keepsValues: Bool
   /// One for each convolution that quantizes this output; at most two.
   public let copies: [QuantizedCopy]
   /// Of the floats, one for each reader that sends one.
@@ -35,11 +37,13 @@ public final class Activation {
 
   /// Buffers have room for `batch` images each.
   package init(
-    shape: Graph.Shape, batch: Int, values: Buffer<Float>?, copies: [QuantizedCopy], gradients: [Buffer<Float>]
+    shape: Graph.Shape, batch: Int, values: Buffer<Float>?, keepsValues: Bool = true, copies: [QuantizedCopy],
+    gradients: [Buffer<Float>]
   ) {
     self.shape = shape
     self.batch = batch
     self.values = values
+    self.keepsValues = keepsValues
     self.copies = copies
     self.gradients = gradients
     gradientSums = NormalizationSums(channels: shape.channels)
@@ -96,8 +100,8 @@ public final class Activation {
     wantsChannelSums: Bool
   ) -> NormalizationGradient {
     NormalizationGradient(
-      input: input, channels: channels, scale: scale, shift: shift, rectifier: rectifier, output: values,
-      gradients: gradients,
+      input: input, channels: channels, scale: scale, shift: shift, rectifier: rectifier,
+      output: keepsValues ? values : nil, gradients: gradients,
       copies: copies.compactMap { copy in copy.gradient.map { (copy.quantizer.grid, $0) } }, result: result,
       rowsPerImage: rowsPerImage, sums: gradientSums, wantsChannelSums: wantsChannelSums)
   }

@@ -1,37 +1,42 @@
-/// Plans the memory of all gradients by walking the backward pass once: a region given back by one step serves the next.
+/// Plans where gradients lie by walking the backward pass once: who needs what is in a region, and for how long.
 package struct GradientPlanner {
-  /// Floats of each region.
-  package private(set) var counts: [Int] = []
-  /// How many still need what is in a region; 0: free.
-  private var users: [Int] = []
+  /// One gradient's memory, or that of several which are written over one another.
+  package struct Region {
+    /// Floats.
+    package let count: Int
+    /// From when on it is written, inclusive.
+    package let birth: Int
+    /// When it is read for the last time; nil: not yet known.
+    package fileprivate(set) var death: Int?
+    fileprivate var users = 1
+  }
+
+  /// In the order of their births.
+  package private(set) var regions: [Region] = []
+  /// The time now; steps of the pass follow one another.
+  package var time = 0
 
   package init() {}
 
-  /// A region of at least `count` floats with one user: the smallest free one that is large enough, else the largest one,
-  /// grown.
+  /// A region of `count` floats with one user, from now on.
   package mutating func acquire(count: Int) -> Int {
-    let free = users.indices.filter { users[$0] == 0 }.sorted { counts[$0] < counts[$1] }
-    if let region = free.first(where: { counts[$0] >= count }) ?? free.last {
-      counts[region] = max(counts[region], count)
-      users[region] = 1
-      return region
-    }
-    counts.append(count)
-    users.append(1)
-    return counts.count - 1
+    regions.append(Region(count: count, birth: time))
+    return regions.count - 1
   }
 
   /// One more user of the region; each of them releases it.
   package mutating func retain(_ region: Int) {
-    precondition(users[region] > 0, "a gradient is retained after its release")
-    users[region] += 1
+    precondition(regions[region].users > 0, "a gradient is retained after its release")
+    regions[region].users += 1
   }
 
+  /// The last user's release ends the region's life, at the end of this time.
   package mutating func release(_ region: Int) {
-    precondition(users[region] > 0, "a gradient was released twice")
-    users[region] -= 1
+    precondition(regions[region].users > 0, "a gradient was released twice")
+    regions[region].users -= 1
+    if regions[region].users == 0 { regions[region].death = time }
   }
 
   /// Whether the region has one user, who may then write over it.
-  package func isExclusive(_ region: Int) -> Bool { users[region] == 1 }
+  package func isExclusive(_ region: Int) -> Bool { regions[region].users == 1 }
 }

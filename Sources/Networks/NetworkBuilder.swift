@@ -23,19 +23,26 @@ struct NetworkBuilder {
   init(_ plan: Plan, _ quantization: QuantizationSpec?, _ backend: any Backend) {
     self.plan = plan
     self.backend = backend
-    let regions = plan.regions.map { backend.allocate(Float.self, count: $0) }
+    let shared = backend.allocate(UInt8.self, count: plan.sharedBytes)
+    let regions = plan.regions.map { Buffer<Float>(in: shared, offset: $0.offset, count: $0.count) }
     let quantizers = plan.steps.map { step -> LayerQuantizers? in
       guard case .convolution(let convolution) = step.kind else { return nil }
       return LayerQuantizers(quantization, step.name, convolution.place)
     }
     let activations = plan.steps.map { step in
       let count = plan.batch * step.output.shape.count
+      let values: Buffer<Float>? =
+        switch (step.output.holdsValues, step.output.offset) {
+        case (false, _): nil
+        case (true, nil): backend.allocate(Float.self, count: count)
+        case (true, let offset?): Buffer(in: shared, offset: offset, count: count)
+        }
       return Activation(
-        shape: step.output.shape, batch: plan.batch,
-        values: step.output.holdsValues ? backend.allocate(Float.self, count: count) : nil,
+        shape: step.output.shape, batch: plan.batch, values: values, keepsValues: step.output.keepsValues,
         copies: step.output.copies.map { copy in
           Activation.QuantizedCopy(
-            quantizer: quantizers[copy.reader]!.activation!, levels: backend.allocate(UInt8.self, count: count),
+            quantizer: quantizers[copy.reader]!.activation!,
+            levels: Buffer(in: shared, offset: copy.offset, count: count),
             gradient: copy.gradient.map { regions[$0] })
         }, gradients: step.output.gradients.map { regions[$0] })
     }

@@ -13,15 +13,18 @@ public import Quantization
 /// 3. The way back through a batch norm takes two passes, since the second needs sums that the first one forms. The first
 ///    runs inside the pieces of the convolution behind it, where that convolution's gradient arrives last; the second
 ///    inside the convolution before it, as an affine output gradient.
-/// 4. Gradients share regions of memory: a step's are taken when the backward pass reaches it and given back when they have
-///    been read; the first pass back through a batch norm writes over one of the gradients that it adds up.
+/// 4. Tensors and gradients share one piece of memory, each for its life: a tensor's ends when the way back has read it, or
+///    with its last reader where the way back needs it no more; a gradient's begins when the backward pass reaches it. The
+///    first pass back through a batch norm writes over one of the gradients that it adds up. Images and logits lie apart.
 public struct Plan: Sendable {
   /// Images that the memory is for.
   public let batch: Int
   /// In forward order.
   public private(set) var steps: [Step] = []
-  /// Floats of each region that gradients lie in.
-  public private(set) var regions: [Int] = []
+  /// What gradients lie in.
+  public private(set) var regions: [Region] = []
+  /// Bytes of the memory that tensors and gradients share.
+  public private(set) var sharedBytes = 0
   /// The region of the logits' gradient.
   public private(set) var logitsGradient = 0
 
@@ -39,6 +42,16 @@ public struct Plan: Sendable {
     public internal(set) var output: Tensor
   }
 
+  /// A place for one gradient, or for several that are written over one another.
+  public struct Region: Sendable {
+    /// Of the floats.
+    public let count: Int
+    /// In bytes, in the shared memory.
+    public internal(set) var offset: Int
+    /// The times of its first writing and last reading.
+    public let life: ClosedRange<Int>
+  }
+
   /// By a step's first node, with all that is decided about it.
   public enum Kind: Sendable {
     case images(Images)
@@ -52,8 +65,12 @@ public struct Plan: Sendable {
   public struct Tensor: Sendable {
     /// Of one image.
     public let shape: Graph.Shape
-    /// Whether the floats are kept.
+    /// Whether there are floats.
     public internal(set) var holdsValues = false
+    /// Whether the way back reads them; else they are gone by then.
+    public internal(set) var keepsValues = true
+    /// Of the floats, in bytes, in the shared memory; nil: they lie apart.
+    public internal(set) var offset: Int?
     /// One byte an element each.
     public internal(set) var copies: [QuantizedCopy] = []
     /// Regions of the gradients that the readers of the floats send, in the order of their arrival.
@@ -71,6 +88,8 @@ public struct Plan: Sendable {
     public let reader: Int
     /// 2...8; levels are 0...2^bits − 1.
     public let bits: Int
+    /// In bytes, in the shared memory.
+    public internal(set) var offset = 0
     /// The region of its gradient.
     public internal(set) var gradient: Int?
   }
@@ -216,6 +235,7 @@ public struct Plan: Sendable {
       throw NetworkError(description: "the logits are those of a linear layer, which runs last")
     }
     try planGradients()
+    planMemory()
   }
 
   // MARK: Fusion
@@ -327,15 +347,71 @@ public struct Plan: Sendable {
     .pooling(Pooling(kind: kind, shape: shape))
   }
 
+  // MARK: Memory
+
+  /// Time of a step's way back, where that of its forward pass is its number.
+  private func timeBack(_ step: Int) -> Int { 2 * steps.count - 1 - step }
+
+  /// Finds a place for everything that does not lie apart.
+  private mutating func planMemory() {
+    var readers = [[Int]](repeating: [], count: steps.count)
+    for (index, step) in steps.enumerated() {
+      // A convolution reads the copy, if it has one.
+      if case .convolution(let convolution) = step.kind, convolution.copy != nil { continue }
+      for input in step.inputs { readers[input].append(index) }
+    }
+    var pieces: [SharedMemory.Piece] = []
+    for index in steps.indices {
+      let count = elements(index)
+      // Images stay for the next pass, and logits are read behind it.
+      if steps[index].output.holdsValues, index > 0, index < steps.count - 1 {
+        steps[index].output.keepsValues = isReadBack(index, readers[index])
+        let end = steps[index].output.keepsValues ? timeBack(index) : readers[index].last ?? index
+        pieces.append(.init(bytes: 4 * count, life: index...end))
+      }
+      for copy in steps[index].output.copies {
+        pieces.append(.init(bytes: count, life: index...timeBack(index)))
+        precondition(copy.reader > index)
+      }
+    }
+    pieces += regions.map { .init(bytes: 4 * $0.count, life: $0.life) }
+    let memory = SharedMemory(pieces)
+    sharedBytes = memory.bytes
+    var offsets = memory.offsets[...]
+    for index in steps.indices {
+      if steps[index].output.holdsValues, index > 0, index < steps.count - 1 {
+        steps[index].output.offset = offsets.removeFirst()
+      }
+      for copy in steps[index].output.copies.indices {
+        steps[index].output.copies[copy].offset = offsets.removeFirst()
+      }
+    }
+    for region in regions.indices { regions[region].offset = offsets.removeFirst() }
+  }
+
+  /// Whether a step's floats are kept for the way back. Poolings and dropout know what they need of theirs, and a batch norm
+  /// without an addition computes its own again.
+  private func isReadBack(_ step: Int, _ readers: [Int]) -> Bool {
+    guard case .normalization(let normalization) = steps[step].kind, !normalization.hasResidual else { return true }
+    return !readers.allSatisfy { reader in
+      switch steps[reader].kind {
+      case .pooling, .dropout: true
+      case .images, .convolution, .normalization: false
+      }
+    }
+  }
+
   // MARK: Gradients
 
   /// Walks the backward pass.
   private mutating func planGradients() throws(NetworkError) {
     var planner = GradientPlanner()
     let last = steps.count - 1
+    planner.time = timeBack(last)
     logitsGradient = planner.acquire(count: elements(last))
     steps[last].output.gradients.append(logitsGradient)
     for index in steps.indices.reversed() {
+      planner.time = timeBack(index)
       let output = steps[index].output
       guard output.gradients.count <= 3, output.copies.count <= 2 else {
         throw NetworkError(
@@ -364,7 +440,9 @@ public struct Plan: Sendable {
         steps[index].kind = .dropout(dropout)
       }
     }
-    regions = planner.counts
+    regions = planner.regions.map { region in
+      Region(count: region.count, offset: 0, life: region.birth...(region.death ?? timeBack(0)))
+    }
   }
 
   private func unread(_ index: Int) -> NetworkError {

@@ -8,6 +8,8 @@ extension Plan {
     public var name: String
     /// For the whole batch where it grows with that.
     public var bytes: Int
+    /// Whether it lies where other steps' tensors and gradients lie at other times.
+    public var isShared = false
   }
 
   /// What a step is called: its kind of layer.
@@ -67,14 +69,16 @@ extension Plan {
     return lines
   }
 
-  /// What is allocated for the step's output, weights and state, without the gradients' regions, which steps share, and
-  /// without what the back end keeps for itself.
+  /// The memory of the step's output, weights and state, without its gradients' regions, and without what the back end keeps
+  /// for itself.
   public func memory(of step: Int) -> [Memory] {
     let output = steps[step].output
     let count = batch * output.shape.count
     var memory: [Memory] = []
-    if output.holdsValues { memory.append(Memory(name: "values", bytes: 4 * count)) }
-    memory += output.copies.map { Memory(name: "levels for \(steps[$0.reader].name)", bytes: count) }
+    if output.holdsValues { memory.append(Memory(name: "values", bytes: 4 * count, isShared: output.offset != nil)) }
+    memory += output.copies.map {
+      Memory(name: "levels for \(steps[$0.reader].name)", bytes: count, isShared: true)
+    }
     switch steps[step].kind {
     case .images: break
     case .convolution(let convolution):
@@ -106,6 +110,10 @@ extension Plan {
   /// The regions that the gradients of the step's output arrive in.
   public func gradientRegions(of step: Int) -> [Int] { steps[step].output.arriving }
 
-  /// Of all regions.
-  public var gradientBytes: Int { regions.reduce(0) { $0 + 4 * $1 } }
+  /// All that is allocated: what tensors and gradients share, and what lies apart.
+  public var totalBytes: Int {
+    steps.indices.reduce(sharedBytes) { total, step in
+      memory(of: step).reduce(total) { $0 + ($1.isShared ? 0 : $1.bytes) }
+    }
+  }
 }

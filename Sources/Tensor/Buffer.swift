@@ -15,6 +15,8 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   /// Elements, without the 64 bytes past the end.
   public let count: Int
   @usableFromInline let memory: UnsafeMutablePointer<Element>
+  /// Whose memory this is a part of; nil: its own.
+  private let owner: AnyObject?
 
   /// Zeros. `Shortage` ends the program where memory is lacking.
   /// - Precondition: `count` is not negative.
@@ -29,7 +31,19 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     }
     memset(raw, 0, bytes)
     self.count = count
+    owner = nil
     memory = raw.bindMemory(to: Element.self, capacity: count + 64 / Swift.max(1, MemoryLayout<Element>.stride))
+  }
+
+  /// A part of other memory, which it holds on to: from byte `offset` on, as it was left by whoever wrote there last.
+  /// - Precondition: `offset` is a multiple of 64, and the part lies within `owner`.
+  public init(in owner: Buffer<UInt8>, offset: Int, count: Int) {
+    precondition(count >= 0 && offset >= 0 && offset % 64 == 0)
+    let (size, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+    precondition(!overflow && size <= owner.count - offset, "a part lies within the memory that it is a part of")
+    self.count = count
+    self.owner = owner
+    memory = UnsafeMutableRawPointer(owner.memory + offset).assumingMemoryBound(to: Element.self)
   }
 
   /// A copy of them, in order.
@@ -38,7 +52,7 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     _ = UnsafeMutableBufferPointer(start: memory, count: count).initialize(from: elements)
   }
 
-  deinit { free(memory) }
+  deinit { if owner == nil { free(memory) } }
 
   /// Of the first element; valid for as long as the buffer lives, which the caller sees to.
   @_spi(Kernels) @inlinable public var pointer: UnsafeMutablePointer<Element> { memory }

@@ -146,8 +146,10 @@ extension ModelCommand {
     var model: Head
     var batch: Int
     var steps: [Step]
-    /// Bytes of each region that gradients share.
+    /// Bytes of each region of gradients.
     var regions: [Int]
+    /// Of the memory in which tensors and regions lie, each for its life.
+    var sharedBytes: Int
     var totalBytes: Int
 
     init(_ model: Head, _ plan: Plan) {
@@ -159,14 +161,15 @@ extension ModelCommand {
           fused: plan.fusions(of: index), memory: plan.memory(of: index),
           gradientRegions: plan.gradientRegions(of: index))
       }
-      regions = plan.regions.map { 4 * $0 }
-      totalBytes = steps.reduce(regions.reduce(0, +)) { $0 + $1.memory.reduce(0) { $0 + $1.bytes } }
+      regions = plan.regions.map { 4 * $0.count }
+      sharedBytes = plan.sharedBytes
+      totalBytes = plan.totalBytes
     }
 
     var text: String {
       var lines = [
         "\(model.text), batch \(batch): \(steps.count) operations, \(totalBytes) bytes",
-        "gradients share " + regions.enumerated().map { "region \($0) of \($1) bytes" }.joined(separator: ", "),
+        "tensors and gradients share \(sharedBytes) bytes, each for its life",
       ]
       for (index, step) in steps.enumerated() {
         let regions = step.gradientRegions.map(String.init).joined(separator: " and ")
@@ -175,7 +178,7 @@ extension ModelCommand {
           "\(index) \(step.name), \(step.kind), \(step.output)"
             + (regions.isEmpty ? "" : ", gradient in region \(regions)"))
         lines += step.fused.map { "    \($0)" }
-        lines += step.memory.map { "    \($0.bytes) bytes: \($0.name)" }
+        lines += step.memory.map { "    \($0.bytes) bytes\($0.isShared ? " shared" : ""): \($0.name)" }
       }
       return lines.joined(separator: "\n")
     }

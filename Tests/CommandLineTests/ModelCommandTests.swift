@@ -23,6 +23,7 @@ struct ModelCommandTests {
       struct Memory: Decodable {
         var name: String
         var bytes: Int
+        var isShared: Bool
       }
 
       var name: String
@@ -33,6 +34,7 @@ struct ModelCommandTests {
 
     var steps: [Step]
     var regions: [Int]
+    var sharedBytes: Int
     var totalBytes: Int
   }
 
@@ -85,8 +87,9 @@ struct ModelCommandTests {
     let runElsewhere = named.filter { $0.hasPrefix("first backward pass inside") }
     let runHere = named.filter { $0.hasSuffix("inside its pieces") }
     #expect(runElsewhere.count == runHere.count && runHere.count > 15)
-    let bytes = plan.steps.flatMap(\.memory).map(\.bytes).reduce(0, +)
-    #expect(plan.totalBytes == bytes + plan.regions.reduce(0, +))
+    let apart = plan.steps.flatMap(\.memory).reduce(0) { $0 + ($1.isShared ? 0 : $1.bytes) }
+    #expect(plan.totalBytes == apart + plan.sharedBytes)
+    #expect(text.contains("tensors and gradients share \(plan.sharedBytes) bytes"))
     #expect(plan.steps.flatMap(\.gradientRegions).allSatisfy(plan.regions.indices.contains))
     #expect(text.contains("\(plan.totalBytes) bytes"))
   }

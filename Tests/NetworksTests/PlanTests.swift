@@ -100,7 +100,7 @@ struct PlanTests {
     func count(_ step: Int) -> Int { plan.batch * plan.steps[step].output.shape.count }
     func write(_ region: Int, for step: Int) {
       owners[region] = [step]
-      #expect(plan.regions[region] >= count(step))
+      #expect(plan.regions[region].count >= count(step))
     }
     func read(_ region: Int, of step: Int, by reader: Int) {
       #expect(
@@ -151,8 +151,83 @@ struct PlanTests {
         valueGradients(dropout.gradients)
       }
     }
-    // Reuse: far fewer regions than gradients.
-    #expect(plan.regions.count <= 5)
+  }
+
+  @Test(
+    "tensors and gradients lie apart while they live, and live until they are read", arguments: Recipe.all,
+    [Architecture.resnet8, .resnet20, .resnet18, .resnet50, .mobilenetv1, .mobilenetv2])
+  func lives(recipe: Recipe, architecture: Architecture) throws {
+    let plan = try Self.plan(recipe, architecture)
+    let steps = plan.steps
+    struct Part {
+      var what: String
+      var place: Range<Int>
+      var life: ClosedRange<Int>
+    }
+    func timeBack(_ step: Int) -> Int { 2 * steps.count - 1 - step }
+    var parts: [Part] = []
+    for (index, step) in steps.enumerated() {
+      let count = plan.batch * step.output.shape.count
+      if let offset = step.output.offset {
+        // What reads the floats, forward and back: whoever comes behind, and the step itself unless they are not kept.
+        let readers = steps.indices.filter { steps[$0].inputs.contains(index) }
+        let end = step.output.keepsValues ? timeBack(index) : readers.last!
+        parts.append(Part(what: step.name, place: offset..<offset + 4 * count, life: index...end))
+      }
+      for copy in step.output.copies {
+        parts.append(
+          Part(
+            what: "\(step.name) quantized", place: copy.offset..<copy.offset + count,
+            life: index...timeBack(copy.reader)))
+      }
+    }
+    for (number, region) in plan.regions.enumerated() {
+      parts.append(
+        Part(what: "region \(number)", place: region.offset..<region.offset + 4 * region.count, life: region.life))
+    }
+    for (index, first) in parts.enumerated() {
+      #expect(first.place.lowerBound % 64 == 0 && first.place.upperBound <= plan.sharedBytes)
+      for second in parts[..<index] where first.life.overlaps(second.life) {
+        #expect(!first.place.overlaps(second.place), "\(first.what), \(second.what)")
+      }
+    }
+    // Floats that are not kept belong to batch norms that compute them again, and only poolings read them.
+    for (index, step) in steps.enumerated() where !step.output.keepsValues {
+      guard case .normalization(let normalization) = step.kind else {
+        Issue.record("\(step.name) does not keep its floats")
+        continue
+      }
+      #expect(!normalization.hasResidual)
+      for reader in steps where reader.inputs.contains(index) {
+        switch reader.kind {
+        case .pooling, .dropout: break
+        case .convolution(let convolution): #expect(convolution.copy != nil)
+        case .normalization, .images: Issue.record("\(reader.name) reads floats that are not kept")
+        }
+      }
+    }
+    // The gradients that a step reads and writes on its way back live then.
+    for (index, step) in steps.enumerated() {
+      for region in step.output.arriving { #expect(plan.regions[region].life.contains(timeBack(index))) }
+      guard case .convolution(let convolution) = step.kind else { continue }
+      if let gradient = convolution.inputGradient { #expect(plan.regions[gradient].life.contains(timeBack(index))) }
+      switch convolution.outputGradient {
+      case .region(let region), .affine(let region, _):
+        #expect(plan.regions[region].life.contains(timeBack(index)))
+      }
+    }
+  }
+
+  @Test("ImageNet's networks fit into the memory that they should", arguments: Recipe.all)
+  func imageNetMemory(recipe: Recipe) throws {
+    func bytes(_ architecture: Architecture, batch: Int) throws -> Int {
+      try Plan(
+        recipe.model(architecture, classes: 1000, height: 224, width: 224).graph(),
+        quantization: recipe.quantization(weightBits: 4, activationBits: 4), batch: batch, on: CPUBackend(threads: 1)
+      ).totalBytes
+    }
+    #expect(try bytes(.resnet18, batch: 256) <= 5 << 30)
+    #expect(try bytes(.resnet50, batch: 128) <= 12 << 30)
   }
 
   @Test("the memory that a plan counts is what the network takes", arguments: Recipe.all)
@@ -187,8 +262,11 @@ struct PlanTests {
       let arriving = output.gradients.count + output.copies.compactMap(\.gradient).count
       #expect(plan.gradientRegions(of: index).count == arriving)
     }
-    let regionBytes = plan.regions.map { 4 * $0 }.reduce(0, +)
-    #expect(plan.gradientBytes == regionBytes)
+    let all = plan.steps.indices.flatMap(plan.memory).reduce(0) { $0 + $1.bytes }
+    let apart = plan.steps.indices.flatMap(plan.memory).reduce(0) { $0 + ($1.isShared ? 0 : $1.bytes) }
+    let regionBytes = plan.regions.map { 4 * $0.count }.reduce(0, +)
+    #expect(plan.totalBytes == apart + plan.sharedBytes)
+    #expect(plan.totalBytes < all + regionBytes)
   }
 
   @Test("operations that no step carries out are refused in one line")
