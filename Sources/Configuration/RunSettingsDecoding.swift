@@ -173,6 +173,11 @@ extension TrainingSettings {
     duration = try reader.value("duration", .runLength) ?? duration
     let published = spec
     try reader.readPresent(settings, into: &spec)
+    if let microbatch = spec.microbatch, spec.batchSize % microbatch != 0 {
+      throw reader.fail(
+        "microbatch",
+        "\(microbatch) does not divide the batchSize of \(spec.batchSize); write a divisor from 2 on, or leave it out")
+    }
     let groups: [(key: String, path: KeyPath<TrainingSpec, ParameterGroupSpec>)] = [
       ("optimizer.weights", \.weights), ("optimizer.batchNorm", \.batchNorm), ("optimizer.quantizers", \.quantizers),
     ]

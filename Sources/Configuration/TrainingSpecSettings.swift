@@ -56,6 +56,12 @@ private enum Parts {
   static let length: Settings = [
     Setting("batchSize", \.batchSize, .integer(in: 1...65536).described("Images a step.")),
     Setting(
+      "microbatch", \.microbatch,
+      SettingCodec<Int>.integer(in: 2...65536).described(
+        "Images that pass through the network at once, for less memory: divides batchSize. Gradients are summed over a step; "
+          + "batch norm takes the statistics of a microbatch. The whole batch where absent."
+      ).optional, unless: .some(nil)),
+    Setting(
       "dropLastPartialBatch", \.dropLastPartialBatch,
       .bool.described("Whether an epoch leaves out images at its end that do not fill a batch.")),
   ]

@@ -93,7 +93,7 @@ public protocol Backend: AnyObject {
   /// Softmax cross-entropy in nats: one loss and one rank (how many classes beat the label) an image, and the gradient of the
   /// batch's mean loss where `gradient` is given.
   func softmaxCrossEntropy(
-    logits: Buffer<Float>, labels: Buffer<Int32>, classes: Int, images: Int, losses: Buffer<Double>,
+    logits: Buffer<Float>, labels: Buffer<Int32>, classes: Int, images: Int, total: Int, losses: Buffer<Double>,
     ranks: Buffer<Int32>, gradient: Buffer<Float>?)
 
   // MARK: Weights

@@ -30,13 +30,21 @@ public final class CrossEntropy {
     public var topOne: Int
     /// Images whose label is among the five highest scores.
     public var topFive: Int
+
+    /// Of no images at first.
+    package init(loss: Double, topOne: Int, topFive: Int) {
+      self.loss = loss
+      self.topOne = topOne
+      self.topFive = topFive
+    }
   }
 
   /// Computes the loss of the batch and, in training, the logits' gradient.
-  public func evaluate(images: Int, withGradient: Bool, on backend: any Backend) -> Result {
+  /// - Parameter total: images of whose mean loss the gradient is; nil: those of the batch.
+  public func evaluate(images: Int, of total: Int? = nil, withGradient: Bool, on backend: any Backend) -> Result {
     backend.softmaxCrossEntropy(
-      logits: logits.floats, labels: labels, classes: logits.channels, images: images, losses: losses, ranks: ranks,
-      gradient: withGradient ? gradient : nil)
+      logits: logits.floats, labels: labels, classes: logits.channels, images: images, total: total ?? images,
+      losses: losses, ranks: ranks, gradient: withGradient ? gradient : nil)
     var result = Result(loss: 0, topOne: 0, topFive: 0)
     for image in 0..<images {
       result.loss += losses[image]

@@ -53,6 +53,13 @@ extension ResultTable {
     }
     notes.append("Data: " + list(records.map(dataDescription)) + ".")
     notes.append("Training: " + list(rows.map { length($0.setting) }) + ".")
+    let parts = records.compactMap { $0.settings["microbatch"]?.description }
+    if !parts.isEmpty {
+      notes.append(
+        "Batches passed through the network in parts of " + list(parts)
+          + " images: batch norm took the statistics of each part, "
+          + "quantizers their start from the first; gradients were summed over a step, and weights froze once a step.")
+    }
     notes.append("Seeds: " + list(records.filter { $0.kind != .fullPrecision }.map { "\($0.provenance.seed)" }) + ".")
     notes.append("Command: " + list(records.map(\.provenance.commandLine)) + ".")
     notes.append("Commit: " + list(records.map(\.commit)) + ".")

@@ -32,7 +32,7 @@ extension Learner {
     var topFive = 0
     var seen = 0
     for batch in 0..<batches.batchCount {
-      let images = try load(batches, epoch: 0, batch: batch)
+      let images = try loadAtOnce(batches, epoch: 0, batch: batch)
       let result = evaluate(images: images)
       loss += result.loss * Double(images)
       topOne += result.topOne

@@ -57,7 +57,7 @@ public final class TrainingSession {
       normalization: normalization, augmentation: spec.augment ? .standard : .none)
     try self.init(
       spec: spec, training: training,
-      test: InMemoryBatches.evaluation(data.test, batchSize: spec.batchSize, normalization: normalization),
+      test: InMemoryBatches.evaluation(data.test, batchSize: spec.imagesAtOnce, normalization: normalization),
       threads: threads, initial: initial, pair: pair, instructionSet: instructionSet)
   }
 
@@ -80,7 +80,7 @@ public final class TrainingSession {
       pictures.train, crop: crop, batchSize: spec.batchSize, seed: spec.seed, dropLast: spec.dropLastPartialBatch,
       normalization: normalization, augments: spec.augment, corrupt: corrupt, readers: threads)
     let test = PictureBatches.evaluation(
-      pictures.test, crop: crop, batchSize: spec.batchSize, normalization: normalization, corrupt: corrupt,
+      pictures.test, crop: crop, batchSize: spec.imagesAtOnce, normalization: normalization, corrupt: corrupt,
       readers: threads)
     for batches in [training, test] { batches.onSkip = { note("left out: \($0)") } }
     note(
@@ -124,7 +124,8 @@ public final class TrainingSession {
     // A batch may be larger than the data set, but is never filled beyond it.
     learner = try Learner(
       spec: spec, backend: CPUBackend(threads: threads, instructionSet: instructionSet),
-      batch: min(spec.batchSize, max(training.imageCount, test.imageCount)), pair: pair)
+      batch: min(spec.batchSize, training.imageCount),
+      atOnce: min(spec.imagesAtOnce, max(training.imageCount, test.imageCount)), pair: pair)
     freezing = FreezingSeries(layers: learner.network.convolutions.count)
     observations = ObservationSeries(
       weights: learner.network.freezableWeights, stepsPerEpoch: training.batchCount, totalSteps: spec.totalSteps,

@@ -49,6 +49,9 @@ public struct TrainingSpec: Hashable, Sendable {
   public var learningRateSchedule: LearningRateSchedule
   /// Images of a training batch, and of an evaluation batch.
   public var batchSize: Int
+  /// Images that pass through the network at once: it has memory for so many, and batch norm takes their statistics. The
+  /// gradients of a batch are summed in order over them. Divides `batchSize`; nil: the whole batch.
+  public var microbatch: Int?
   /// Whether an epoch leaves out the images that do not fill a batch; a test split is always evaluated whole.
   public var dropLastPartialBatch: Bool
   /// Steps of the whole run; it may end in the middle of an epoch.
@@ -64,7 +67,8 @@ public struct TrainingSpec: Hashable, Sendable {
   public init(
     model: ModelSpec, quantization: QuantizationSpec?, freezing: FreezingSpec?, weights: ParameterGroupSpec,
     batchNorm: ParameterGroupSpec, quantizers: ParameterGroupSpec, learningRateSchedule: LearningRateSchedule,
-    batchSize: Int, dropLastPartialBatch: Bool, totalSteps: Int, augment: Bool, images: ImageCrop? = nil, seed: UInt64
+    batchSize: Int, microbatch: Int? = nil, dropLastPartialBatch: Bool, totalSteps: Int, augment: Bool,
+    images: ImageCrop? = nil, seed: UInt64
   ) {
     self.model = model
     self.quantization = quantization
@@ -74,10 +78,14 @@ public struct TrainingSpec: Hashable, Sendable {
     self.quantizers = quantizers
     self.learningRateSchedule = learningRateSchedule
     self.batchSize = batchSize
+    self.microbatch = microbatch
     self.dropLastPartialBatch = dropLastPartialBatch
     self.totalSteps = totalSteps
     self.augment = augment
     self.images = images
     self.seed = seed
   }
+
+  /// Images that the network has memory for.
+  public var imagesAtOnce: Int { microbatch ?? batchSize }
 }

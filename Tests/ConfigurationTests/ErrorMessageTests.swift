@@ -77,7 +77,7 @@ struct ErrorMessageTests {
         "experiment.json: batchsize: unknown key \"batchsize\"; did you mean \"batchSize\"? allowed: \"$schema\", "
           + "\"name\", \"title\", \"description\", \"dataset\", \"index\", \"decode\", \"onCorruptImage\", "
           + "\"subset\", \"recipe\", \"model\", \"bits\", \"images\", \"method\", \"freezing\", "
-          + "\"rangeGradient\", \"duration\", \"batchSize\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", "
+          + "\"rangeGradient\", \"duration\", \"batchSize\", \"microbatch\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", "
           + "\"learningRate\", \"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\", \"comparison\""),
       .freezing(
         #"{"treshold": 0.1}"#,
@@ -134,7 +134,7 @@ struct ErrorMessageTests {
         "experiment.json: found a list, expected an object with \"$schema\", \"name\", \"title\", "
           + "\"description\", \"dataset\", \"index\", \"decode\", \"onCorruptImage\", \"subset\", \"recipe\", "
           + "\"model\", \"bits\", \"images\", \"method\", \"freezing\", \"rangeGradient\", "
-          + "\"duration\", \"batchSize\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", "
+          + "\"duration\", \"batchSize\", \"microbatch\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", "
           + "\"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\", \"comparison\""),
       Mistake(
         #"{"name": "x", "bits": {"weights": 9, "activations": 4}, "method": "fullQAT"}"#,
@@ -151,6 +151,16 @@ struct ErrorMessageTests {
       ),
       Mistake(
         adding: #""batchSize": 0"#, "experiment.json: batchSize: found 0, expected a whole number from 1 to 65536"),
+      Mistake(
+        adding: #""microbatch": 1"#, "experiment.json: microbatch: found 1, expected a whole number from 2 to 65536"),
+      Mistake(
+        adding: #""batchSize": 12, "microbatch": 8"#,
+        "experiment.json: microbatch: 8 does not divide the batchSize of 12; write a divisor from 2 on, or leave it out"
+      ),
+      Mistake(
+        adding: #""batchSize": 12, "pretraining": {"batchSize": 10, "microbatch": 4}"#,
+        "experiment.json: pretraining.microbatch: 4 does not divide the batchSize of 10; write a divisor from 2 on, or "
+          + "leave it out"),
       Mistake(
         adding: #""batchSize": "128""#,
         "experiment.json: batchSize: found \"128\", expected a whole number from 1 to 65536"),
@@ -270,7 +280,7 @@ struct ErrorMessageTests {
       Mistake(
         adding: #""axes": [{"seeds": [1, 2]}]"#,
         "experiment.json: axes.seeds: unknown axis \"seeds\"; allowed: \"subset\", \"recipe\", \"model\", \"bits\", "
-          + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", "
+          + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", \"microbatch\", "
           + "\"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", \"pretraining\""),
       Mistake(
         adding: #""axes": [{"bits.weights": []}]"#,

@@ -49,7 +49,7 @@ struct SlurmSettingsTests {
       Mistake(
         #"{"name": "x", "bits": {"weights": 4, "activations": 4}, "method": "fullQAT", "axes": [{"slurm.cpus": [1, 2]}]}"#,
         "experiment.json: axes.slurm.cpus: unknown axis \"slurm\"; allowed: \"subset\", \"recipe\", \"model\", \"bits\", "
-          + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", "
+          + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", \"microbatch\", "
           + "\"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", \"pretraining\""),
     ])
   func mistakes(_ mistake: Mistake) throws {
