@@ -87,7 +87,7 @@ struct MicrobatchTests {
       let difference = zip(gradients[index], expected[index]).reduce(0.0) {
         $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1)
       }.squareRoot()
-      #expect(difference <= 1e-3 * norm + 1e-7, "\(parameter.name)")
+      #expect(difference <= 1e-5 * norm + 1e-7, "\(parameter.name)")
     }
   }
 
