@@ -52,11 +52,13 @@ extension ReportFigures {
         "'identification.csv' using (column('\(kind.0)')):(column('position') + \(shift)) with points "
         + "\(LineStyle.numbered(index).marker) ps 1.1 title \(Figure.quoted(kind.1))"
     }
-    func mean(_ value: (ObservedRun) -> Double?, _ runs: [ObservedRun], digits: Int) -> String {
-      Summary(runs.compactMap(value)).map { String(format: "%.\(digits)f", $0.mean) } ?? "–"
+    func mean(_ value: (ObservedRun) -> Double?, _ runs: [ObservedRun], _ format: String) -> String? {
+      Summary(runs.compactMap(value)).map { String(format: format, $0.mean) }
     }
     let readings = rows.map { row in
-      "×\(mean({ $0.identification?.lift }, row.runs, digits: 3)), AUC \(mean(\.areaUnderCurve, row.runs, digits: 2))"
+      [
+        mean({ $0.identification?.lift }, row.runs, "×%.3f"), mean(\.areaUnderCurve, row.runs, "AUC %.2f"),
+      ].compactMap(\.self).joined(separator: ", ")
     }
     let ends = "[\(Double(rows.count) - 0.5):-0.5]"
     figures.append(
