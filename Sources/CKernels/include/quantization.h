@@ -16,7 +16,7 @@ typedef struct sq_weight_quantizer {
   float value_scale;
 } sq_weight_quantizer;
 
-/// State and rule of freezing for one layer's forward pass (see Quantization/Freezing.swift for the method).
+/// State and rule of freezing for one layer's forward pass (see Sources/Quantization/Freezing for the method).
 typedef struct sq_freezing_step {
   float ema;                 ///< m
   float reset_distance;      ///< in units of `position`'s grid times distance_scale: what D-bar becomes when the level
