@@ -1,3 +1,5 @@
+// One file although it is long: every decision of the plan is checked over the same networks.
+
 import Kernels
 import Networks
 import Quantization
