@@ -149,7 +149,7 @@ let package = Package(
       [
         "Configuration", "Datasets", "Diagnostics", "Kernels", "Networks", "Quantization", "Recipes", "Records",
         "Tensor", "Training",
-      ], exclude: ["make_torchvision.py", "run_onnx.py"]),
+      ], exclude: ["make_torchvision.py", "read_tensorboard.py", "run_onnx.py"]),
     tests("LotteryTicket", ["Records", "Tensor"]),
     tests("Reporting", ["Diagnostics", "Records", "Statistics", "Storage", "Tables"]),
     .testTarget(

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 environment=.venv-test
 packages="h5py pandas matplotlib tables safetensors numpy pillow==11.3.0 jsonschema"
 # Each of these alone: tests that need one are skipped where it cannot be installed. Without "+cpu" PyTorch brings gigabytes.
-extras=("onnx onnxruntime" "${TORCH_REQUIREMENT:-torch==2.13.0+cpu torchvision==0.28.0}")
+extras=("onnx onnxruntime" "tensorboard" "${TORCH_REQUIREMENT:-torch==2.13.0+cpu torchvision==0.28.0}")
 requested="$packages ${extras[*]}"
 [ "$(cat "$environment/complete" 2>/dev/null)" = "$requested" ] && exit 0
 command -v python3 >/dev/null 2>&1 || { echo "test-python: no python3; tests with h5py, pandas, Pillow and jsonschema will be skipped"; exit 0; }

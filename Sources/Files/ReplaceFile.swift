@@ -10,6 +10,26 @@ private let hostName: String = {
   return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }()
 
+extension Diagnostic {
+  /// What the operating system refused to do with the file at `path`: to "create", "write" or "replace" it.
+  init(writing path: String, _ doing: String, code: Int32, folder: String) {
+    let remedy: String? =
+      switch code {
+      case ENOSPC, EDQUOT: "free some space and run again"
+      case EACCES, EPERM, EROFS: "make the folder writable or choose another"
+      case ENOENT where doing == "create": "create the folder \(folder) first"
+      default: nil
+      }
+    let cause: Cause =
+      switch code {
+      case ENOENT: .absent
+      case ENOSPC, EDQUOT: .noSpace
+      default: .system
+      }
+    self.init(cause: cause, path, "cannot \(doing) the file: \(String(cString: strerror(code)))", remedy: remedy)
+  }
+}
+
 /// Removes `PREFIXPID-N.tmp` of processes that are gone.
 private func removeAbandonedFiles(in folder: String, prefix: String) {
   for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -40,24 +60,7 @@ public func replaceFile(
   let prefix = ".\(name).\(hostName)-"
   let temporary = "\(folder)/\(prefix)\(getpid())-\(number).tmp"
 
-  func failure(_ doing: String) -> Diagnostic {
-    let code = errno
-    let remedy: String? =
-      switch code {
-      case ENOSPC, EDQUOT: "free some space and run again"
-      case EACCES, EPERM, EROFS: "make the folder writable or choose another"
-      case ENOENT where doing == "create": "create the folder \(folder) first"
-      default: nil
-      }
-    let cause: Diagnostic.Cause =
-      switch code {
-      case ENOENT: .absent
-      case ENOSPC, EDQUOT: .noSpace
-      default: .system
-      }
-    return Diagnostic(
-      cause: cause, path, "cannot \(doing) the file: \(String(cString: strerror(code)))", remedy: remedy)
-  }
+  func failure(_ doing: String) -> Diagnostic { Diagnostic(writing: path, doing, code: errno, folder: folder) }
 
   let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
   guard descriptor >= 0 else { throw failure("create") }

@@ -19,12 +19,14 @@ public enum RunExport: String, CaseIterable, Sendable {
   case safetensors
   /// The network as it computes when it is evaluated, for other run times.
   case onnx
+  /// An event file in a folder of the run's own.
+  case tensorboard
 
   /// Writes the files, each replaced as a whole.
   ///
   /// - Parameters:
-  ///   - output: the file, or for `csv` the beginning of the files' names; an ending such as ".csv" is added where it is
-  ///     missing.
+  ///   - output: the file, for `csv` the beginning of the files' names, for `tensorboard` the folder that holds those of runs;
+  ///     an ending such as ".csv" is added where it is missing.
   ///   - batchNorm: for `onnx`.
   /// - Returns: the paths written.
   public func write(
@@ -57,12 +59,17 @@ public enum RunExport: String, CaseIterable, Sendable {
       try Self.requireTensors(run)
       let file = try Self.onnx(run, batchNorm: batchNorm)
       try Array(file).withUnsafeBytes { bytes in try replaceFile(at: path, with: bytes) }
+    case .tensorboard:
+      return [try run.writeTensorBoard(in: output)]
     }
     return [path]
   }
 
   /// Whether the format holds tensors.
   public var needsTensors: Bool { self == .safetensors || self == .onnx }
+
+  /// Whether the format holds what became of weights' levels.
+  public var needsObservation: Bool { self == .tensorboard }
 
   private static func requireTensors(_ run: RunRecord) throws(Diagnostic) {
     guard run.tensors.isEmpty else { return }

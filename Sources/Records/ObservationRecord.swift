@@ -126,6 +126,43 @@ public struct DistanceHistograms: Equatable, Sendable {
   }
 }
 
+/// Weights of all layers by their distance D/u to their level at one step, in the bins of `DistanceBins`.
+public struct WeightDistances: Equatable, Sendable {
+  /// Training forwards from 1.
+  public var step: Int
+  /// By bin, the weights that had not frozen by then.
+  public var unfrozen = [Int](repeating: 0, count: DistanceBins.count)
+  /// By bin, the others; in a shadow run those decided upon.
+  public var frozen = [Int](repeating: 0, count: DistanceBins.count)
+
+  /// No weights yet.
+  public init(step: Int) { self.step = step }
+
+  /// Counts weights.
+  public mutating func add(_ count: Int = 1, bin: Int, frozen isFrozen: Bool) {
+    if isFrozen { frozen[bin] += count } else { unfrozen[bin] += count }
+  }
+}
+
+extension DistanceHistograms {
+  /// The sums over layers and final levels, at the recorded steps among these.
+  public func totals(in range: ClosedRange<Int>) -> [WeightDistances] {
+    steps.enumerated().filter { range.contains($0.element) }.map { moment, step in
+      var total = WeightDistances(step: step)
+      for layer in 0..<layers {
+        for bin in 0..<DistanceBins.count {
+          for (frozen, ends) in [(false, false), (false, true), (true, false), (true, true)] {
+            total.add(
+              count(moment: moment, layer: layer, bin: bin, frozen: frozen, endsWithLevel: ends), bin: bin,
+              frozen: frozen)
+          }
+        }
+      }
+      return total
+    }
+  }
+}
+
 extension RunRecord {
   /// The layers with freezable weights, in order, and where each one's weights lie among all of them.
   public var freezableRanges: [(layer: String, range: Range<Int>)] {

@@ -16,7 +16,7 @@ public struct RunCollection: Sendable {
   public var folder: String
 
   /// Of the runs that were read from files of their own: where each one lies, by id.
-  var files: [String: String] = [:]
+  public internal(set) var files: [String: String] = [:]
 
   /// Runs that are in memory already.
   public init(runs: [RunRecord], problems: [String], name: String, folder: String) {

@@ -2,6 +2,7 @@ import Configuration
 import Datasets
 import Diagnostics
 import Foundation
+import Interchange
 import Quantization
 import Recipes
 public import Records
@@ -34,17 +35,20 @@ public final class RunTrainer {
     public var retriesFailed: Bool
     /// Recorded with each run.
     public var commandLine: String
+    /// The folder in which TensorBoard finds a folder for each run; nil: none.
+    public var tensorBoard: String?
 
     /// A checkpoint every 300 seconds, the machine to itself and diverged runs left alone, unless said otherwise.
     public init(
       threads: Int, checkpointInterval: Double = 300, isExclusive: Bool = true, retriesFailed: Bool = false,
-      commandLine: String
+      commandLine: String, tensorBoard: String? = nil
     ) {
       self.threads = threads
       self.checkpointInterval = checkpointInterval
       self.isExclusive = isExclusive
       self.retriesFailed = retriesFailed
       self.commandLine = commandLine
+      self.tensorBoard = tensorBoard
     }
   }
 
@@ -141,10 +145,12 @@ public final class RunTrainer {
       lastPublished = clock.now
     }
     publish(nil)
+    let events = LiveEvents(run, session, started: started, folder: options.tensorBoard) { observe(.warning($0)) }
 
     let result = try session.train { report in
       observe(.step(run, report, lastEpoch: session.epochs.last))
       let now = clock.now
+      if report.finishedEpoch { events.update() }
       if lastPublished.map({ now - $0 > .seconds(1) }) ?? true { publish(report) }
       let isLast = report.step == report.totalSteps
       // The file of a finished run follows at once.

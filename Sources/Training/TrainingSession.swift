@@ -184,6 +184,13 @@ public final class TrainingSession {
     step == spec.totalSteps && !isDiverged ? observations.record(of: learner) : nil
   }
 
+  /// How far weights are from their levels, at the recorded steps among these.
+  /// - Precondition: all of them are done.
+  public func distances(in steps: ClosedRange<Int>) -> [WeightDistances] {
+    precondition(steps.upperBound <= step, "these steps are done")
+    return observations.distances(in: steps, of: learner)
+  }
+
   /// Frozen / freezable weights of all layers, in [0, 1]; 0 where none may freeze.
   public var frozenShare: Double { network.frozenShare }
 

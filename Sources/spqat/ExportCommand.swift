@@ -14,7 +14,9 @@ struct ExportCommand: ParsableCommand {
       safetensors: final weights, quantization levels, scales and freezing masks, by PyTorch's names and shapes.
       onnx: the network with QuantizeLinear and DequantizeLinear, operator set 13; images enter normalised, by mean and \
       deviation in the metadata.
-      Of a folder of results, csv writes one long table with a row for each run and epoch.
+      tensorboard: series and histograms as an event file in a folder of the run's own, as 'spqat sweep --tensorboard' \
+      writes it.
+      Of a folder of results, csv writes one long table with a row for each run and epoch, tensorboard the files of all runs.
       """)
 
   @Argument(help: ArgumentHelp("A run's file, the beginning of its id, or a folder of results.", valueName: "run"))
@@ -23,12 +25,13 @@ struct ExportCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
   var results = "results"
 
-  @Option(help: "csv, json, safetensors or onnx.")
+  @Option(help: "csv, json, safetensors, onnx or tensorboard.")
   var format: RunExport
 
   @Option(
     help: ArgumentHelp(
-      "The file, or for csv the beginning of the files' names (default: the run's id, or the folder's name).",
+      "The file, for csv the beginning of the files' names (default: the run's id, or the folder's name), for tensorboard "
+        + "the folder (default: tensorboard).",
       valueName: "path"))
   var output: String?
 
@@ -37,19 +40,26 @@ struct ExportCommand: ParsableCommand {
 
   func run() throws {
     if target.isFolder { return try exportFolder() }
-    let run = try RunFile.read(try target.file(in: results), includingTensors: format.needsTensors)
-    for path in try format.write(run, to: output ?? run.id, batchNorm: batchNorm) { print(path) }
+    try export(try target.file(in: results))
+  }
+
+  private func export(_ file: String) throws {
+    let run = try RunFile.read(
+      file, includingTensors: format.needsTensors, includingObservation: format.needsObservation)
+    let output = output ?? (format == .tensorboard ? "tensorboard" : run.id)
+    for path in try format.write(run, to: output, batchNorm: batchNorm) { print(path) }
   }
 
   private func exportFolder() throws {
-    guard format == .csv else {
+    guard format == .csv || format == .tensorboard else {
       throw Diagnostic(
-        target.text, "is a folder of results, which is exported as csv alone",
+        target.text, "is a folder of results, which is exported as csv or tensorboard alone",
         remedy: "give one of its runs for \(format.rawValue)")
     }
     let collection = try RunCollection.load(target.text)
     for problem in collection.problems { printError(problem) }
-    print(try collection.writeEpochs(to: output ?? collection.name))
+    if format == .csv { return print(try collection.writeEpochs(to: output ?? collection.name)) }
+    for run in collection.runs { if let file = collection.files[run.id] { try export(file) } }
   }
 }
 

@@ -10,7 +10,7 @@ import Runs
 struct SlurmLauncher {
   var loaded: LoadedExperiment
   var options: ExperimentOptions
-  var pace: PaceOptions
+  var live: LiveOptions
   var limit: Int?
   var retryFailed: Bool
   /// Tasks at once; nil: as many as the cluster allows.
@@ -27,9 +27,8 @@ struct SlurmLauncher {
         program: Subprocess.itself,
         workingDirectory: FileManager.default.currentDirectoryPath,
         results: ResultsDirectory(root: absolute(loaded.results.root), name: loaded.results.name)),
-      worker: ["worker"] + options.commandArguments + [
-        "--threads", "\(loaded.experiment.slurm.cpus)", "--checkpoint-seconds", "\(pace.checkpointSeconds)",
-        "--sweep-command", commandLine,
+      worker: ["worker"] + options.commandArguments + live.commandArguments + [
+        "--threads", "\(loaded.experiment.slurm.cpus)", "--sweep-command", commandLine,
       ] + (retryFailed ? ["--retry-failed"] : []),
       closing: ["sweep"] + options.commandArguments + options.only.flatMap { ["--only", $0] }
         + ["--threads", "1", "--limit", "0"],

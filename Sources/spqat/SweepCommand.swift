@@ -22,7 +22,7 @@ struct SweepCommand: ParsableCommand {
       """)
 
   @OptionGroup var options: ExperimentOptions
-  @OptionGroup var pace: PaceOptions
+  @OptionGroup var live: LiveOptions
 
   @Option(help: "Train at most this many runs now; 0 only lists what is finished and writes the tables.")
   var limit: Int?
@@ -54,10 +54,10 @@ struct SweepCommand: ParsableCommand {
     switch launcher {
     case .local:
       if dryRun { return printPlan(loaded, options: options) }
-      try train(loaded, options: options, pace: pace, limit: limit, retryFailed: retryFailed, jobs: jobs ?? 1)
+      try train(loaded, options: options, live: live, limit: limit, retryFailed: retryFailed, jobs: jobs ?? 1)
     case .slurm:
       try SlurmLauncher(
-        loaded: loaded, options: options, pace: pace, limit: limit, retryFailed: retryFailed, jobs: jobs, dryRun: dryRun
+        loaded: loaded, options: options, live: live, limit: limit, retryFailed: retryFailed, jobs: jobs, dryRun: dryRun
       ).run()
     }
   }
@@ -69,7 +69,7 @@ struct RunCommand: ParsableCommand {
   )
 
   @OptionGroup var options: ExperimentOptions
-  @OptionGroup var pace: PaceOptions
+  @OptionGroup var live: LiveOptions
 
   @Flag(help: "Train the run again if it diverged.")
   var retryFailed = false
@@ -88,14 +88,25 @@ struct RunCommand: ParsableCommand {
           + "of them with 'spqat sweep'")
     }
     if dryRun { return printPlan(loaded, options: options) }
-    try train(loaded, options: options, pace: pace, limit: nil, retryFailed: retryFailed, jobs: 1)
+    try train(loaded, options: options, live: live, limit: nil, retryFailed: retryFailed, jobs: 1)
   }
 }
 
-/// How often checkpoints are written; for tests.
-struct PaceOptions: ParsableArguments {
+/// What runs write while they train.
+struct LiveOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Write TensorBoard's event files while runs train, in a folder for each run below this one.", valueName: "dir"))
+  var tensorboard: String?
+
+  /// For tests.
   @Option(help: ArgumentHelp("Longest time between checkpoints.", valueName: "seconds", visibility: .hidden))
   var checkpointSeconds = 300.0
+
+  /// The same for a worker.
+  var commandArguments: [String] {
+    ["--checkpoint-seconds", "\(checkpointSeconds)"] + (tensorboard.map { ["--tensorboard", $0] } ?? [])
+  }
 }
 
 /// Trains one run for `sweep --jobs` or a cluster's task.
@@ -104,7 +115,7 @@ struct WorkerCommand: ParsableCommand {
     commandName: "worker", abstract: "Train one run for a sweep.", shouldDisplay: false)
 
   @OptionGroup var options: ExperimentOptions
-  @OptionGroup var pace: PaceOptions
+  @OptionGroup var live: LiveOptions
   @Option var id: String
   @Flag var retryFailed = false
   /// Wait while another process trains the run.
@@ -124,8 +135,8 @@ struct WorkerCommand: ParsableCommand {
     let trainer = RunTrainer(
       results: loaded.results, data: loaded.data,
       options: RunTrainer.Options(
-        threads: options.threads, checkpointInterval: pace.checkpointSeconds, isExclusive: false,
-        retriesFailed: retryFailed, commandLine: sweepCommand),
+        threads: options.threads, checkpointInterval: live.checkpointSeconds, isExclusive: false,
+        retriesFailed: retryFailed, commandLine: sweepCommand, tensorBoard: live.tensorboard),
       observe: progress.observe, shouldStop: { Interruption.isRequested || getppid() != parent })
     for other in run.prerequisites where try loaded.results.state(other) != .finished {
       throw Diagnostic(options.config, "\(id) needs \(run.prerequisite(other)), which is not finished")
@@ -181,7 +192,7 @@ private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions) {
 }
 
 private func train(
-  _ loaded: LoadedExperiment, options: ExperimentOptions, pace: PaceOptions, limit: Int?, retryFailed: Bool, jobs: Int
+  _ loaded: LoadedExperiment, options: ExperimentOptions, live: LiveOptions, limit: Int?, retryFailed: Bool, jobs: Int
 ) throws {
   Interruption.listen()
   try loaded.results.prepare()
@@ -218,8 +229,8 @@ private func train(
       RunTrainer(
         results: results, data: loaded.data,
         options: RunTrainer.Options(
-          threads: options.threads, checkpointInterval: pace.checkpointSeconds, retriesFailed: retryFailed,
-          commandLine: commandLine),
+          threads: options.threads, checkpointInterval: live.checkpointSeconds, retriesFailed: retryFailed,
+          commandLine: commandLine, tensorBoard: live.tensorboard),
         observe: progress.observe, shouldStop: { Interruption.isRequested }))
     summary = sweep.run(
       on: &executor, state: state, shouldStop: { Interruption.isRequested }, pause: pause)
@@ -228,9 +239,8 @@ private func train(
     var executor = WorkerExecutor(
       jobs: jobs, results: results,
       arguments: { run in
-        ["worker"] + options.commandArguments + [
-          "--threads", "\(threads)", "--id", run.id, "--checkpoint-seconds", "\(pace.checkpointSeconds)",
-          "--sweep-command", commandLine,
+        ["worker"] + options.commandArguments + live.commandArguments + [
+          "--threads", "\(threads)", "--id", run.id, "--sweep-command", commandLine,
         ] + (retryFailed ? ["--retry-failed"] : [])
       },
       shouldStop: { Interruption.isRequested },

@@ -44,10 +44,12 @@ struct SlurmLauncherTests {
   @Test("print their scripts without a cluster, and submit nothing")
   func dryRun() throws {
     let place = try Workplace()
-    let output = try slurm(place, ["--dry-run", "--jobs", "2"])
+    let output = try slurm(place, ["--dry-run", "--jobs", "2", "--tensorboard", "live"])
     #expect(output.status == 0, "\(output.standardError)")
     #expect(output.standardOutput.components(separatedBy: "#!/bin/bash\n").count == 4)
     #expect(output.standardOutput.contains("\n#SBATCH --array=0-1%2\n"))
+    // Each of both arrays' workers.
+    #expect(output.standardOutput.components(separatedBy: " --checkpoint-seconds 300.0 --tensorboard live ").count == 3)
     #expect(
       output.standardOutput.contains(
         "# training, to be read by: sbatch --parsable --dependency=afterany:<pretraining>\n"))

@@ -138,4 +138,21 @@ struct UnwritableTests {
       #expect(difference.status == 0, "\(difference.standardOutput)")
     }
   }
+
+  @Test(
+    "TensorBoard on a full disk costs no run",
+    .enabled(
+      if: SmallDisk.isAvailable, "cannot mount a small file system here, and SPQAT_TEST_SMALL_DISK names none (8 MiB)"))
+  func fullDiskOfTensorBoard() throws {
+    let place = try Workplace(#""axes": [{"method": ["freeze"]}], "seeds": [1, 2]"#)
+    let disk = try #require(SmallDisk())
+    // The full-precision network's file finds room, and none after it.
+    try disk.fill(sparing: 8 << 10)
+    let output = try place.sweep(["--tensorboard", "\(disk.path)/events", "--set", "duration=\"60it\""])
+    #expect(output.status == 0, "\(output.standardError)")
+    #expect(output.standardOutput.contains("3 trained, 0 already finished, 0 failed, 0 left"))
+    let warnings = output.errorLines.filter { $0.hasPrefix("warning: ") }
+    #expect(warnings.count == 2, "\(warnings)")
+    #expect(warnings.allSatisfy { $0.contains(": No space left on device; ") }, "\(warnings)")
+  }
 }

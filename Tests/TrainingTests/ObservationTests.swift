@@ -139,6 +139,25 @@ struct ObservationTests {
     #expect(session.observation == whole)
   }
 
+  @Test("distances of an epoch are known at its end", arguments: SmallRuns.Method.allCases)
+  func liveDistances(method: SmallRuns.Method) throws {
+    let session = try SmallRuns.session(SmallRuns.spec(method))
+    var live: [WeightDistances] = []
+    var last = 0
+    _ = try session.train { report in
+      if report.finishedEpoch {
+        live += session.distances(in: last + 1...report.step)
+        last = report.step
+      }
+      return .proceed
+    }
+    let recorded = session.observation?.distances
+    #expect(live == recorded?.totals(in: 1...last) ?? [])
+    #expect(live.isEmpty == (method == .fullPrecision))
+    #expect(live.map(\.step) == recorded?.steps ?? [])
+    #expect(live.allSatisfy { ($0.unfrozen + $0.frozen).reduce(0, +) == session.observation?.weights })
+  }
+
   @Test("moments: step 1, the ends of the first ten epochs and evenly of others, 25 at most, and the last")
   func moments() {
     func moments(_ epochs: Int, stepsPerEpoch: Int = 7) -> [Int] {

@@ -65,6 +65,19 @@ final class ObservationSeries: TrainingObserver {
 
   func didFinishEpoch(_ records: inout EpochRecords, _ learner: Learner) {}
 
+  /// Of the recorded steps among these, none of which is still to come.
+  func distances(in range: ClosedRange<Int>, of learner: Learner) -> [WeightDistances] {
+    guard weights > 0 else { return [] }
+    let freezingSteps = learner.network.freezableLayers.flatMap(\.freezing.history.freezingStep.array)
+    return distanceSteps.enumerated().filter { range.contains($0.element) }.map { number, step in
+      var counts = WeightDistances(step: step)
+      for (weight, froze) in freezingSteps.enumerated() {
+        counts.add(bin: Int(distances[number * weights + weight]), frozen: froze > 0 && froze <= step)
+      }
+      return counts
+    }
+  }
+
   /// After the last step; nil where no weight may freeze.
   func record(of learner: Learner) -> ObservationRecord? {
     guard weights > 0 else { return nil }

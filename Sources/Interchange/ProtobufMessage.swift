@@ -2,8 +2,8 @@ import Foundation
 
 /// A message in the wire format of protocol buffers, written field by field.
 ///
-/// ONNX needs a dozen messages of four kinds of fields and nothing is read, which these few lines do; generated code and a
-/// run-time library would be some ten thousand. (https://protobuf.dev/programming-guides/encoding)
+/// ONNX and TensorBoard need a dozen messages each, of a few kinds of fields, and nothing is read, which these few lines do;
+/// generated code and a run-time library would be some ten thousand. (https://protobuf.dev/programming-guides/encoding)
 struct ProtobufMessage {
   /// The message so far.
   private(set) var bytes = Data()
@@ -11,6 +11,7 @@ struct ProtobufMessage {
   /// Wire types of fields.
   private enum Wire: UInt64 {
     case varint = 0
+    case fixed64 = 1
     case lengthDelimited = 2
     case fixed32 = 5
   }
@@ -35,7 +36,20 @@ struct ProtobufMessage {
   /// A float.
   mutating func add(_ field: Int, _ value: Float) {
     append(tag: field, .fixed32)
-    withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
+    bytes.append(littleEndian: value.bitPattern)
+  }
+
+  /// A double.
+  mutating func add(_ field: Int, double value: Double) {
+    append(tag: field, .fixed64)
+    bytes.append(littleEndian: value.bitPattern)
+  }
+
+  /// Doubles, packed.
+  mutating func add(_ field: Int, doubles values: [Double]) {
+    var packed = Data()
+    for value in values { packed.append(littleEndian: value.bitPattern) }
+    add(field, packed)
   }
 
   /// A string.
@@ -56,5 +70,12 @@ struct ProtobufMessage {
     var message = ProtobufMessage()
     build(&message)
     add(field, message)
+  }
+}
+
+extension Data {
+  /// Appends the bytes of a number, the lowest first.
+  mutating func append(littleEndian value: some FixedWidthInteger) {
+    Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
   }
 }
