@@ -5,7 +5,7 @@ public import Quantization
 public import Training
 
 /// A published way to train: everything in which the authors' two generations of code differ, as values. Source of every
-/// number: that code, as the README's section on the method lists it.
+/// number: that code, as docs/method.md lists it.
 public struct Recipe: Hashable, Sendable, CustomStringConvertible {
   /// As configurations, run files and tables name it.
   public var name: String { scheme.name }

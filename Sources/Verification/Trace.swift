@@ -6,7 +6,7 @@ import Storage
 public import Training
 
 /// A reference run recorded step by step by another implementation (format "qat-reference-trace", version 1): the network
-/// it starts from, its batches, and what came out of every step. README, "Replaying a trace", describes the format.
+/// it starts from, its batches, and what came out of every step. docs/method.md, "Replaying a trace", describes the format.
 public struct Trace {
   /// The file's, as given; errors name it.
   public let path: String

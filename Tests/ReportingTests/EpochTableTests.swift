@@ -57,17 +57,17 @@ struct EpochTableTests {
   }
 
   @Test(
-    "the README's lines of pandas draw a figure from the exported table",
+    "docs/export.md's lines of pandas draw a figure from the exported table",
     .enabled(
       if: PythonInterpreter.has("pandas, matplotlib"),
       "no Python with pandas and matplotlib: `make test` makes one, or set SPQAT_TEST_PYTHON to an interpreter"))
   func pandas() throws {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
-    let readme = try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)
-    let start = try #require(readme.range(of: "```python\n"))
-    let end = try #require(readme.range(of: "\n```", range: start.upperBound..<readme.endIndex))
-    let script = readme[start.upperBound..<end.lowerBound]
+    let guide = try String(contentsOf: root.appendingPathComponent("docs/export.md"), encoding: .utf8)
+    let start = try #require(guide.range(of: "```python\n"))
+    let end = try #require(guide.range(of: "\n```", range: start.upperBound..<guide.endIndex))
+    let script = guide[start.upperBound..<end.lowerBound]
     #expect(script.split(separator: "\n").count <= 10)
     let folder = try TemporaryFolder()
     let collection = RunCollection(
