@@ -25,7 +25,8 @@ final class TrainingProgress {
     switch event {
     case .begins(let run, let step):
       shown = nil
-      line("\(run.id) \(run.label): \(step == 0 ? "begins" : "goes on after step \(step)") of \(run.spec.totalSteps)")
+      let steps = run.spec.totalSteps
+      line("\(run.id) \(run.label): \(step == 0 ? "begins, \(steps) steps" : "goes on after step \(step) of \(steps)")")
     case .warning(let text): line("warning: \(text)")
     case .note(let text): line(text)
     case .step(let run, let report, let lastEpoch): step(run, report, lastEpoch)

@@ -209,7 +209,9 @@ struct SweepTests {
     let second = try place.start(place.arguments("sweep"))
     let outputs = [try first.read(), try second.read()]
     #expect(outputs.map(\.status) == [0, 0])
-    let trained = outputs.flatMap { $0.standardError.split(separator: "\n").filter { $0.contains(": begins of") } }
+    let trained = outputs.flatMap {
+      $0.standardError.split(separator: "\n").filter { $0.contains(": begins, 8 steps") }
+    }
     #expect(trained.count == 5)
     #expect(try place.runFiles().count == 5)
   }
