@@ -54,6 +54,7 @@ public final class PictureBatches: BatchSource {
   private let order: Order
   private let table: [Float]
   private let corrupt: CorruptPictures
+  private let isTraining: Bool
   private let readers: ReaderThreads
   private let ahead: ReadAhead
   private var skipped: Set<String> = []
@@ -98,6 +99,7 @@ public final class PictureBatches: BatchSource {
     self.imageCount = imageCount
     self.batchCount = batchCount
     self.corrupt = corrupt
+    isTraining = repeats
     table = normalization.table()
     let ahead = ReadAhead(
       order: order, imageCount: imageCount, batchCount: batchCount, slots: batchesAhead, repeats: repeats)
@@ -123,7 +125,7 @@ public final class PictureBatches: BatchSource {
   public var batchesAhead: Int { ahead.slotCount }
 
   /// Writes normalised floats, `[images][side][side][3]`, and labels. With `CorruptPictures.skip` a batch has fewer images
-  /// where pictures are corrupt, but never none.
+  /// where pictures are corrupt: none at all in an evaluation, while a training step has nothing to go by then.
   public func fill(_ memory: BatchMemory, epoch: Int, batch: Int, on pool: ThreadPool) throws -> Int {
     precondition(batch >= 0 && batch < batchCount, "batch \(batch) is not among the \(batchCount) of an epoch")
     precondition(memory.elementsPerImage == order.crop.size.rgbBytes, "the memory fits the images")
@@ -150,9 +152,11 @@ public final class PictureBatches: BatchSource {
         remedy: (first.remedy.map { $0 + ", or " } ?? "") + "set onCorruptImage to \"skip\" to leave such pictures out")
     }
     for fault in faults where skipped.insert(fault.subject).inserted { onSkip(fault) }
-    guard faults.count < made.count else {
+    guard faults.count < made.count || !isTraining else {
       throw Diagnostic(
-        first.subject, "\(first.problem), and so are all other pictures of its batch", remedy: first.remedy)
+        first.subject,
+        "\(first.problem), and no other picture of its batch can be decoded: nothing is left to train on",
+        remedy: first.remedy)
     }
     return (0..<made.count).filter { made.faults[$0] == nil }
   }

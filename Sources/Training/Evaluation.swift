@@ -1,4 +1,5 @@
 import Datasets
+import Diagnostics
 public import Networks
 
 /// Accuracy and loss over a test split.
@@ -26,6 +27,7 @@ extension TrainingSpec {
 
 extension Learner {
   /// Loss and accuracy over the batches of one epoch, with running statistics; changes nothing.
+  /// - Throws: `Diagnostic` where no batch has an image; what the batches throw.
   func evaluate(_ batches: any BatchSource) throws -> Evaluation {
     var loss = 0.0
     var topOne = 0
@@ -33,11 +35,15 @@ extension Learner {
     var seen = 0
     for batch in 0..<batches.batchCount {
       let images = try loadAtOnce(batches, epoch: 0, batch: batch)
+      guard images > 0 else { continue }
       let result = evaluate(images: images)
       loss += result.loss * Double(images)
       topOne += result.topOne
       topFive += result.topFive
       seen += images
+    }
+    guard seen > 0 else {
+      throw Diagnostic("test images", "none of the \(batches.imageCount) can be decoded", remedy: "replace the files")
     }
     let count = Double(seen)
     return Evaluation(

@@ -109,6 +109,44 @@ struct PictureRunsTests {
     }
   }
 
+  /// Cuts the ends off pictures, and makes the index anew.
+  private func damage(_ names: [String]) throws {
+    for name in names {
+      let file = data.appendingPathComponent(name)
+      try Data(try Data(contentsOf: file).prefix(300)).write(to: file)
+    }
+    #expect(try place.run(["dataset", "index", data.path]).status == 0)
+  }
+
+  @Test("a batch of test pictures that are all corrupt is left out and counted")
+  func corruptTestBatch() throws {
+    // Sixteen in batches of five: the last has one, of the last class.
+    try damage(["test/triangle/00002.png"])
+    let swept = try sweep(try experiment(#", "onCorruptImage": "skip""#))
+    #expect(swept.status == 0, "\(swept.standardOutput)\(swept.standardError)")
+    for run in try runs() {
+      let outcome = try RunFile.read(run, includingTensors: false).outcome
+      #expect(outcome.skippedTestImages == 1)
+      #expect(outcome.finalTestLoss?.isFinite == true)
+    }
+  }
+
+  @Test("where a split's pictures are all corrupt, runs fail with one line that says so", arguments: ["train", "test"])
+  func corruptSplit(split: String) throws {
+    let folder = data.appendingPathComponent(split).path
+    try damage(
+      try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.hasSuffix(".png") }
+        .map { "\(split)/\($0)" })
+    let swept = try sweep(try experiment(#", "onCorruptImage": "skip""#))
+    #expect(swept.status == 1)
+    let problem =
+      split == "train"
+      ? "the file is truncated, and no other picture of its batch can be decoded: nothing is left to train on"
+      : "test images: none of the 16 can be decoded; replace the files"
+    let lines = swept.standardOutput.split(separator: "\n").filter { $0.contains(problem) }
+    #expect(lines.count == 1, "\(swept.standardOutput)\(swept.standardError)")
+  }
+
   @Test("no index, another data set's settings, and the index elsewhere")
   func index() throws {
     let file = try experiment()
