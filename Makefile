@@ -7,7 +7,7 @@ SPQAT := .build/release/spqat
 
 .PHONY: all setup build install data data-shapes reproduce-table2 reproduce-observation reproduce-controls reproduce-imagenet \
   sweep-threshold sweep-freeze-start sweep-bits test test-debug test-arm test-slurm test-browser check schema bench bench-peer \
-  soak fuzz faults sanitize clean
+  smoke-imagenet soak fuzz faults sanitize clean
 
 all: build
 
@@ -122,6 +122,10 @@ bench: build
 
 bench-peer: build
 	@Scripts/peer/bench-peer.sh
+
+# Smoke profiles of ImageNet's networks, each also with kill -9 in the midst of it. Minutes, and no part of `make test`.
+smoke-imagenet: build
+	@Scripts/smoke-imagenet.sh
 
 # The report's page in headless Chromium.
 test-browser: build
