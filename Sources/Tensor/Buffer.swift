@@ -17,19 +17,22 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   @usableFromInline let memory: UnsafeMutablePointer<Element>
   /// Whose memory this is a part of; nil: its own.
   private let owner: AnyObject?
+  /// What to free; nil: the owner's.
+  private let block: UnsafeMutableRawPointer?
 
   /// Zeros. `Shortage` ends the program where memory is lacking.
   /// - Precondition: `count` is not negative.
   public init(count: Int) {
     precondition(count >= 0)
     let (size, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
-    guard !overflow, size <= Int.max - 64 else { Shortage.report("out of memory: \(count) numbers") }
+    guard !overflow, size <= Int.max - 128 else { Shortage.report("out of memory: \(count) numbers") }
     let bytes = size + 64
-    var raw: UnsafeMutableRawPointer?
-    guard posix_memalign(&raw, 64, bytes) == 0, let raw else {
+    // Of big ones the system has zeros at hand, and no memory is taken for what is never written.
+    guard let block = calloc(1, bytes + 64) else {
       Shortage.report("out of memory: \(bytes) bytes; use a smaller batch or network, or a machine with more memory")
     }
-    memset(raw, 0, bytes)
+    let raw = block.alignedUp(toMultipleOf: 64)
+    self.block = block
     self.count = count
     owner = nil
     memory = raw.bindMemory(to: Element.self, capacity: count + 64 / Swift.max(1, MemoryLayout<Element>.stride))
@@ -43,6 +46,7 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     precondition(!overflow && size <= owner.count - offset, "a part lies within the memory that it is a part of")
     self.count = count
     self.owner = owner
+    block = nil
     memory = UnsafeMutableRawPointer(owner.memory + offset).assumingMemoryBound(to: Element.self)
   }
 
@@ -52,7 +56,7 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     _ = UnsafeMutableBufferPointer(start: memory, count: count).initialize(from: elements)
   }
 
-  deinit { if owner == nil { free(memory) } }
+  deinit { free(block) }
 
   /// Of the first element; valid for as long as the buffer lives, which the caller sees to.
   @_spi(Kernels) @inlinable public var pointer: UnsafeMutablePointer<Element> { memory }

@@ -1,3 +1,4 @@
+import Foundation
 @_spi(Kernels) import Tensor
 import Testing
 
@@ -13,6 +14,21 @@ struct BufferTests {
     #expect(floats.count == count && floats.allSatisfy { $0 == 0 })
     #expect((count..<count + 16).allSatisfy { floats.pointer[$0] == 0 })
     #expect((count..<count + 64).allSatisfy { bytes.pointer[$0] == 0 })
+  }
+
+  @Test(
+    "memory that nobody writes is not taken",
+    .enabled(if: FileManager.default.fileExists(atPath: "/proc/self/statm"), "this system has no /proc"))
+  func untouched() throws {
+    func residentPages() throws -> Int {
+      let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
+      return try #require(Int(fields[1]))
+    }
+    let before = try residentPages()
+    let buffer = Buffer<UInt8>(count: 1 << 30)
+    // Other tests run at the same time.
+    #expect(try residentPages() - before < (1 << 29) / sysconf(Int32(_SC_PAGESIZE)))
+    #expect(buffer[1 << 29] == 0)
   }
 
   @Test("elements are set, copied and given back")
