@@ -62,7 +62,8 @@ extension HDF5Group {
   ///
   /// - Parameters:
   ///   - shape: Row-major extents whose product is the number of elements; nil for one dimension, [] for a scalar.
-  ///   - compressed: Whether a dataset of 16 KiB or more is stored in chunks with shuffle and deflate (level 6).
+  ///   - compressed: Whether a dataset of 16 KiB or more is stored in chunks with shuffle and deflate (level 1
+  ///     of floats, else 6).
   public func write<Scalar: HDF5Scalar>(
     _ values: [Scalar], shape: [Int]? = nil, to name: String, compressed: Bool = true
   ) throws(Diagnostic) {
@@ -158,8 +159,10 @@ extension HDF5Group {
     let chunk = ChunkShape(of: shape, bytesEach: bytesEach, always: growing)
     if growing || compressed, let chunk {
       let extents = chunk.extents.map { hsize_t($0) }
+      // Mantissas hardly shrink: of float weights level 6 would save 1 % more in three times the time.
+      let level: UInt32 = H5Tget_class(type) == H5T_FLOAT ? 1 : 6
       guard H5Pset_chunk(creation.id, Int32(extents.count), extents) >= 0,
-        H5Pset_shuffle(creation.id) >= 0, H5Pset_deflate(creation.id, 6) >= 0
+        H5Pset_shuffle(creation.id) >= 0, H5Pset_deflate(creation.id, level) >= 0
       else { throw damaged(name) }
     }
     let links = try handle(name, chdf5_link_creation())

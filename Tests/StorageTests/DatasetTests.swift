@@ -1,3 +1,4 @@
+import CHDF5
 import Foundation
 import Storage
 import TestSupport
@@ -68,6 +69,28 @@ struct DatasetTests {
     #expect(try root.read("integers", as: Int8.self) == [-3, 4])
     #expect(try root.read("integers", as: Double.self) == [-3, 4])
     #expect(try root.read("bytes", as: Int.self) == [0, 255])
+  }
+
+  @Test("Floats are deflated fast, bytes well")
+  func levels() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("a.h5")
+    try HDF5File.writeAtomically(to: path) { root in
+      try root.write([Float](repeating: 1, count: 10_000), to: "float")
+      try root.write([Double](repeating: 1, count: 10_000), to: "double")
+      try root.write([UInt8](repeating: 1, count: 100_000), to: "byte")
+    }
+    let file = H5Fopen(path, 0, 0)
+    defer { H5Fclose(file) }
+    for (name, expected) in ["float": 1, "double": 1, "byte": 6] as [String: UInt32] {
+      let dataset = H5Dopen2(file, name, 0)
+      let creation = H5Dget_create_plist(dataset)
+      var (flags, count, level): (UInt32, Int, UInt32) = (0, 1, 0)
+      #expect(H5Pget_filter_by_id2(creation, H5Z_filter_t(1), &flags, &count, &level, 0, nil, nil) >= 0)
+      #expect(level == expected, "\(name)")
+      H5Pclose(creation)
+      H5Dclose(dataset)
+    }
   }
 
   @Test("Large tensors come back, compressed or not, from and into buffers", arguments: [true, false])
