@@ -102,6 +102,9 @@ public struct RunPlan: Sendable {
     }
   }
 
+  /// Of a pattern that is to name a run: less may as well be a number that is meant for a label.
+  private static let shortestIdPrefix = 4
+
   /// The runs whose label or id match one of `patterns` (all where there are none), with the runs they start from and are
   /// paired with.
   ///
@@ -110,7 +113,7 @@ public struct RunPlan: Sendable {
   public func selecting(_ patterns: [String]) -> RunPlan {
     guard !patterns.isEmpty else { return self }
     let chosen = runs.filter { run in
-      patterns.contains { matches($0, label: run.label) || (!$0.isEmpty && run.id.hasPrefix($0)) }
+      patterns.contains { matches($0, label: run.label) || ($0.count >= Self.shortestIdPrefix && run.id.hasPrefix($0)) }
     }
     // A paired run starts from the same network.
     let kept = Set(chosen.flatMap { [$0.id] + $0.prerequisites })

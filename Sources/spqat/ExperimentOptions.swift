@@ -37,8 +37,8 @@ struct ExperimentOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Only runs whose label contains this (numbers whole), matches it with * and ?, or whose id begins so; may be "
-        + "repeated.",
+      "Only runs whose label contains this (numbers whole), matches it with * and ?, or whose id begins so (four "
+        + "characters at least); may be repeated.",
       valueName: "pattern"))
   var only: [String] = []
 
