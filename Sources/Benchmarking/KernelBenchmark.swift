@@ -196,14 +196,15 @@ public struct KernelBenchmark: Sendable {
       }
     }
     _ = add("input gradient", result: reference.inputGradient) { operation, data in
+      operation.packBackward(weights: data.weights)
       operation.backwardInput(
-        weights: data.weights, outputGradient: data.outputGradient, inputGradient: data.inputGradient,
+        outputGradient: data.outputGradient, inputGradient: data.inputGradient,
         images: operation.shape.batch)
     }
     for fromLevels in [false, true] {
       func weightGradient(_ operation: CPUConvolution, _ data: OperandSet, sparse: Bool) {
         operation.backward(
-          outputGradient: .buffer(data.outputGradient), weights: data.weights, inputGradient: nil,
+          outputGradient: .buffer(data.outputGradient), inputGradient: nil,
           input: fromLevels ? .levels(data.levels) : .floats(data.input), weightGradient: data.weightGradient, scale: 1,
           images: operation.shape.batch, sparse: sparse)
       }
@@ -242,7 +243,7 @@ extension KernelBenchmark {
         let times = (0..<repetitions).map { _ in
           let start = StepClock.now()
           operation.backward(
-            outputGradient: .buffer(data.outputGradient), weights: data.weights, inputGradient: nil,
+            outputGradient: .buffer(data.outputGradient), inputGradient: nil,
             input: .levels(data.levels), weightGradient: data.weightGradient, scale: 1, images: shape.batch,
             sparse: sparse)
           return (StepClock.now() - start) * 1e3

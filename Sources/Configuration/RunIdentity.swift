@@ -7,7 +7,7 @@ public import Training
 /// Threads, paths, labels and profile names are not part of it.
 public struct RunIdentity: Hashable, Sendable {
   /// Raised when training changes so that old results would come out differently; runs of another version are stale.
-  public static let algorithmVersion = 3
+  public static let algorithmVersion = 4
 
   /// A JSON object without nesting, a key a line, sorted.
   public let canonicalForm: String

@@ -16,7 +16,8 @@ public import Tensor
 /// - results that are the same bits in every run: sums are formed in an order that depends on the batch alone.
 ///
 /// Operations read and write the first `images` images of their tensors, which have room for a batch. They return when their
-/// results can be read. Counts that do not fit are a programmer's mistake and stop the program.
+/// results can be read. Those on weights, and what a convolution does before its passes, are called from tasks of `pool` for
+/// several layers at once; the others are not. Counts that do not fit are a programmer's mistake and stop the program.
 public protocol Backend: AnyObject {
   /// Whose last bits results carry: runs record it, and go on with another one to rounding only.
   var arithmeticName: String { get }
@@ -115,14 +116,16 @@ public protocol Backend: AnyObject {
   ) -> RangeSums
   /// Σ first · second, in double precision.
   func dotProduct(_ first: Buffer<Float>, _ second: Buffer<Float>) -> Double
-  /// PyTorch's SGD; `velocity` nil: no momentum. Frozen weights keep their value.
-  func sgd(_ parameter: Parameter, velocity: Buffer<Float>?, rate: Float, momentum: Float, weightDecay: Float)
-  /// Kingma & Ba 2015, as PyTorch has it: w −= rate · m̂ / (sqrt(v̂) + ε), the moments m (`first`) and v (`second`) starting
+  /// PyTorch's SGD on some elements; `velocity` nil: no momentum. Frozen weights keep their value.
+  func sgd(
+    _ parameter: Parameter, _ elements: Range<Int>, velocity: Buffer<Float>?, rate: Float, momentum: Float,
+    weightDecay: Float)
+  /// On some elements: Kingma & Ba 2015, as PyTorch has it: w −= rate · m̂ / (sqrt(v̂) + ε), the moments m (`first`) and v (`second`) starting
   /// from zeros. Frozen weights keep their value and moments.
   /// - Parameter step: 1-based, for the moments' bias correction.
   func adam(
-    _ parameter: Parameter, first: Buffer<Float>, second: Buffer<Float>, step: Int, rate: Double, beta1: Double,
-    beta2: Double, epsilon: Double)
+    _ parameter: Parameter, _ elements: Range<Int>, first: Buffer<Float>, second: Buffer<Float>, step: Int,
+    rate: Double, beta1: Double, beta2: Double, epsilon: Double)
 }
 
 /// One convolution of a network with its packed weights and index: takes its memory once, then runs without allocating.
@@ -141,23 +144,22 @@ public protocol ConvolutionOperation: AnyObject {
     levels: Buffer<UInt8>, maximumInput: Int, maximumWeight: Int, scale: Float, bias: Buffer<Float>?,
     output: Buffer<Float>, images: Int, sums: ChannelSums?)
 
-  /// Into how many slices `backward` cuts a batch: what is summed within its pieces has so many partial sums.
-  func backwardSlices(images: Int) -> Int
   /// The gradients of the input (where `inputGradient` is given) and of the weights, times `scale`.
   ///
   /// The batch is worked through in pieces whose output gradient stays in the cache between the uses of it.
   /// - Parameters:
-  ///   - weights: as `inputGradient` needs them.
   ///   - scale: of the weight gradient; one level's value where the input is given as levels.
   ///   - sparse: only the gradients of the weights last indexed, the others are set to 0.
-  ///   - eachPiece: called as soon as the input gradient of some images is known, with the slice that they belong to; on
-  ///     several threads at once for different slices.
+  ///   - eachPiece: called as soon as the input gradient of some images is known, with the slice of the batch that they belong
+  ///     to (`BatchTree`); on several threads at once for different slices.
   @discardableResult
   func backward(
-    outputGradient: OutputGradient, weights: Buffer<Float>, inputGradient: Buffer<Float>?, input: ConvolutionInput,
+    outputGradient: OutputGradient, inputGradient: Buffer<Float>?, input: ConvolutionInput,
     weightGradient: Buffer<Float>, scale: Float, images: Int, sparse: Bool,
     eachPiece: (_ images: Range<Int>, _ slice: Int) -> Void
   ) -> BackwardSeconds
+  /// Takes over the weights, as the gradients of the input need them, for the following backward passes.
+  func packBackward(weights: Buffer<Float>)
   /// Indexes the weights that `frozen` (one byte a weight, nonzero = frozen) leaves to be computed.
   func index(frozen: Buffer<UInt8>)
 }

@@ -1,20 +1,6 @@
 @_spi(Kernels) import Tensor
 
-/// How a batch is cut for its sums, whatever the number of threads.
-public enum BatchSlices {
-  /// Most slices a batch is cut into.
-  public static let maximum = 8
-
-  /// Into how many slices a batch of `images` is cut.
-  public static func count(of images: Int) -> Int { max(1, min(maximum, images)) }
-
-  /// The piece of `count` items that slice `index` of `slices` covers.
-  public static func range(_ index: Int, of slices: Int, count: Int) -> Range<Int> {
-    (count * index / slices)..<(count * (index + 1) / slices)
-  }
-}
-
-/// Per-slice sums of a tensor's channels, added up in the slices' order.
+/// Sums of a tensor's channels by slices of the batch, added up as its tree has it.
 public final class ChannelSums {
   private let buffer: Buffer<Double>
   private var channels = 0
@@ -22,27 +8,25 @@ public final class ChannelSums {
 
   /// Room for up to so many channels: one object can serve tensors of different widths, one at a time.
   public init(channels: Int) {
-    buffer = Buffer(count: BatchSlices.maximum * 2 * channels)
+    buffer = Buffer(count: BatchTree.maximumLeaves * 2 * channels)
   }
 
   func prepare(channels: Int, slices: Int) {
-    precondition(BatchSlices.maximum * 2 * channels <= buffer.count)
+    precondition(BatchTree.maximumLeaves * 2 * channels <= buffer.count)
     self.channels = channels
     self.slices = slices
   }
 
   func slice(_ index: Int) -> UnsafeMutablePointer<Double> { buffer.pointer + index * 2 * channels }
 
-  /// The two sums of a channel.
+  /// The two sums of a channel, over all slices; nothing is to be added afterwards.
   public subscript(channel: Int) -> (Double, Double) {
     precondition(channel < channels)
-    var first = 0.0
-    var second = 0.0
-    for slice in 0..<slices {
-      first += buffer.pointer[slice * 2 * channels + channel]
-      second += buffer.pointer[slice * 2 * channels + channels + channel]
+    if slices > 1 {
+      BatchTree.addUp(buffer.pointer, rows: slices, stride: 2 * channels, columns: 0..<2 * channels)
+      slices = 1
     }
-    return (first, second)
+    return (buffer.pointer[channel], buffer.pointer[channels + channel])
   }
 }
 
@@ -65,7 +49,7 @@ public final class NormalizationSums {
   /// Σ g and Σ g · input.
   public let channels: ChannelSums
   private let channelCount: Int
-  private let rangeSums = Buffer<Double>(count: BatchSlices.maximum * 4)
+  private let rangeSums = Buffer<Double>(count: BatchTree.maximumLeaves * 4)
   private var slices = 0
 
   /// For tensors of exactly so many channels.
@@ -74,23 +58,22 @@ public final class NormalizationSums {
     self.channels = ChannelSums(channels: channels)
   }
 
-  /// Begins new sums over a batch of so many slices.
-  public func reset(slices: Int) {
+  /// Begins new sums over a batch of so many images.
+  public func reset(images: Int) {
+    slices = BatchTree(images: images).leaves
     channels.prepare(channels: channelCount, slices: slices)
-    for index in 0..<slices * 2 * channelCount { channels.slice(0)[index] = 0 }
-    for index in 0..<slices * 4 { rangeSums[index] = 0 }
-    self.slices = slices
+    channels.slice(0).update(repeating: 0, count: slices * 2 * channelCount)
+    rangeSums.pointer.update(repeating: 0, count: slices * 4)
   }
 
   func ranges(_ slice: Int) -> UnsafeMutablePointer<Double> { rangeSums.pointer + 4 * slice }
 
-  /// The sums of a quantized copy.
+  /// The sums of a quantized copy, over all slices; nothing is to be added afterwards.
   public func range(_ copy: Int) -> RangeSums {
-    var total = RangeSums()
-    for slice in 0..<slices {
-      total.gradient += rangeSums[4 * slice + 2 * copy]
-      total.gradientTimesValue += rangeSums[4 * slice + 2 * copy + 1]
+    if slices > 1 {
+      BatchTree.addUp(rangeSums.pointer, rows: slices, stride: 4, columns: 0..<4)
+      slices = 1
     }
-    return total
+    return RangeSums(gradient: rangeSums[2 * copy], gradientTimesValue: rangeSums[2 * copy + 1])
   }
 }

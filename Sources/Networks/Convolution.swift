@@ -166,43 +166,54 @@ public final class Convolution: Layer {
 
   // MARK: Forward
 
-  /// Advances freezing where the pass says so, quantizes the weights, then overwrites the output.
-  public func forward(_ pass: ForwardPass) {
+  /// Advances freezing where the pass says so, quantizes the weights, and lays them out for the passes to come.
+  public func prepare(_ pass: ForwardPass) {
     if let weights = arithmetic.weights { quantize(weights, pass) }
-    forwardSeconds += pass.backend.measure(.forward) {
-      let sums = pass.isTraining ? sums : nil
-      if case .integers(let weights, let copy, let levels) = arithmetic {
-        let maximumInput = copy.quantizer.maximumLevel
-        let grid = weights.quantizer.grid
-        operation.pack(levels: levels, maximumInput: maximumInput, maximumWeight: grid.maximumLevel)
-        operation.forward(
-          levels: copy.levels, maximumInput: maximumInput, maximumWeight: grid.maximumLevel,
-          scale: copy.quantizer.step * grid.valueScale, bias: bias?.value, output: output.floats, images: pass.images,
-          sums: sums)
-      } else {
-        operation.pack(weights: quantizedWeight)
-        operation.forward(
-          input: floatInput(pass), bias: bias?.value, output: output.floats, images: pass.images, sums: sums)
-      }
+    if case .integers(let weights, let copy, let levels) = arithmetic {
+      operation.pack(
+        levels: levels, maximumInput: copy.quantizer.maximumLevel, maximumWeight: weights.quantizer.grid.maximumLevel)
+    } else {
+      operation.pack(weights: quantizedWeight)
+    }
+    guard pass.isTraining else { return }
+    if needsInputGradient { operation.packBackward(weights: quantizedWeight) }
+    if usesSparseGradient, let freezing, indexedCount != freezing.frozenCount {
+      operation.index(frozen: freezing.frozen)
+      indexedCount = freezing.frozenCount
     }
   }
 
   private func quantize(_ weights: QuantizedWeights, _ pass: ForwardPass) {
-    pass.backend.measure(.normalizationAndQuantization) {
-      let grid = weights.quantizer.grid
-      if let freezing = weights.freezing, let (policy, forward) = pass.freezing {
-        if let policy {
-          policy.advance(
-            freezing, layer: name, forward: forward, quantizer: weights.quantizer, weights: weight.value,
-            on: pass.backend)
-        } else {
-          freezing.recordLevels(
-            number: forward, quantizer: weights.quantizer, weights: weight.value, on: pass.backend)
-        }
+    let grid = weights.quantizer.grid
+    if let freezing = weights.freezing, let (policy, forward) = pass.freezing {
+      if let policy {
+        policy.advance(
+          freezing, layer: name, forward: forward, quantizer: weights.quantizer, weights: weight.value,
+          on: pass.backend)
+      } else {
+        freezing.recordLevels(
+          number: forward, quantizer: weights.quantizer, weights: weight.value, on: pass.backend)
       }
-      var levels: Buffer<Int8>?
-      if case .integers(_, _, let buffer) = arithmetic { levels = buffer }
-      pass.backend.quantize(grid, weights: weight.value, values: weights.values, levels: levels)
+    }
+    var levels: Buffer<Int8>?
+    if case .integers(_, _, let buffer) = arithmetic { levels = buffer }
+    pass.backend.quantize(grid, weights: weight.value, values: weights.values, levels: levels)
+  }
+
+  /// Overwrites the output.
+  public func forward(_ pass: ForwardPass) {
+    forwardSeconds += pass.backend.measure(.forward) {
+      let sums = pass.isTraining ? sums : nil
+      if case .integers(let weights, let copy, _) = arithmetic {
+        let grid = weights.quantizer.grid
+        operation.forward(
+          levels: copy.levels, maximumInput: copy.quantizer.maximumLevel, maximumWeight: grid.maximumLevel,
+          scale: copy.quantizer.step * grid.valueScale, bias: bias?.value, output: output.floats, images: pass.images,
+          sums: sums)
+      } else {
+        operation.forward(
+          input: floatInput(pass), bias: bias?.value, output: output.floats, images: pass.images, sums: sums)
+      }
     }
   }
 
@@ -216,28 +227,27 @@ public final class Convolution: Layer {
 
   // MARK: Backward
 
-  /// Overwrites the gradients of weights, bias and input, and sets those of the weight quantizer. Those of frozen
-  /// weights are 0 where the sparse kernel computes them.
+  /// Overwrites the gradients of bias and input, and that of the weights with the gradient of ŵ. Those of frozen weights are 0
+  /// where the sparse kernel computes them.
   public func backward(_ pass: BackwardPass) {
     computeGradients(pass)
     if let bias { sumBiasGradient(bias, pass) }
+  }
+
+  /// Overwrites the gradient of ŵ with that of w, and sets those of the weight quantizer.
+  public func finish(_ pass: BackwardPass) {
     if let weights = arithmetic.weights { passThroughQuantizer(weights, pass) }
   }
 
   private func computeGradients(_ pass: BackwardPass) {
     let backend = pass.backend
-    let sparse = usesSparseGradient
-    if sparse, let freezing, indexedCount != freezing.frozenCount {
-      backend.measure(.weightGradient) { operation.index(frozen: freezing.frozen) }
-      indexedCount = freezing.frozenCount
-    }
     let firstPass = gradients.firstPassOf?.firstPass
-    firstPass?.sums.reset(slices: operation.backwardSlices(images: pass.images))
+    firstPass?.sums.reset(images: pass.images)
     let copy = arithmetic.copy
     let seconds = operation.backward(
-      outputGradient: gradients.output, weights: quantizedWeight, inputGradient: gradients.input,
+      outputGradient: gradients.output, inputGradient: gradients.input,
       input: copy.map { .levels($0.levels) } ?? .floats(input.floats), weightGradient: weight.gradient,
-      scale: copy?.quantizer.step ?? 1, images: pass.images, sparse: sparse
+      scale: copy?.quantizer.step ?? 1, images: pass.images, sparse: usesSparseGradient
     ) { images, slice in
       if let firstPass { backend.normalizeBackward(firstPass, images: images, slice: slice) }
     }
@@ -259,17 +269,15 @@ public final class Convolution: Layer {
 
   /// From the gradient of ŵ to that of w and of the quantizer's numbers.
   private func passThroughQuantizer(_ weights: QuantizedWeights, _ pass: BackwardPass) {
-    pass.backend.measure(.normalizationAndQuantization) {
-      let quantizer = weights.quantizer
-      var gradientTimesQuantized = 0.0
-      if let scale = quantizer.outputScale, scale != 0 {
-        gradientTimesQuantized = pass.backend.dotProduct(weight.gradient, weights.values) / Double(scale)
-      }
-      let sums = pass.backend.straightThrough(
-        quantizer.grid, weights: weight.value, valueGradient: weight.gradient, scale: quantizer.gradientScale,
-        frozen: weights.freezing?.frozen, skipFrozen: !quantizer.needsDenseGradient, weightGradient: weight.gradient)
-      quantizer.setGradients(sums, gradientTimesQuantized: gradientTimesQuantized)
+    let quantizer = weights.quantizer
+    var gradientTimesQuantized = 0.0
+    if let scale = quantizer.outputScale, scale != 0 {
+      gradientTimesQuantized = pass.backend.dotProduct(weight.gradient, weights.values) / Double(scale)
     }
+    let sums = pass.backend.straightThrough(
+      quantizer.grid, weights: weight.value, valueGradient: weight.gradient, scale: quantizer.gradientScale,
+      frozen: weights.freezing?.frozen, skipFrozen: !quantizer.needsDenseGradient, weightGradient: weight.gradient)
+    quantizer.setGradients(sums, gradientTimesQuantized: gradientTimesQuantized)
   }
 
   /// Decided by the frozen share alone, never by the clock, so that results can be repeated.

@@ -45,9 +45,8 @@ public final class CrossEntropy {
     backend.softmaxCrossEntropy(
       logits: logits.floats, labels: labels, classes: logits.channels, images: images, total: total ?? images,
       losses: losses, ranks: ranks, gradient: withGradient ? gradient : nil)
-    var result = Result(loss: 0, topOne: 0, topFive: 0)
+    var result = Result(loss: BatchTree(images: images).sum(losses), topOne: 0, topFive: 0)
     for image in 0..<images {
-      result.loss += losses[image]
       if ranks[image] < 1 { result.topOne += 1 }
       if ranks[image] < 5 { result.topFive += 1 }
     }

@@ -77,7 +77,20 @@ public protocol Layer: AnyObject {
   var state: [LayerState] { get }
   /// To be called after the values of `state` were written from outside.
   func didRestoreState()
+  /// What a forward pass does before it reads activations, on the calling thread: layers do it at the same time.
+  func prepare(_ pass: ForwardPass)
+  /// After `prepare`, in the order of the layers.
   func forward(_ pass: ForwardPass)
   /// Reads the gradients of its output and writes those of its inputs and parameters; in reverse order of the layers.
   func backward(_ pass: BackwardPass)
+  /// What is left of a backward pass when all activations' gradients are known, on the calling thread: layers do it at the same
+  /// time.
+  func finish(_ pass: BackwardPass)
+}
+
+extension Layer {
+  /// Nothing.
+  public func prepare(_ pass: ForwardPass) {}
+  /// Nothing.
+  public func finish(_ pass: BackwardPass) {}
 }

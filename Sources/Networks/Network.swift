@@ -20,6 +20,8 @@ public final class Network {
   public let convolutions: [Convolution]
   /// In execution order.
   public let batchNorms: [BatchNormalization]
+  /// Those with the most parameters first, so that the threads that work on them end at about the same time.
+  private let layersBySize: [any Layer]
   /// Behind the logits, with the labels' memory; no pass evaluates it.
   public let loss: CrossEntropy
 
@@ -44,6 +46,7 @@ public final class Network {
       backend: backend)
     convolutions = layers.compactMap { $0 as? Convolution }
     batchNorms = layers.compactMap { $0 as? BatchNormalization }
+    layersBySize = layers.map { ($0, $0.parameters.reduce(0) { $0 + $1.count }) }.sorted { $0.1 > $1.1 }.map(\.0)
     parameters = layers.flatMap(\.parameters)
     let fixed = convolutions.flatMap { convolution -> [Parameter] in
       guard let quantizer = convolution.weightQuantizer else { return [] }
@@ -84,6 +87,9 @@ public final class Network {
     freezing: (policy: FreezingPolicy?, forward: Int)? = nil
   ) {
     let pass = ForwardPass(backend: backend, images: count, purpose: purpose, draw: draw, freezing: freezing)
+    backend.measure(.normalizationAndQuantization) {
+      backend.pool.run(layersBySize.count) { task, _ in layersBySize[task].prepare(pass) }
+    }
     for layer in layers { layer.forward(pass) }
   }
 
@@ -94,6 +100,9 @@ public final class Network {
   public func backward(images count: Int) {
     let pass = BackwardPass(backend: backend, images: count)
     for layer in layers.reversed() { layer.backward(pass) }
+    backend.measure(.normalizationAndQuantization) {
+      backend.pool.run(layersBySize.count) { task, _ in layersBySize[task].finish(pass) }
+    }
   }
 
   // MARK: Start

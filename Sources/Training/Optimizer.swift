@@ -37,6 +37,8 @@ public final class Optimizer {
   /// In the order of the parameters that the optimizer was made of.
   public let entries: [Entry]
   private let groups: [ParameterGroup: ParameterGroupSpec]
+  /// What the threads share.
+  private let pieces: [(entry: Int, elements: Range<Int>)]
 
   /// State of zeros for `parameters`, each by the rule of its group; SGD without momentum keeps none.
   public init(
@@ -48,25 +50,33 @@ public final class Optimizer {
     ]
     self.groups = groups
     entries = parameters.map { Entry($0, groups[$0.group]!.optimizer, on: backend) }
+    pieces = entries.enumerated().flatMap { index, entry in
+      let count = entry.parameter.count
+      return stride(from: 0, to: count, by: Self.pieceSize).map { (index, $0..<min($0 + Self.pieceSize, count)) }
+    }
   }
+
+  private static let pieceSize = 1 << 14
 
   /// One update from the parameters' gradients.
   /// - Parameters:
   ///   - step: 1-based, for Adam's bias correction.
   ///   - factor: the schedule's factor on every learning rate.
   public func update(step: Int, factor: Double, on backend: any Backend) {
-    for entry in entries {
+    backend.pool.run(pieces.count) { task, _ in
+      let (index, elements) = pieces[task]
+      let entry = entries[index]
       let group = groups[entry.parameter.group]!
       let rate = group.learningRate * factor
       switch group.optimizer {
       case .sgd(let momentum, let weightDecay):
         backend.sgd(
-          entry.parameter, velocity: entry.first, rate: Float(rate), momentum: Float(momentum),
+          entry.parameter, elements, velocity: entry.first, rate: Float(rate), momentum: Float(momentum),
           weightDecay: Float(weightDecay))
       case .adam(let beta1, let beta2, let epsilon):
         backend.adam(
-          entry.parameter, first: entry.first!, second: entry.second!, step: step, rate: rate, beta1: beta1,
-          beta2: beta2, epsilon: epsilon)
+          entry.parameter, elements, first: entry.first!, second: entry.second!, step: step, rate: rate,
+          beta1: beta1, beta2: beta2, epsilon: epsilon)
       }
     }
   }

@@ -6,15 +6,39 @@ import Testing
 
 /// The Swift side of the kernels: slices, threads, instruction sets.
 struct CPUBackendTests {
-  @Test("a batch's slices depend on its size alone, cover it in order, and none is empty")
-  func slices() {
-    for images in [1, 2, 7, 8, 9, 100, 128, 257] {
-      let slices = BatchSlices.count(of: images)
-      #expect(slices == min(8, images))
-      let ranges = (0..<slices).map { BatchSlices.range($0, of: slices, count: images) }
-      #expect(ranges.flatMap { Array($0) } == Array(0..<images))
-      #expect(ranges.allSatisfy { !$0.isEmpty })
+  @Test(
+    "a batch's slices depend on its size alone, cover it in order, and none is empty",
+    arguments: [
+      (1, 1), (2, 2), (3, 2), (7, 4), (8, 8), (31, 16), (32, 32), (100, 32), (128, 32), (255, 32), (256, 64), (999, 64),
+    ])
+  func slices(images: Int, leaves: Int) {
+    let tree = BatchTree(images: images)
+    #expect(tree.leaves == leaves)
+    #expect((0..<leaves).flatMap { Array(tree[$0]) } == Array(0..<images))
+    #expect((0..<leaves).allSatisfy { !tree[$0].isEmpty })
+    // A node has the images of its two children.
+    for count in sequence(first: leaves / 2, next: { $0 / 2 }).prefix(while: { $0 > 0 }) {
+      for node in 0..<count {
+        let (left, right) = (2 * node, 2 * node + 1)
+        #expect(tree.images(of: node, among: count).lowerBound == tree.images(of: left, among: 2 * count).lowerBound)
+        #expect(tree.images(of: left, among: 2 * count).upperBound == tree.images(of: right, among: 2 * count).lowerBound)
+      }
     }
+  }
+
+  @Test("sums are formed as a binary tree has it")
+  func treeOfSums() {
+    // 2^53 swallows ones that come singly, and takes those that come together.
+    let large = Double(1 << 53)
+    let values = Buffer([large, 1, 1, 1])
+    #expect(BatchTree(images: 4).sum(values) == large + 2)
+    #expect(BatchTree(images: 3).sum(values) == large + 2)
+    #expect(values.reduce(0, +) == large)
+    let sums = ChannelSums(channels: 1)
+    let backend = CPUBackend(threads: 2)
+    let input = Buffer<Float>([Float(large), 1, 1, 1])
+    backend.channelStatistics(input, channels: 1, images: 4, rowsPerImage: 1, sums: sums)
+    #expect(sums[0].0 == large + 2)
   }
 
   @Test("seconds are added to their part, and set back")
@@ -82,9 +106,10 @@ struct CPUBackendTests {
     let inputGradient = Buffer<Float>(count: shape.inputCount)
     let weightGradient = Buffer<Float>(count: shape.weightCount)
     let sums = ChannelSums(channels: shape.outputChannels)
+    operation.packBackward(weights: weights)
     func backward(from input: ConvolutionInput, sparse: Bool) -> [Float] {
       operation.backward(
-        outputGradient: .buffer(gradient), weights: weights, inputGradient: inputGradient, input: input,
+        outputGradient: .buffer(gradient), inputGradient: inputGradient, input: input,
         weightGradient: weightGradient, scale: 0.5, images: images, sparse: sparse)
       return weightGradient.array
     }
@@ -115,7 +140,7 @@ struct CPUBackendTests {
     let shape = Self.shapes[shape]
     for images in [shape.batch, shape.batch - 2] {
       let one = results(shape, images: images, backend: CPUBackend(threads: 1))
-      for threads in 2...5 {
+      for threads in [2, 3, 7, 16, 33, 64] {
         #expect(results(shape, images: images, backend: CPUBackend(threads: threads)) == one)
       }
     }
@@ -132,11 +157,12 @@ struct CPUBackendTests {
     let gradient = Buffer(normals(shape.outputCount, seed: 3))
     let draws = normals(shape.weightCount, seed: 4)
     let inputGradient = Buffer<Float>(count: shape.inputCount)
+    operation.packBackward(weights: weights)
     func backward(sparse: Bool) -> [Float] {
       let result = Buffer([Float](repeating: .nan, count: shape.weightCount))
       inputGradient.copy(from: Buffer([Float](repeating: .nan, count: shape.inputCount)))
       operation.backward(
-        outputGradient: .buffer(gradient), weights: weights, inputGradient: inputGradient, input: .floats(input),
+        outputGradient: .buffer(gradient), inputGradient: inputGradient, input: .floats(input),
         weightGradient: result, scale: 0.5, images: shape.batch, sparse: sparse)
       return result.array
     }
@@ -183,8 +209,9 @@ struct CPUBackendTests {
     let gradient = Buffer(normals(shape.outputCount, seed: 3))
     let inputGradient = Buffer<Float>(count: shape.inputCount)
     let weightGradient = Buffer<Float>(count: shape.weightCount)
+    operation.packBackward(weights: weights)
     operation.backward(
-      outputGradient: .buffer(gradient), weights: weights, inputGradient: inputGradient, input: .floats(input),
+      outputGradient: .buffer(gradient), inputGradient: inputGradient, input: .floats(input),
       weightGradient: weightGradient, scale: 1, images: shape.batch, sparse: false)
     func product(_ a: Buffer<Float>, _ b: Buffer<Float>) -> Double {
       zip(a, b).reduce(0) { $0 + Double($1.0) * Double($1.1) }
@@ -214,6 +241,7 @@ struct CPUBackendTests {
     let y = Buffer(normals(shape.outputCount, seed: 4))
     let factors = (5...7).map { Buffer(normals(shape.outputChannels, seed: $0)) }
     let gradient = Buffer<Float>(count: shape.outputCount)
+    operation.packBackward(weights: weights)
     let affine = AffineGradient(x: x, y: y, a: factors[0], b: factors[1], d: factors[2])
     backend.channelAffine(
       affine, output: gradient, channels: shape.outputChannels, images: shape.batch,
@@ -222,7 +250,7 @@ struct CPUBackendTests {
       let inputGradient = Buffer<Float>(count: shape.inputCount)
       let weightGradient = Buffer<Float>(count: shape.weightCount)
       operation.backward(
-        outputGradient: outputGradient, weights: weights, inputGradient: inputGradient, input: .floats(input),
+        outputGradient: outputGradient, inputGradient: inputGradient, input: .floats(input),
         weightGradient: weightGradient, scale: 1, images: shape.batch, sparse: false)
       return [inputGradient.array, weightGradient.array]
     }

@@ -25,6 +25,7 @@ struct LayerRun {
   func run(input: ImageInput? = nil) {
     let forward = ForwardPass(backend: backend, images: images, purpose: .training)
     input?.forward(forward)
+    layer.prepare(forward)
     layer.forward(forward)
     for (use, buffer) in output.gradients.enumerated() { fill(buffer, part: use, of: output.gradients.count) }
     for (index, copy) in output.copies.enumerated() {
@@ -32,6 +33,7 @@ struct LayerRun {
     }
     let backward = BackwardPass(backend: backend, images: images)
     layer.backward(backward)
+    layer.finish(backward)
     input?.backward(backward)
   }
 

@@ -117,9 +117,13 @@ struct SparseGradientTests {
     // A fixed threshold of 2 spacings and no memory: everything inside the range freezes.
     let policy = FreezingPolicy(
       spec: FreezingSpec(schedule: .fixed(2), startStep: 0, totalSteps: 10, distanceEMA: 0), clock: .fromZero)
-    layer.forward(ForwardPass(backend: backend, images: shape.batch, purpose: .training, freezing: (policy, 1)))
+    let forward = ForwardPass(backend: backend, images: shape.batch, purpose: .training, freezing: (policy, 1))
+    layer.prepare(forward)
+    layer.forward(forward)
     #expect(layer.freezing!.frozenShare > 0.9)
-    layer.backward(BackwardPass(backend: backend, images: shape.batch))
+    let backward = BackwardPass(backend: backend, images: shape.batch)
+    layer.backward(backward)
+    layer.finish(backward)
     for index in 0..<shape.weightCount where layer.freezing!.frozen[index] != 0 {
       #expect(layer.weight.gradient[index] == 0)
     }

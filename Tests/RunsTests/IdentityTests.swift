@@ -19,12 +19,12 @@ struct IdentityTests {
   @Test("the canonical form and the ids of an algorithm version stay as they are")
   func pinned() throws {
     let runs = try plan().runs
-    #expect(runs.map(\.id) == ["4556bb9a8d1a", "b376f5f3b2f8", "bd4cfafaa585", "72ce9c9b65e7", "53c5c51e853b"])
+    #expect(runs.map(\.id) == ["d73397b29fe3", "67aa5f3fc360", "08d6e308f1c4", "b57fd0b60eea", "d2dc1e1c48dd"])
     let freezing = try #require(runs.first { $0.kind == .freeze })
     #expect(
       freezing.identity.canonicalForm == """
         {
-          "algorithm": 3,
+          "algorithm": 4,
           "batchSize": 10,
           "data": "c0ffee",
           "data.mean": [0.25, 0.5, 0.75],
@@ -56,7 +56,7 @@ struct IdentityTests {
           "optimizer.weights.momentum": 0.9,
           "optimizer.weights.rule": "sgd",
           "optimizer.weights.weightDecay": 0.0001,
-          "parent": "4556bb9a8d1a",
+          "parent": "d73397b29fe3",
           "quantization.activationBits": 2,
           "quantization.rangeGradient": "unfrozen",
           "quantization.recipe": "spqat",
@@ -188,6 +188,8 @@ struct IdentityTests {
     #expect(try plan().selecting([pattern]).runs.count == count)
     let id = try plan().runs[2].id
     #expect(try plan().selecting([id]).runs.map(\.id).contains(id))
+    #expect(try plan().selecting([String(id.prefix(4))]).runs.map(\.id).contains(id))
+    #expect(try plan().selecting([String(id.prefix(3))]).runs.isEmpty)
   }
 
   @Test(

@@ -63,10 +63,10 @@ struct SlurmJobsTests {
 
         cd '/home/o'\''neill/100 %' || exit 2
         runs=(
-          b376f5f3b2f8  # W2A2 fullQAT seed=1
-          bd4cfafaa585  # W2A2 fullQAT seed=2
-          72ce9c9b65e7  # W2A2 freeze threshold=linear seed=1
-          53c5c51e853b  # W2A2 freeze threshold=linear seed=2
+          67aa5f3fc360  # W2A2 fullQAT seed=1
+          08d6e308f1c4  # W2A2 fullQAT seed=2
+          b57fd0b60eea  # W2A2 freeze threshold=linear seed=1
+          d2dc1e1c48dd  # W2A2 freeze threshold=linear seed=2
         )
         run=${runs[$SLURM_ARRAY_TASK_ID]}
 

@@ -74,7 +74,11 @@ struct OptimizerTests {
       }
       let velocity = Buffer<Float>(count: parameter.count)
       let backend = CPUBackend(threads: threads)
-      for _ in 0..<3 { backend.sgd(parameter, velocity: velocity, rate: 0.1, momentum: 0.9, weightDecay: 1e-4) }
+      for _ in 0..<3 {
+        for elements in [0..<7, 7..<parameter.count] {
+          backend.sgd(parameter, elements, velocity: velocity, rate: 0.1, momentum: 0.9, weightDecay: 1e-4)
+        }
+      }
       return parameter.value.array
     }
     #expect(values[0] == values[1])

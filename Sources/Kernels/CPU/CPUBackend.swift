@@ -3,8 +3,8 @@ public import Tensor
 
 /// The C kernels of one instruction set on the threads of a pool.
 ///
-/// Work over a batch is cut into slices, which depend on the batch alone; sums are formed per slice and added up in the
-/// slices' order, so results do not depend on the number of threads.
+/// Sums over a batch are formed by slices and added up as `BatchTree` has it, so results do not depend on the number of
+/// threads.
 public final class CPUBackend: Backend {
   /// Available on this machine.
   public let instructionSet: InstructionSet
@@ -18,15 +18,17 @@ public final class CPUBackend: Backend {
   let pooling: sq_pooling_kernels
 
   private(set) var scratch: [Buffer<UInt8>]
+  /// Weight gradients of the nodes of the batch's tree that are one task each.
   private(set) var partials = Buffer<Float>(count: 0)
-  /// Per thread: a piece of a convolution's output gradient, and the weight gradient from it.
+  /// Per thread: a piece of a convolution's output gradient.
   private(set) var pieces: [Buffer<Float>]
+  /// Per thread: weight gradients that are still to be added to a task's.
   private(set) var pieceSums: [Buffer<Float>]
 
-  /// Three sums of each slice, for `rangeStatistics`.
-  let rangePartials = Buffer<Double>(count: 3 * BatchSlices.maximum)
-  /// Seconds of each slice by part of a convolution's backward pass.
-  let sliceSeconds = Buffer<Double>(count: 3 * BatchSlices.maximum)
+  /// Three numbers of each slice, for `rangeStatistics`.
+  let rangePartials = Buffer<Double>(count: 3 * BatchTree.maximumLeaves)
+  /// Seconds of each task by part of a convolution's backward pass.
+  let taskSeconds = Buffer<Double>(count: 3 * BatchTree.maximumLeaves)
 
   /// Filled by `measure` and `add` from the thread that drives the training, not by operations.
   public let clock = StepClock()
@@ -78,8 +80,20 @@ public final class CPUBackend: Backend {
     if partials.count < count { partials = Buffer(count: count) }
   }
 
-  func reservePieces(gradient: Int, weights: Int) {
+  func reservePieces(gradient: Int, sums: Int) {
     if pieces[0].count < gradient { pieces = pieces.map { _ in Buffer(count: gradient) } }
-    if pieceSums[0].count < weights { pieceSums = pieceSums.map { _ in Buffer(count: weights) } }
+    if pieceSums[0].count < sums { pieceSums = pieceSums.map { _ in Buffer(count: sums) } }
+  }
+
+  /// One task for each slice of a batch.
+  func overLeaves(_ images: Int, _ body: (_ slice: Int, _ images: Range<Int>) -> Void) {
+    let tree = BatchTree(images: images)
+    pool.run(tree.leaves) { slice, _ in body(slice, tree[slice]) }
+  }
+
+  /// For work without sums: tasks of images, more than there are slices where many threads wait for them.
+  func overImages(_ images: Int, _ body: (_ images: Range<Int>, _ worker: Int) -> Void) {
+    let tasks = min(images, max(BatchTree(images: images).leaves, 4 * pool.threads))
+    pool.run(tasks) { task, worker in body(images * task / tasks..<images * (task + 1) / tasks, worker) }
   }
 }

@@ -14,13 +14,14 @@ public final class CPUConvolution: ConvolutionOperation {
   private var packedInteger = Buffer<UInt8>(count: 0)
   private var sparseIndex = Buffer<UInt8>(count: 0)
   private var unfrozen = UnfrozenWeights(frozen: Buffer(count: 0))
-  private let weightGradientSlices: Int
   private let imagesPerPiece: Int
 
-  /// Partial weight gradients may take at most this many floats together; big layers are cut into fewer slices.
+  /// Partial weight gradients may take so many floats together, unless the threads need more.
   private static let partialBudget = 16 << 20
   /// Floats of output gradient that are worked on at a time: a quarter of a core's second-level cache or less.
   private static let pieceBudget = 64 << 10
+  /// Weights whose partial gradients are added up in one task: for all tasks together a part of the first-level cache.
+  private static let addedAtOnce = 2 << 10
 
   /// Grows the backend's scratch memory, which its convolutions share: two operations must not run at once.
   public init(shape: ConvolutionShape, backend: CPUBackend) {
@@ -29,10 +30,11 @@ public final class CPUConvolution: ConvolutionOperation {
     c = shape.c
     packedForward = withUnsafePointer(to: c) { Buffer(count: backend.convolution.forward_packed_count($0)) }
     packedBackward = withUnsafePointer(to: c) { Buffer(count: backend.convolution.backward_input_packed_count($0)) }
-    weightGradientSlices = max(
-      1, min(BatchSlices.count(of: shape.batch), Self.partialBudget / shape.weightCount))
-    let imagesPerSlice = (shape.batch + weightGradientSlices - 1) / weightGradientSlices
-    imagesPerPiece = max(1, min(imagesPerSlice, Self.pieceBudget / (shape.outputCount / shape.batch)))
+    imagesPerPiece = max(
+      1,
+      min(
+        BatchTree.mostImagesOfLeaf(upTo: shape.batch),
+        Self.pieceBudget / (shape.outputCount / shape.batch)))
     var piece = c
     piece.batch = Int32(imagesPerPiece)
     cPiece = piece
@@ -41,21 +43,43 @@ public final class CPUConvolution: ConvolutionOperation {
     }
     backend.reserveScratch(
       bytes: max(scratch, withUnsafePointer(to: cPiece) { backend.sparseGradient.scratch_bytes($0) }))
-    backend.reservePartials(count: weightGradientSlices * shape.weightCount)
+    let tree = BatchTree(images: shape.batch)
+    let tasks = gradientTasks(tree)
+    backend.reservePartials(count: tasks * shape.weightCount)
     backend.reservePieces(
-      gradient: min(imagesPerPiece, shape.batch) * (shape.outputCount / shape.batch), weights: shape.weightCount)
+      gradient: imagesPerPiece * (shape.outputCount / shape.batch),
+      sums: pendingSums(tree, tasks: tasks) * shape.weightCount)
   }
 
+  /// How many nodes of a batch's tree are one task each in the backward pass: enough for the threads to be equally busy, as few as
+  /// that allows, since each has a weight gradient of its own.
+  private func gradientTasks(_ tree: BatchTree) -> Int {
+    var tasks = 1
+    while tasks < min(4 * backend.pool.threads, tree.leaves) { tasks *= 2 }
+    while tasks > backend.pool.threads && tasks * shape.weightCount > Self.partialBudget { tasks /= 2 }
+    return min(tasks, tree.leaves)
+  }
+
+  /// How many weight gradients a thread has at most, beside the task's own, that are not yet added up: one a level of the task's
+  /// part of the tree, and one for the pieces of a slice.
+  private func pendingSums(_ tree: BatchTree, tasks: Int) -> Int {
+    (tree.leaves / tasks).trailingZeroBitCount + 1
+  }
+
+  /// One task a slice of the batch where sums are formed, else as many as there is work for.
   private func overImages(
-    _ images: Int, slices: Int? = nil,
-    _ body: (_ slice: Int, _ range: Range<Int>, _ scratch: UnsafeMutableRawPointer, _ worker: Int) -> Void
+    _ images: Int, sums: ChannelSums?,
+    _ body: (_ images: Range<Int>, _ sums: UnsafeMutablePointer<Double>?, _ scratch: UnsafeMutableRawPointer) -> Void
   ) {
     precondition(images >= 1 && images <= shape.batch)
-    let slices = min(slices ?? BatchSlices.maximum, BatchSlices.count(of: images))
-    backend.pool.run(slices) { slice, worker in
-      body(
-        slice, BatchSlices.range(slice, of: slices, count: images),
-        UnsafeMutableRawPointer(backend.scratch[worker].pointer), worker)
+    guard let sums else {
+      backend.overImages(images) { body($0, nil, UnsafeMutableRawPointer(backend.scratch[$1].pointer)) }
+      return
+    }
+    let tree = BatchTree(images: images)
+    sums.prepare(channels: shape.outputChannels, slices: tree.leaves)
+    backend.pool.run(tree.leaves) { slice, worker in
+      body(tree[slice], sums.slice(slice), UnsafeMutableRawPointer(backend.scratch[worker].pointer))
     }
   }
 
@@ -73,11 +97,10 @@ public final class CPUConvolution: ConvolutionOperation {
     input: Buffer<Float>, bias: Buffer<Float>?, output: Buffer<Float>, images: Int, sums: ChannelSums?
   ) {
     precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
-    sums?.prepare(channels: shape.outputChannels, slices: BatchSlices.count(of: images))
-    overImages(images) { slice, range, scratch, _ in
+    overImages(images, sums: sums) { range, sums, scratch in
       withUnsafePointer(to: c) {
         backend.convolution.forward(
-          $0, input.pointer, packedForward.pointer, bias?.pointer, output.pointer, sums?.slice(slice),
+          $0, input.pointer, packedForward.pointer, bias?.pointer, output.pointer, sums,
           Int32(range.lowerBound), Int32(range.count), scratch)
       }
     }
@@ -101,95 +124,110 @@ public final class CPUConvolution: ConvolutionOperation {
     output: Buffer<Float>, images: Int, sums: ChannelSums?
   ) {
     precondition(levels.count >= shape.inputCount && output.count >= shape.outputCount)
-    sums?.prepare(channels: shape.outputChannels, slices: BatchSlices.count(of: images))
-    overImages(images) { slice, range, scratch, _ in
+    overImages(images, sums: sums) { range, sums, scratch in
       withUnsafePointer(to: c) {
         backend.integerConvolution.forward(
           $0, levels.pointer, packedInteger.pointer, Int32(maximumInput), Int32(maximumWeight), scale, bias?.pointer,
-          output.pointer, nil, sums?.slice(slice), Int32(range.lowerBound), Int32(range.count), scratch)
+          output.pointer, nil, sums, Int32(range.lowerBound), Int32(range.count), scratch)
       }
     }
   }
 
   // MARK: Backward
 
-  /// At most 8 and at most `images`; fewer where so many partial weight gradients would take too much memory.
-  public func backwardSlices(images: Int) -> Int { min(weightGradientSlices, BatchSlices.count(of: images)) }
+  /// Copies them: a later change of `weights` has to be packed again. In the layout of `ConvolutionShape`.
+  public func packBackward(weights: Buffer<Float>) {
+    precondition(weights.count == shape.weightCount)
+    withUnsafePointer(to: c) { backend.convolution.backward_input_pack($0, weights.pointer, packedBackward.pointer) }
+  }
 
-  /// Overwrites both gradients. Packs `weights` itself; `sparse` needs `index(frozen:)` first.
+  /// Overwrites both gradients. An input gradient needs `packBackward(weights:)` first, `sparse` `index(frozen:)`.
   /// - Returns: wall seconds, the threads' time by part in proportion.
   @discardableResult
   public func backward(
-    outputGradient: OutputGradient, weights: Buffer<Float>, inputGradient: Buffer<Float>?, input: ConvolutionInput,
+    outputGradient: OutputGradient, inputGradient: Buffer<Float>?, input: ConvolutionInput,
     weightGradient: Buffer<Float>, scale: Float, images: Int, sparse: Bool,
     eachPiece: (_ images: Range<Int>, _ slice: Int) -> Void = { _, _ in }
   ) -> BackwardSeconds {
-    precondition(weights.count == shape.weightCount && weightGradient.count == shape.weightCount)
+    precondition(weightGradient.count == shape.weightCount)
     precondition((inputGradient?.count ?? shape.inputCount) >= shape.inputCount)
     let start = StepClock.now()
-    if inputGradient != nil {
-      withUnsafePointer(to: c) { backend.convolution.backward_input_pack($0, weights.pointer, packedBackward.pointer) }
-    }
-    let slices = backwardSlices(images: images)
+    precondition(images >= 1 && images <= shape.batch)
+    let tree = BatchTree(images: images)
+    let tasks = gradientTasks(tree)
+    let leaves = tree.leaves / tasks
     let count = shape.weightCount
     let needsWeightGradient = !sparse || unfrozen.count > 0
-    let seconds = backend.sliceSeconds.pointer
-    for index in 0..<3 * slices { seconds[index] = 0 }
-    overImages(images, slices: slices) { slice, range, scratch, worker in
-      let partial = backend.partials.pointer + slice * count
-      let pieceSum = backend.pieceSums[worker].pointer
-      if sparse { unfrozen.clear(partial) }
-      var first = range.lowerBound
-      while first < range.upperBound, needsWeightGradient || inputGradient != nil {
-        let piece = first..<min(first + imagesPerPiece, range.upperBound)
-        let begin = StepClock.now()
-        let gradient = pieceGradient(outputGradient, piece, worker)
-        let affine = StepClock.now()
-        if let inputGradient {
-          withUnsafePointer(to: c) {
-            backend.convolution.backward_input(
-              $0, gradient, packedBackward.pointer, inputGradient.pointer, Int32(first), Int32(piece.count), scratch)
+    let seconds = backend.taskSeconds.pointer
+    seconds.update(repeating: 0, count: 3 * tasks)
+    backend.pool.run(tasks) { task, worker in
+      let scratch = UnsafeMutableRawPointer(backend.scratch[worker].pointer)
+      func sums(_ waiting: Int) -> UnsafeMutablePointer<Float> {
+        waiting == 0
+          ? backend.partials.pointer + task * count : backend.pieceSums[worker].pointer + (waiting - 1) * count
+      }
+      for leaf in 0..<leaves {
+        let slice = task * leaves + leaf
+        // Sums are added up like a binary counter: those that wait are the ones among the digits of `leaf`.
+        var waiting = leaf.nonzeroBitCount
+        let sum = sums(waiting)
+        let pieceSum = sums(waiting + 1)
+        if sparse { unfrozen.clear(sum) }
+        var first = tree[slice].lowerBound
+        while first < tree[slice].upperBound, needsWeightGradient || inputGradient != nil {
+          let piece = first..<min(first + imagesPerPiece, tree[slice].upperBound)
+          let begin = StepClock.now()
+          let gradient = pieceGradient(outputGradient, piece, worker)
+          let affine = StepClock.now()
+          if let inputGradient {
+            withUnsafePointer(to: c) {
+              backend.convolution.backward_input(
+                $0, gradient, packedBackward.pointer, inputGradient.pointer, Int32(first), Int32(piece.count), scratch)
+            }
           }
+          let middle = StepClock.now()
+          eachPiece(piece, slice)
+          let called = StepClock.now()
+          if !needsWeightGradient {
+            // Every weight is frozen.
+          } else if sparse || first == tree[slice].lowerBound {
+            backwardWeight(input, gradient, piece, sparse, into: sum, scratch)
+          } else {
+            backwardWeight(input, gradient, piece, sparse, into: pieceSum, scratch)
+            for index in 0..<count { sum[index] += pieceSum[index] }
+          }
+          let end = StepClock.now()
+          seconds[3 * task] += affine - begin + called - middle
+          seconds[3 * task + 1] += middle - affine
+          seconds[3 * task + 2] += end - called
+          first = piece.upperBound
         }
-        let middle = StepClock.now()
-        eachPiece(piece, slice)
-        let called = StepClock.now()
-        if !needsWeightGradient {
-          // Every weight is frozen.
-        } else if sparse || piece.lowerBound == range.lowerBound {
-          backwardWeight(input, gradient, piece, sparse, into: partial, scratch)
-        } else {
-          backwardWeight(input, gradient, piece, sparse, into: pieceSum, scratch)
-          for index in 0..<count { partial[index] += pieceSum[index] }
+        guard needsWeightGradient else { continue }
+        let begin = StepClock.now()
+        for _ in 0..<(~leaf).trailingZeroBitCount {
+          add(sums(waiting), to: sums(waiting - 1), sparse: sparse)
+          waiting -= 1
         }
-        let end = StepClock.now()
-        seconds[3 * slice] += affine - begin + called - middle
-        seconds[3 * slice + 1] += middle - affine
-        seconds[3 * slice + 2] += end - called
-        first = piece.upperBound
+        seconds[3 * task + 2] += StepClock.now() - begin
       }
     }
     var parts = (0.0, 0.0, 0.0)
-    for slice in 0..<slices {
-      parts.0 += seconds[3 * slice]
-      parts.1 += seconds[3 * slice + 1]
-      parts.2 += seconds[3 * slice + 2]
+    for task in 0..<tasks {
+      parts.0 += seconds[3 * task]
+      parts.1 += seconds[3 * task + 1]
+      parts.2 += seconds[3 * task + 2]
     }
-    addPartials(slices: slices, into: weightGradient, scale: scale, sparse: sparse)
+    addPartials(tasks, into: weightGradient, scale: scale, sparse: sparse)
     // The threads' time by part, in proportion to the whole's wall time.
     let share = (StepClock.now() - start) / max(parts.0 + parts.1 + parts.2, .leastNormalMagnitude)
     return BackwardSeconds(
       normalization: parts.0 * share, inputGradient: parts.1 * share, weightGradient: parts.2 * share)
   }
 
-  /// The gradient of the input alone.
-  public func backwardInput(
-    weights: Buffer<Float>, outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int
-  ) {
-    precondition(weights.count == shape.weightCount)
+  /// The gradient of the input alone; needs `packBackward(weights:)` first.
+  public func backwardInput(outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int) {
     precondition(outputGradient.count >= shape.outputCount && inputGradient.count >= shape.inputCount)
-    withUnsafePointer(to: c) { backend.convolution.backward_input_pack($0, weights.pointer, packedBackward.pointer) }
-    overImages(images) { _, range, scratch, _ in
+    overImages(images, sums: nil) { range, _, scratch in
       withUnsafePointer(to: c) {
         backend.convolution.backward_input(
           $0, outputGradient.pointer, packedBackward.pointer, inputGradient.pointer, Int32(range.lowerBound),
@@ -240,26 +278,32 @@ public final class CPUConvolution: ConvolutionOperation {
     }
   }
 
-  private func addPartials(slices: Int, into result: Buffer<Float>, scale: Float, sparse: Bool) {
+  private func add(_ other: UnsafeMutablePointer<Float>, to sum: UnsafeMutablePointer<Float>, sparse: Bool) {
+    if sparse, let listed = unfrozen.listed {
+      for index in listed { sum[Int(index)] += other[Int(index)] }
+    } else {
+      for index in 0..<shape.weightCount { sum[index] += other[index] }
+    }
+  }
+
+  /// The top of the tree: adds up the tasks' sums, which are used up.
+  private func addPartials(_ tasks: Int, into result: Buffer<Float>, scale: Float, sparse: Bool) {
     let count = shape.weightCount
     let partials = backend.partials.pointer
     let total = result.pointer
     if sparse, let listed = unfrozen.listed {
       total.update(repeating: 0, count: count)
-      for index in listed {
-        var sum = partials[Int(index)]
-        for slice in 1..<max(slices, 1) { sum += partials[slice * count + Int(index)] }
-        total[Int(index)] = sum * scale
+      for index in listed.lazy.map(Int.init) {
+        BatchTree.addUp(partials, rows: tasks, stride: count, columns: index..<index + 1)
+        total[index] = partials[index] * scale
       }
       return
     }
-    let tasks = count < 1 << 14 ? 1 : 8
-    backend.pool.run(tasks) { task, _ in
-      for index in BatchSlices.range(task, of: tasks, count: count) {
-        var sum = partials[index]
-        for slice in 1..<max(slices, 1) { sum += partials[slice * count + index] }
-        total[index] = sum * scale
-      }
+    let pieces = (count + Self.addedAtOnce - 1) / Self.addedAtOnce
+    backend.pool.run(pieces) { piece, _ in
+      let columns = piece * Self.addedAtOnce..<min((piece + 1) * Self.addedAtOnce, count)
+      BatchTree.addUp(partials, rows: tasks, stride: count, columns: columns)
+      for index in columns { total[index] = partials[index] * scale }
     }
   }
 

@@ -12,8 +12,10 @@ extension CPUBackend {
     precondition(logits.count >= images * classes && labels.count >= images)
     precondition(losses.count >= images && ranks.count >= images)
     precondition((0..<images).allSatisfy { labels.pointer[$0] >= 0 && labels.pointer[$0] < classes })
-    pooling.softmax_cross_entropy(
-      logits.pointer, labels.pointer, Int32(classes), 1 / Float(total), 0, Int32(images), losses.pointer,
-      ranks.pointer, gradient?.pointer)
+    overImages(images) { images, _ in
+      pooling.softmax_cross_entropy(
+        logits.pointer, labels.pointer, Int32(classes), 1 / Float(total), Int32(images.lowerBound),
+        Int32(images.count), losses.pointer, ranks.pointer, gradient?.pointer)
+    }
   }
 }

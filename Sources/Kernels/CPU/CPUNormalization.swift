@@ -3,14 +3,9 @@ import CKernels
 
 /// Batch normalisation, rectification and quantization of `rows × channels` tensors.
 extension CPUBackend {
-  /// Rows of a slice are whole images, so that a batch is cut where convolutions cut it.
-  private func overRows(
-    _ images: Int, rowsPerImage: Int, _ body: (_ slice: Int, _ first: Int64, _ count: Int64) -> Void
-  ) {
-    let slices = BatchSlices.count(of: images)
-    pool.run(slices) { slice, _ in
-      let range = BatchSlices.range(slice, of: slices, count: images)
-      body(slice, Int64(range.lowerBound * rowsPerImage), Int64(range.count * rowsPerImage))
+  private func overRows(_ images: Int, rowsPerImage: Int, _ body: (_ first: Int64, _ count: Int64) -> Void) {
+    overImages(images) { images, _ in
+      body(Int64(images.lowerBound * rowsPerImage), Int64(images.count * rowsPerImage))
     }
   }
 
@@ -19,9 +14,11 @@ extension CPUBackend {
     _ input: Buffer<Float>, channels: Int, images: Int, rowsPerImage: Int, sums: ChannelSums
   ) {
     precondition(input.count >= images * rowsPerImage * channels)
-    sums.prepare(channels: channels, slices: BatchSlices.count(of: images))
-    overRows(images, rowsPerImage: rowsPerImage) { slice, first, count in
-      normalization.statistics(input.pointer, Int32(channels), first, count, sums.slice(slice))
+    sums.prepare(channels: channels, slices: BatchTree(images: images).leaves)
+    overLeaves(images) { slice, images in
+      normalization.statistics(
+        input.pointer, Int32(channels), Int64(images.lowerBound * rowsPerImage), Int64(images.count * rowsPerImage),
+        sums.slice(slice))
     }
   }
 
@@ -46,7 +43,7 @@ extension CPUBackend {
     arguments.quantized_count = Int32(copies.count)
     if copies.count > 0 { arguments.quantized.0 = Self.c(copies[0]) }
     if copies.count > 1 { arguments.quantized.1 = Self.c(copies[1]) }
-    overRows(images, rowsPerImage: rowsPerImage) { _, first, count in
+    overRows(images, rowsPerImage: rowsPerImage) { first, count in
       withUnsafePointer(to: arguments) { normalization.normalize($0, first, count) }
     }
   }
@@ -69,18 +66,15 @@ extension CPUBackend {
 
   /// Runs on the pool, one task a slice.
   public func normalizeBackward(_ gradient: NormalizationGradient, images: Int) {
-    let slices = BatchSlices.count(of: images)
-    gradient.sums.reset(slices: slices)
-    pool.run(slices) { slice, _ in
-      normalizeBackward(gradient, images: BatchSlices.range(slice, of: slices, count: images), slice: slice)
-    }
+    gradient.sums.reset(images: images)
+    overLeaves(images) { slice, images in normalizeBackward(gradient, images: images, slice: slice) }
   }
 
   /// All but the factors are rows × channels; overwrites `output`.
   public func channelAffine(
     _ operand: AffineGradient, output: Buffer<Float>, channels: Int, images: Int, rowsPerImage: Int
   ) {
-    overRows(images, rowsPerImage: rowsPerImage) { _, first, count in
+    overRows(images, rowsPerImage: rowsPerImage) { first, count in
       normalization.channel_affine(
         operand.x.pointer, operand.y.pointer, operand.a.pointer, operand.b.pointer, operand.d.pointer, output.pointer,
         Int32(channels), first, count)
@@ -93,17 +87,15 @@ extension CPUBackend {
   ) -> (minimum: Double, mean: Double, standardDeviation: Double) {
     precondition(input.count >= images * elementsPerImage)
     let results = rangePartials.pointer
-    overRows(images, rowsPerImage: elementsPerImage) { slice, first, count in
-      normalization.range_statistics(input.pointer, first, count, results + 3 * slice)
+    overLeaves(images) { slice, images in
+      normalization.range_statistics(
+        input.pointer, Int64(images.lowerBound * elementsPerImage), Int64(images.count * elementsPerImage),
+        results + 3 * slice)
     }
-    var minimum = Double.infinity
-    var sum = 0.0
-    var squares = 0.0
-    for slice in 0..<BatchSlices.count(of: images) {
-      minimum = min(minimum, results[3 * slice])
-      sum += results[3 * slice + 1]
-      squares += results[3 * slice + 2]
-    }
+    let slices = BatchTree(images: images).leaves
+    let minimum = (0..<slices).reduce(Double.infinity) { min($0, results[3 * $1]) }
+    BatchTree.addUp(results, rows: slices, stride: 3, columns: 1..<3)
+    let (sum, squares) = (results[1], results[2])
     let count = Double(images * elementsPerImage)
     let variance = max(0, (squares - sum * sum / count) / (count - 1))
     return (minimum, sum / count, variance.squareRoot())
@@ -116,7 +108,7 @@ extension CPUBackend {
     let count = images * elementsPerImage
     precondition(input.count >= count && factors.count >= count && output.count >= count)
     let (from, by, to) = (input.pointer, factors.pointer, output.pointer)
-    overRows(images, rowsPerImage: elementsPerImage) { _, first, count in
+    overRows(images, rowsPerImage: elementsPerImage) { first, count in
       for index in Int(first)..<Int(first + count) { to[index] = from[index] * by[index] }
     }
   }
@@ -128,7 +120,7 @@ extension CPUBackend {
     precondition(levels.count >= images * elementsPerImage && values.count >= images * elementsPerImage)
     let from = levels.pointer
     let to = values.pointer
-    overRows(images, rowsPerImage: elementsPerImage) { _, first, count in
+    overRows(images, rowsPerImage: elementsPerImage) { first, count in
       for index in Int(first)..<Int(first + count) { to[index] = Float(from[index]) * step }
     }
   }

@@ -3,19 +3,15 @@ import CKernels
 
 /// Pooling and the parameter-free shortcut.
 extension CPUBackend {
-  private func overImages(_ images: Int, _ body: (_ first: Int32, _ count: Int32) -> Void) {
-    let slices = BatchSlices.count(of: images)
-    pool.run(slices) { slice, _ in
-      let range = BatchSlices.range(slice, of: slices, count: images)
-      body(Int32(range.lowerBound), Int32(range.count))
-    }
+  private func overRuns(_ images: Int, _ body: (_ first: Int32, _ count: Int32) -> Void) {
+    overImages(images) { images, _ in body(Int32(images.lowerBound), Int32(images.count)) }
   }
 
   /// Divides by the whole window, padding included. The shape's input and output channels are equal in number.
   public func averagePool(_ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, images: Int) {
     precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
     withUnsafePointer(to: shape.c) { c in
-      overImages(images) { pooling.average_forward(c, input.pointer, output.pointer, $0, $1) }
+      overRuns(images) { pooling.average_forward(c, input.pointer, output.pointer, $0, $1) }
     }
   }
 
@@ -25,7 +21,7 @@ extension CPUBackend {
   ) {
     precondition(inputGradient.count >= shape.inputCount && outputGradient.count >= shape.outputCount)
     withUnsafePointer(to: shape.c) { c in
-      overImages(images) {
+      overRuns(images) {
         pooling.average_backward(c, outputGradient.pointer, inputGradient.pointer, $0, $1)
       }
     }
@@ -40,7 +36,7 @@ extension CPUBackend {
     precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
     precondition(winners.count >= shape.outputCount)
     withUnsafePointer(to: shape.c) { c in
-      overImages(images) { pooling.max_forward(c, input.pointer, output.pointer, winners.pointer, $0, $1) }
+      overRuns(images) { pooling.max_forward(c, input.pointer, output.pointer, winners.pointer, $0, $1) }
     }
   }
 
@@ -51,7 +47,7 @@ extension CPUBackend {
   ) {
     precondition(inputGradient.count >= shape.inputCount && outputGradient.count >= shape.outputCount)
     withUnsafePointer(to: shape.c) { c in
-      overImages(images) {
+      overRuns(images) {
         pooling.max_backward(c, outputGradient.pointer, winners.pointer, inputGradient.pointer, $0, $1)
       }
     }
@@ -61,7 +57,7 @@ extension CPUBackend {
   public func padShortcut(_ shape: ConvolutionShape, input: Buffer<Float>, output: Buffer<Float>, images: Int) {
     precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
     withUnsafePointer(to: shape.c) { c in
-      overImages(images) { pooling.pad_shortcut_forward(c, input.pointer, output.pointer, $0, $1) }
+      overRuns(images) { pooling.pad_shortcut_forward(c, input.pointer, output.pointer, $0, $1) }
     }
   }
 
@@ -71,7 +67,7 @@ extension CPUBackend {
   ) {
     precondition(inputGradient.count >= shape.inputCount && outputGradient.count >= shape.outputCount)
     withUnsafePointer(to: shape.c) { c in
-      overImages(images) {
+      overRuns(images) {
         pooling.pad_shortcut_backward(c, outputGradient.pointer, inputGradient.pointer, $0, $1)
       }
     }

@@ -24,7 +24,7 @@ extension CPUBackend {
     for _ in 0..<repetitions {
       let start = StepClock.now()
       pool.run(pool.threads) { task, _ in
-        let range = BatchSlices.range(task, of: pool.threads, count: count)
+        let range = count * task / pool.threads..<count * (task + 1) / pool.threads
         (target.pointer + range.lowerBound).update(from: source.pointer + range.lowerBound, count: range.count)
       }
       best = max(best, Double(8 * count) / (StepClock.now() - start))

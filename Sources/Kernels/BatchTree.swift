@@ -1,0 +1,67 @@
+public import Tensor
+
+/// The slices of a batch over which sums are formed, and the order in which they are added up: a binary tree whose leaves are the
+/// slices.
+///
+/// Both depend on the number of images alone, so sums have the same bits for any number of threads. A node's images are one
+/// run of the batch, so that whoever has all of them forms the node's sum alone.
+public struct BatchTree: Sendable, Equatable {
+  /// Most slices that a batch is cut into.
+  public static let maximumLeaves = 64
+
+  /// Of the batch, at least 1.
+  public let images: Int
+  /// A power of two: 64 from 256 images on, else the largest up to 32 that leaves no slice empty.
+  public let leaves: Int
+
+  /// - Precondition: there is an image.
+  public init(images: Int) {
+    precondition(images >= 1)
+    self.images = images
+    let most = images < 256 ? 32 : Self.maximumLeaves
+    var leaves = 1
+    while 2 * leaves <= min(most, images) { leaves *= 2 }
+    self.leaves = leaves
+  }
+
+  /// The images of one of `count` nodes of a level, from the first images to the last; `count` divides `leaves`.
+  public func images(of node: Int, among count: Int) -> Range<Int> {
+    (images * node / count)..<(images * (node + 1) / count)
+  }
+
+  /// The images of a slice.
+  public subscript(leaf: Int) -> Range<Int> { images(of: leaf, among: leaves) }
+
+  /// The most images that a slice of a batch of at most so many images has.
+  static func mostImagesOfLeaf(upTo images: Int) -> Int {
+    [min(images, 255), images].map { images in
+      let leaves = BatchTree(images: images).leaves
+      return max(min(2, images), (images + leaves - 1) / leaves)
+    }.max()!
+  }
+
+  /// Σ of one number an image: in the images' order within a slice.
+  public func sum(_ values: Buffer<Double>) -> Double {
+    withUnsafeTemporaryAllocation(of: Double.self, capacity: leaves) { sums in
+      for leaf in 0..<leaves { sums[leaf] = self[leaf].reduce(0) { $0 + values[$1] } }
+      Self.addUp(sums.baseAddress!, rows: leaves, stride: 1, columns: 0..<1)
+      return sums[0]
+    }
+  }
+
+  /// Adds up rows of `count` numbers that lie one behind the other as the leaves of a tree: the first row becomes the sum, the
+  /// others are used up. `rows` is a power of two.
+  static func addUp<Number: FloatingPoint>(
+    _ values: UnsafeMutablePointer<Number>, rows: Int, stride: Int, columns: Range<Int>
+  ) {
+    var distance = 1
+    while distance < rows {
+      for row in Swift.stride(from: 0, to: rows, by: 2 * distance) {
+        let sum = values + row * stride
+        let other = sum + distance * stride
+        for column in columns { sum[column] += other[column] }
+      }
+      distance *= 2
+    }
+  }
+}
