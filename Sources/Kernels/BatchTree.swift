@@ -32,14 +32,6 @@ public struct BatchTree: Sendable, Equatable {
   /// The images of a slice.
   public subscript(leaf: Int) -> Range<Int> { images(of: leaf, among: leaves) }
 
-  /// The most images that a slice of a batch of at most so many images has.
-  static func mostImagesOfLeaf(upTo images: Int) -> Int {
-    [min(images, 255), images].map { images in
-      let leaves = BatchTree(images: images).leaves
-      return max(min(2, images), (images + leaves - 1) / leaves)
-    }.max()!
-  }
-
   /// Σ of one number an image: in the images' order within a slice.
   public func sum(_ values: Buffer<Double>) -> Double {
     withUnsafeTemporaryAllocation(of: Double.self, capacity: leaves) { sums in

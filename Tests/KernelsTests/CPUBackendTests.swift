@@ -19,9 +19,10 @@ struct CPUBackendTests {
     // A node has the images of its two children.
     for count in sequence(first: leaves / 2, next: { $0 / 2 }).prefix(while: { $0 > 0 }) {
       for node in 0..<count {
-        let (left, right) = (2 * node, 2 * node + 1)
-        #expect(tree.images(of: node, among: count).lowerBound == tree.images(of: left, among: 2 * count).lowerBound)
-        #expect(tree.images(of: left, among: 2 * count).upperBound == tree.images(of: right, among: 2 * count).lowerBound)
+        let children = [2 * node, 2 * node + 1].map { tree.images(of: $0, among: 2 * count) }
+        #expect(tree.images(of: node, among: count).lowerBound == children[0].lowerBound)
+        #expect(children[0].upperBound == children[1].lowerBound)
+        #expect(tree.images(of: node, among: count).upperBound == children[1].upperBound)
       }
     }
   }

@@ -7,8 +7,8 @@ public final class CPUConvolution: ConvolutionOperation {
   public let shape: ConvolutionShape
   private let backend: CPUBackend
   private let c: sq_conv
-  /// The same with a piece's images as its batch.
-  private let cPiece: sq_conv
+  /// The same with the images of a slice, or of a piece where that is smaller, as its batch.
+  private let cPart: sq_conv
   private let packedForward: Buffer<Float>
   private let packedBackward: Buffer<Float>
   private var packedInteger = Buffer<UInt8>(count: 0)
@@ -30,20 +30,16 @@ public final class CPUConvolution: ConvolutionOperation {
     c = shape.c
     packedForward = withUnsafePointer(to: c) { Buffer(count: backend.convolution.forward_packed_count($0)) }
     packedBackward = withUnsafePointer(to: c) { Buffer(count: backend.convolution.backward_input_packed_count($0)) }
-    imagesPerPiece = max(
-      1,
-      min(
-        BatchTree.mostImagesOfLeaf(upTo: shape.batch),
-        Self.pieceBudget / (shape.outputCount / shape.batch)))
-    var piece = c
-    piece.batch = Int32(imagesPerPiece)
-    cPiece = piece
+    imagesPerPiece = max(1, min(shape.batch, Self.pieceBudget / (shape.outputCount / shape.batch)))
+    let tree = BatchTree(images: shape.batch)
+    var part = c
+    part.batch = Int32(min(imagesPerPiece, (tree.images + tree.leaves - 1) / tree.leaves))
+    cPart = part
     let scratch = withUnsafePointer(to: c) {
       max(backend.convolution.scratch_bytes($0), backend.integerConvolution.scratch_bytes($0))
     }
     backend.reserveScratch(
-      bytes: max(scratch, withUnsafePointer(to: cPiece) { backend.sparseGradient.scratch_bytes($0) }))
-    let tree = BatchTree(images: shape.batch)
+      bytes: max(scratch, withUnsafePointer(to: cPart) { backend.sparseGradient.scratch_bytes($0) }))
     let tasks = gradientTasks(tree)
     backend.reservePartials(count: tasks * shape.weightCount)
     backend.reservePieces(
@@ -58,6 +54,14 @@ public final class CPUConvolution: ConvolutionOperation {
     while tasks < min(4 * backend.pool.threads, tree.leaves) { tasks *= 2 }
     while tasks > backend.pool.threads && tasks * shape.weightCount > Self.partialBudget { tasks /= 2 }
     return min(tasks, tree.leaves)
+  }
+
+  /// How many slices, a power of two, make a piece at most; 1 where a slice is larger.
+  private func slicesAtOnce(_ tree: BatchTree, upTo most: Int) -> Int {
+    let imagesOfSlice = (tree.images + tree.leaves - 1) / tree.leaves
+    var slices = 1
+    while 2 * slices <= most && 2 * slices * imagesOfSlice <= imagesPerPiece { slices *= 2 }
+    return slices
   }
 
   /// How many weight gradients a thread has at most, beside the task's own, that are not yet added up: one a level of the task's
@@ -141,7 +145,7 @@ public final class CPUConvolution: ConvolutionOperation {
     withUnsafePointer(to: c) { backend.convolution.backward_input_pack($0, weights.pointer, packedBackward.pointer) }
   }
 
-  /// Overwrites both gradients. An input gradient needs `packBackward(weights:)` first, `sparse` `index(frozen:)`.
+  /// Overwrites both gradients. A piece is some slices of the batch, or a part of one. An input gradient needs `packBackward(weights:)` first, `sparse` `index(frozen:)`.
   /// - Returns: wall seconds, the threads' time by part in proportion.
   @discardableResult
   public func backward(
@@ -156,6 +160,7 @@ public final class CPUConvolution: ConvolutionOperation {
     let tree = BatchTree(images: images)
     let tasks = gradientTasks(tree)
     let leaves = tree.leaves / tasks
+    let slicesAtOnce = slicesAtOnce(tree, upTo: leaves)
     let count = shape.weightCount
     let needsWeightGradient = !sparse || unfrozen.count > 0
     let seconds = backend.taskSeconds.pointer
@@ -166,16 +171,12 @@ public final class CPUConvolution: ConvolutionOperation {
         waiting == 0
           ? backend.partials.pointer + task * count : backend.pieceSums[worker].pointer + (waiting - 1) * count
       }
-      for leaf in 0..<leaves {
-        let slice = task * leaves + leaf
-        // Sums are added up like a binary counter: those that wait are the ones among the digits of `leaf`.
-        var waiting = leaf.nonzeroBitCount
-        let sum = sums(waiting)
-        let pieceSum = sums(waiting + 1)
-        if sparse { unfrozen.clear(sum) }
-        var first = tree[slice].lowerBound
-        while first < tree[slice].upperBound, needsWeightGradient || inputGradient != nil {
-          let piece = first..<min(first + imagesPerPiece, tree[slice].upperBound)
+      let slices = task * leaves..<(task + 1) * leaves
+      for group in stride(from: slices.lowerBound, to: slices.upperBound, by: slicesAtOnce) {
+        let end = tree[group + slicesAtOnce - 1].upperBound
+        var first = tree[group].lowerBound
+        while first < end, needsWeightGradient || inputGradient != nil {
+          let piece = first..<min(first + imagesPerPiece, end)
           let begin = StepClock.now()
           let gradient = pieceGradient(outputGradient, piece, worker)
           let affine = StepClock.now()
@@ -185,30 +186,37 @@ public final class CPUConvolution: ConvolutionOperation {
                 $0, gradient, packedBackward.pointer, inputGradient.pointer, Int32(first), Int32(piece.count), scratch)
             }
           }
-          let middle = StepClock.now()
-          eachPiece(piece, slice)
-          let called = StepClock.now()
-          if !needsWeightGradient {
-            // Every weight is frozen.
-          } else if sparse || first == tree[slice].lowerBound {
-            backwardWeight(input, gradient, piece, sparse, into: sum, scratch)
-          } else {
-            backwardWeight(input, gradient, piece, sparse, into: pieceSum, scratch)
-            for index in 0..<count { sum[index] += pieceSum[index] }
+          seconds[3 * task] += affine - begin
+          seconds[3 * task + 1] += StepClock.now() - affine
+          for slice in group..<group + slicesAtOnce {
+            let part = piece.clamped(to: tree[slice])
+            let begin = StepClock.now()
+            eachPiece(part, slice)
+            let called = StepClock.now()
+            seconds[3 * task] += called - begin
+            guard needsWeightGradient else { continue }
+            // Sums are added up like a binary counter: those that wait are the ones among the digits of `leaf`.
+            let leaf = slice - slices.lowerBound
+            var waiting = leaf.nonzeroBitCount
+            let sum = sums(waiting)
+            let begins = part.lowerBound == tree[slice].lowerBound
+            if sparse && begins { unfrozen.clear(sum) }
+            if sparse || begins {
+              backwardWeight(input, gradient, part, sparse, into: sum, scratch)
+            } else {
+              backwardWeight(input, gradient, part, sparse, into: sums(waiting + 1), scratch)
+              add(sums(waiting + 1), to: sum, sparse: false)
+            }
+            if part.upperBound == tree[slice].upperBound {
+              for _ in 0..<(~leaf).trailingZeroBitCount {
+                add(sums(waiting), to: sums(waiting - 1), sparse: sparse)
+                waiting -= 1
+              }
+            }
+            seconds[3 * task + 2] += StepClock.now() - called
           }
-          let end = StepClock.now()
-          seconds[3 * task] += affine - begin + called - middle
-          seconds[3 * task + 1] += middle - affine
-          seconds[3 * task + 2] += end - called
           first = piece.upperBound
         }
-        guard needsWeightGradient else { continue }
-        let begin = StepClock.now()
-        for _ in 0..<(~leaf).trailingZeroBitCount {
-          add(sums(waiting), to: sums(waiting - 1), sparse: sparse)
-          waiting -= 1
-        }
-        seconds[3 * task + 2] += StepClock.now() - begin
       }
     }
     var parts = (0.0, 0.0, 0.0)
@@ -262,7 +270,7 @@ public final class CPUConvolution: ConvolutionOperation {
   ) {
     let first = Int32(images.lowerBound)
     let count = Int32(images.count)
-    withUnsafePointer(to: sparse ? cPiece : c) { c in
+    withUnsafePointer(to: sparse ? cPart : c) { c in
       switch (input, sparse) {
       case (.floats(let input), false):
         backend.convolution.backward_weight(c, input.pointer, gradient, result, first, count, scratch)
@@ -311,7 +319,7 @@ public final class CPUConvolution: ConvolutionOperation {
   public func index(frozen: Buffer<UInt8>) {
     precondition(frozen.count == shape.weightCount)
     unfrozen = UnfrozenWeights(frozen: frozen)
-    withUnsafePointer(to: cPiece) {
+    withUnsafePointer(to: cPart) {
       let bytes = backend.sparseGradient.index_bytes($0)
       if sparseIndex.count < bytes { sparseIndex = Buffer(count: bytes) }
       backend.sparseGradient.index_build($0, frozen.pointer, sparseIndex.pointer)
