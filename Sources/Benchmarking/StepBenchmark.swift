@@ -68,10 +68,8 @@ public struct StepBenchmark: Sendable {
     public var weightGradientByLayer: [(layer: String, milliseconds: Double)]
   }
 
-  /// - Throws: `NetworkError` where the network does not take such images.
-  public func run(
-    steps: Int, warmUp: Int = 3, instructionSet: InstructionSet = .best
-  ) throws(NetworkError) -> Result {
+  /// A learner with random weights, whose network holds a batch of random images.
+  private func makeLearner(_ instructionSet: InstructionSet) throws(NetworkError) -> Learner {
     let backend = CPUBackend(threads: threads, instructionSet: instructionSet)
     let quantization =
       method == .fullPrecision
@@ -103,7 +101,42 @@ public struct StepBenchmark: Sendable {
       }
     }
     if learner.needsQuantizerInitialization { learner.initializeQuantizers(images: batch) }
+    return learner
+  }
 
+  /// One step with every task run by one thread.
+  struct Profile {
+    /// Of the whole step.
+    var seconds: Double
+    var tasks: TaskProfile
+    /// Seconds outside all tasks.
+    var serial: Double { seconds - tasks.total }
+  }
+
+  /// - Throws: `NetworkError` where the network does not take such images.
+  func profile(
+    steps: Int, warmUp: Int = 2, instructionSet: InstructionSet = .best
+  ) throws(NetworkError) -> [Profile] {
+    let learner = try makeLearner(instructionSet)
+    let pool = learner.network.backend.pool
+    return (0..<warmUp + steps).map { _ in
+      let tasks = TaskProfile()
+      pool.profile = tasks
+      let start = StepClock.now()
+      _ = learner.computeGradients(images: batch)
+      learner.applyGradients()
+      pool.profile = nil
+      return Profile(seconds: StepClock.now() - start, tasks: tasks)
+    }.suffix(steps)
+  }
+
+  /// - Throws: `NetworkError` where the network does not take such images.
+  public func run(
+    steps: Int, warmUp: Int = 3, instructionSet: InstructionSet = .best
+  ) throws(NetworkError) -> Result {
+    let learner = try makeLearner(instructionSet)
+    let network = learner.network
+    let backend = network.backend
     var times: [Double] = []
     var parts: [[Double]] = StepPart.allCases.map { _ in [] }
     var layerTimes: [[Double]] = network.convolutions.map { _ in [] }

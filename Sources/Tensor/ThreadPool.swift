@@ -15,6 +15,9 @@ import Synchronization
 public final class ThreadPool: @unchecked Sendable {
   /// The caller's included: at least 1.
   public let threads: Int
+  /// While it is there, the caller runs every task itself, one after the other, and their seconds are recorded: what the
+  /// division of the work allows can be seen on a machine with fewer cores.
+  public var profile: TaskProfile?
   private let state: State
   private var handles: [pthread_t] = []
 
@@ -97,6 +100,10 @@ public final class ThreadPool: @unchecked Sendable {
   /// Calls `body(task, worker)` once for every task in 0..<tasks; `worker` is in 0..<threads and names the thread, for
   /// scratch memory. Returns when all are done. Not to be called from within a task.
   public func run(_ tasks: Int, _ body: (_ task: Int, _ worker: Int) -> Void) {
+    if let profile {
+      profile.run(tasks) { body($0, 0) }
+      return
+    }
     if threads == 1 || tasks <= 1 {
       for task in 0..<tasks { body(task, 0) }
       return

@@ -16,7 +16,8 @@ struct BenchCommand: ParsableCommand {
     discussion: """
       Let nothing else run meanwhile. Ratios within one run hold; absolute figures move with the machine.
       """,
-    subcommands: [Everything.self, Kernels.self, Step.self, Thresholds.self], defaultSubcommand: Everything.self)
+    subcommands: [Everything.self, Kernels.self, Step.self, Scaling.self, Thresholds.self],
+    defaultSubcommand: Everything.self)
 
   struct Output: ParsableArguments {
     @Flag(help: "Print one JSON object instead of tables.")
@@ -177,6 +178,49 @@ extension BenchCommand {
   }
 }
 
+// MARK: Scaling
+
+extension BenchCommand {
+  struct Scaling: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Find how much faster more cores make a training step: measured, and computed from its tasks.",
+      discussion: """
+        Every task of the step is timed on one thread, with the work divided for each number of cores. What lies outside tasks, \
+        and a section's longest task, bound the speed-up; passing work on is not counted.
+        """)
+
+    @OptionGroup var machine: MachineOptions
+    @OptionGroup var setting: StepOptions
+    @OptionGroup var output: Output
+    @Option(parsing: .upToNextOption, help: "Numbers of cores.") var cores = [1, 2, 4, 16, 64]
+    @Option(help: "Steps to time for each, after some to warm up.") var steps = 15
+
+    mutating func validate() throws {
+      guard steps >= 1 else { throw ValidationError("--steps is \(steps); allowed: 1 or more") }
+      for count in cores where !(1...256).contains(count) {
+        throw ValidationError("--cores has \(count); allowed: 1 to 256")
+      }
+      guard cores.first == 1 else {
+        throw ValidationError("--cores begins with \(cores.first.map(String.init) ?? "nothing"); the first has to be 1")
+      }
+    }
+
+    func run() throws {
+      let step = setting.benchmark(threads: 1)
+      do {
+        let rows = try ScalingBenchmark(step: step, cores: cores, steps: steps).run(
+          onCores: machine.threads, instructionSet: machine.instructionSet)
+        let table = ScalingBenchmark.table(rows, of: step)
+        if !output.json { print(table.markdown()) }
+        try BenchCommand.finish([("scaling", table)], output)
+      } catch let error as NetworkError {
+        printError("\(error)")
+        throw ExitCode(2)
+      }
+    }
+  }
+}
+
 // MARK: Training step
 
 extension BenchCommand {
@@ -184,38 +228,17 @@ extension BenchCommand {
     static let configuration = CommandConfiguration(abstract: "Time the training step of a network on random images.")
 
     @OptionGroup var machine: MachineOptions
-    @Option(help: "\(Recipe.names.joined(separator: " or ")).") var recipe = Recipe.all[0]
-    @Option(help: "fullPrecision, fullQAT or freeze.") var method: StepBenchmark.Method = .fullQAT
-    @Option(help: "Bits of weights and activations, 2 to 8.") var bits = 2
-    @Option(help: "The network, such as resnet18.") var model: ModelSpec.Architecture = .resnet20
-    @Option(help: "Side of an image in pixels (default: 32, or 224 of networks for ImageNet).") var size: Int?
-    @Option(help: "Classes to tell apart (default: 10, or 1000 of networks for ImageNet).") var classes: Int?
-    @Option(help: "Images a step (default: 128, or 32 of networks for ImageNet).") var batch: Int?
-    @Option(name: .customLong("frozen"), help: "Share of every layer frozen at random, for --method freeze.")
-    var frozenShare = 0.6
-    @Option(name: .customLong("range-gradient"), help: "dense or unfrozen, for recipes that learn weight ranges.")
-    var rangeGradient: RangeGradient = .unfrozen
+    @OptionGroup var setting: StepOptions
     @Option(help: "Steps to time, after three to warm up.") var steps = 15
     @Flag(help: "Print one JSON object.") var json = false
     @Flag(help: "Also print the weight gradient by layer.") var layers = false
 
     mutating func validate() throws {
-      guard (2...8).contains(bits) else { throw ValidationError("--bits is \(bits); allowed: 2 to 8") }
-      if let size, !(4...4096).contains(size) { throw ValidationError("--size is \(size); allowed: 4 to 4096") }
-      if let classes, !(2...1_000_000).contains(classes) {
-        throw ValidationError("--classes is \(classes); allowed: 2 to 1000000")
-      }
-      if let batch, !(1...65_536).contains(batch) { throw ValidationError("--batch is \(batch); allowed: 1 to 65536") }
-      guard (0...1).contains(frozenShare) else { throw ValidationError("--frozen is \(frozenShare); allowed: 0 to 1") }
       guard steps >= 1 else { throw ValidationError("--steps is \(steps); allowed: 1 or more") }
     }
 
     func run() throws {
-      let batch = batch ?? (model.imageSide > 32 ? 32 : 128)
-      let benchmark = StepBenchmark(
-        recipe: recipe, method: method, bits: bits, batch: batch, threads: machine.threads,
-        frozenShare: method == .freeze ? frozenShare : 0, rangeGradient: rangeGradient, architecture: model,
-        imageSide: size, classes: classes)
+      let benchmark = setting.benchmark(threads: machine.threads)
       let result: StepBenchmark.Result
       do {
         result = try benchmark.run(steps: steps, instructionSet: machine.instructionSet)
@@ -224,10 +247,10 @@ extension BenchCommand {
         throw ExitCode(2)
       }
       let report = StepReport(
-        model: model.name, size: benchmark.imageSide, recipe: recipe.name, method: method.rawValue,
-        bits: method == .fullPrecision ? 32 : bits, batch: batch,
-        threads: machine.threads, instructionSet: machine.instructionSet.rawValue,
-        frozenShare: method == .freeze ? frozenShare : 0, milliseconds: result.milliseconds.median,
+        model: benchmark.architecture.name, size: benchmark.imageSide, recipe: benchmark.recipe.name,
+        method: benchmark.method.rawValue, bits: benchmark.method == .fullPrecision ? 32 : benchmark.bits,
+        batch: benchmark.batch, threads: machine.threads, instructionSet: machine.instructionSet.rawValue,
+        frozenShare: benchmark.frozenShare, milliseconds: result.milliseconds.median,
         minimum: result.milliseconds.minimum,
         lowerQuartile: result.milliseconds.lowerQuartile, upperQuartile: result.milliseconds.upperQuartile,
         imagesPerSecond: result.imagesPerSecond,
@@ -245,6 +268,38 @@ extension BenchCommand {
           }
         }
       }
+    }
+  }
+
+  /// What step is measured.
+  struct StepOptions: ParsableArguments {
+    @Option(help: "\(Recipe.names.joined(separator: " or ")).") var recipe = Recipe.all[0]
+    @Option(help: "fullPrecision, fullQAT or freeze.") var method: StepBenchmark.Method = .fullQAT
+    @Option(help: "Bits of weights and activations, 2 to 8.") var bits = 2
+    @Option(help: "The network, such as resnet18.") var model: ModelSpec.Architecture = .resnet20
+    @Option(help: "Side of an image in pixels (default: 32, or 224 of networks for ImageNet).") var size: Int?
+    @Option(help: "Classes to tell apart (default: 10, or 1000 of networks for ImageNet).") var classes: Int?
+    @Option(help: "Images a step (default: 128, or 32 of networks for ImageNet).") var batch: Int?
+    @Option(name: .customLong("frozen"), help: "Share of every layer frozen at random, for --method freeze.")
+    var frozenShare = 0.6
+    @Option(name: .customLong("range-gradient"), help: "dense or unfrozen, for recipes that learn weight ranges.")
+    var rangeGradient: RangeGradient = .unfrozen
+
+    mutating func validate() throws {
+      guard (2...8).contains(bits) else { throw ValidationError("--bits is \(bits); allowed: 2 to 8") }
+      if let size, !(4...4096).contains(size) { throw ValidationError("--size is \(size); allowed: 4 to 4096") }
+      if let classes, !(2...1_000_000).contains(classes) {
+        throw ValidationError("--classes is \(classes); allowed: 2 to 1000000")
+      }
+      if let batch, !(1...65_536).contains(batch) { throw ValidationError("--batch is \(batch); allowed: 1 to 65536") }
+      guard (0...1).contains(frozenShare) else { throw ValidationError("--frozen is \(frozenShare); allowed: 0 to 1") }
+    }
+
+    func benchmark(threads: Int) -> StepBenchmark {
+      StepBenchmark(
+        recipe: recipe, method: method, bits: bits, batch: batch ?? (model.imageSide > 32 ? 32 : 128),
+        threads: threads, frozenShare: method == .freeze ? frozenShare : 0, rangeGradient: rangeGradient,
+        architecture: model, imageSide: size, classes: classes)
     }
   }
 
