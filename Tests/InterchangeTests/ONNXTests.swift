@@ -52,9 +52,9 @@ struct ONNXTests {
     #expect(agreement.classes == run.record.classNames)
   }
 
-  // An activation that lies on the boundary of two levels may fall on the other side in another program's float
+  // In the first layer an activation that lies on the boundary of two levels may fall on the other side in another program's float
   // arithmetic, which moves the logits by more than rounding; that must stay rare, and change no class. Eight bits of a learned
-  // range do not fit a byte: there products are sums of floats in both programs, in another order.
+  // range do not fit a byte: there products are sums of floats in both programs, in another order, in every layer.
   @Test(
     "onnxruntime gives the logits and classes of quantized networks", .enabled(if: hasRuntime, missing),
     arguments: [2, 4, 8], Recipe.all)
@@ -64,7 +64,7 @@ struct ONNXTests {
       let agreement = try agreement(run, batchNorm)
       #expect(agreement.sameTopOne == 100, "\(batchNorm): \(agreement)")
       #expect(
-        agreement.close >= (bits == 8 && recipe == .lts ? 60 : 95) && agreement.worst < 0.1,
+        agreement.close >= (bits < 8 ? 98 : recipe == .lts ? 60 : 95) && agreement.worst < 0.1,
         "\(batchNorm): \(agreement)")
       #expect(["QuantizeLinear", "DequantizeLinear"].allSatisfy(agreement.operators.contains))
       #expect(agreement.operators.contains("Clip") == (bits < 8))
@@ -81,7 +81,7 @@ struct ONNXTests {
     let exact = try agreement(try TrainedRun(recipe, bits: nil, architecture: architecture, steps: 2), .kept)
     #expect(exact.close == 100, "\(exact)")
     let quantized = try agreement(try TrainedRun(recipe, bits: 4, architecture: architecture, steps: 2), .folded)
-    #expect(quantized.close >= 90 && quantized.sameTopOne >= 95, "\(quantized)")
+    #expect(quantized.close >= 98 && quantized.sameTopOne >= 98, "\(quantized)")
   }
 
   @Test("a tensor that is missing is named")

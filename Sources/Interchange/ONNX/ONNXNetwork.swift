@@ -149,9 +149,13 @@ struct ONNXNetwork {
     let inverse = variance.map { 1 / (Double($0) + BatchNormalization.epsilon).squareRoot() }
     let scale = (0..<channels).map { Float(Double(weight[$0]) * inverse[$0]) }
     let shift = (0..<channels).map { Float(Double(bias[$0]) - Double(mean[$0]) * Double(weight[$0]) * inverse[$0]) }
-    let scaled = onnx.add(
-      "Mul", [input, onnx.constant("\(name).scale", [channels, 1, 1], scale)], name: "\(name).scaled")
-    return onnx.add("Add", [scaled, onnx.constant("\(name).shift", [channels, 1, 1], shift)], name: name)
+    // In doubles the product is exact and the sum is rounded once, as in this program's fused multiply-add, but for one in 2^29.
+    let wide = onnx.add("Cast", [input], name: "\(name).input", ["to": .integer(ONNXGraph.ElementType.double.rawValue)])
+    let factor = onnx.constant("\(name).scale", [channels, 1, 1], doubles: scale.map(Double.init))
+    let scaled = onnx.add("Mul", [wide, factor], name: "\(name).scaled")
+    let addend = onnx.constant("\(name).shift", [channels, 1, 1], doubles: shift.map(Double.init))
+    let shifted = onnx.add("Add", [scaled, addend], name: "\(name).shifted")
+    return onnx.add("Cast", [shifted], name: name, ["to": .integer(ONNXGraph.ElementType.float.rawValue)])
   }
 
   private mutating func convolution(
