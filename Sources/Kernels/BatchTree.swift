@@ -11,7 +11,8 @@ public struct BatchTree: Sendable, Equatable {
 
   /// Of the batch, at least 1.
   public let images: Int
-  /// A power of two: 64 from 256 images on, else the largest up to 32 that leaves no slice empty.
+  /// A power of two: 32 from 128 images on, 64 from 256; below, the most with at least four images each, since every slice has
+  /// sums of its own.
   public let leaves: Int
 
   /// - Precondition: there is an image.
@@ -20,7 +21,7 @@ public struct BatchTree: Sendable, Equatable {
     self.images = images
     let most = images < 256 ? 32 : Self.maximumLeaves
     var leaves = 1
-    while 2 * leaves <= min(most, images) { leaves *= 2 }
+    while 2 * leaves <= min(most, images / 4) { leaves *= 2 }
     self.leaves = leaves
   }
 

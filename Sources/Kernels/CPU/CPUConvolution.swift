@@ -18,7 +18,8 @@ public final class CPUConvolution: ConvolutionOperation {
 
   /// Partial weight gradients may take so many floats together, unless the threads need more.
   private static let partialBudget = 16 << 20
-  /// Floats of output gradient that are worked on at a time: a quarter of a core's second-level cache or less.
+  /// Floats of output gradient that are worked on at a time: a quarter of a core's second-level cache or less, unless there are
+  /// so many weights that a pass over their sums for every piece would cost more.
   private static let pieceBudget = 64 << 10
   /// Weights whose partial gradients are added up in one task: for all tasks together a part of the first-level cache.
   private static let addedAtOnce = 2 << 10
@@ -30,7 +31,8 @@ public final class CPUConvolution: ConvolutionOperation {
     c = shape.c
     packedForward = withUnsafePointer(to: c) { Buffer(count: backend.convolution.forward_packed_count($0)) }
     packedBackward = withUnsafePointer(to: c) { Buffer(count: backend.convolution.backward_input_packed_count($0)) }
-    imagesPerPiece = max(1, min(shape.batch, Self.pieceBudget / (shape.outputCount / shape.batch)))
+    let pieceBudget = max(Self.pieceBudget, shape.weightCount / 4)
+    imagesPerPiece = max(1, min(shape.batch, pieceBudget / (shape.outputCount / shape.batch)))
     let tree = BatchTree(images: shape.batch)
     var part = c
     part.batch = Int32(min(imagesPerPiece, (tree.images + tree.leaves - 1) / tree.leaves))
