@@ -3,6 +3,7 @@
 #include "include/kernels.h"
 #include "reference/convolution.h"
 #include "reference/integer_convolution.h"
+#include "reference/integer_weight_gradient.h"
 #include "reference/normalization.h"
 #include "reference/peak.h"
 #include "reference/pooling.h"

@@ -33,8 +33,9 @@ public protocol Backend: AnyObject {
 
   // MARK: Convolution
 
-  /// For calls of up to as many images as the shape's batch has.
-  func makeConvolution(_ shape: ConvolutionShape) -> any ConvolutionOperation
+  /// For calls of up to as many images as the shape's batch has. `gradients` is how weight gradients are formed from levels;
+  /// where a shape has no kernel for it they are formed in floats.
+  func makeConvolution(_ shape: ConvolutionShape, gradients: LevelGradients) -> any ConvolutionOperation
   /// Whether levels up to these magnitudes can be convolved exactly in integers.
   func supportsIntegers(_ shape: ConvolutionShape, maximumInput: Int, maximumWeight: Int) -> Bool
 
@@ -162,6 +163,14 @@ public protocol ConvolutionOperation: AnyObject {
   func packBackward(weights: Buffer<Float>)
   /// Indexes the weights that `frozen` (one byte a weight, nonzero = frozen) leaves to be computed.
   func index(frozen: Buffer<UInt8>)
+}
+
+/// How weight gradients are formed from an input of levels.
+public enum LevelGradients: Sendable, Equatable {
+  case float32
+  /// The output gradient in 16-bit fixed point, with a unit for each channel of a few images; products with levels up to
+  /// `maximumInput`, and their sums, are exact.
+  case int16(maximumInput: Int)
 }
 
 /// What a weight gradient is formed from: the layer's input as floats, or as quantization levels.

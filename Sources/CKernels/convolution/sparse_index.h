@@ -14,19 +14,22 @@ enum {
   max_run = 512,                // pixels in a piece
   pointwise_run = 256,          // pixels in a piece where every pixel stands alone
   window_channels = 16,         // input channels that pieces are small enough for
-  window_target = 7 * 1024,     // floats of a window, in the first-level cache
-  gradient_target = 128 * 1024  // floats of a block of packed gradient, in the second-level cache
+  window_target = 28 << 10,     // bytes of a window, in the first-level cache
+  gradient_target = 512 << 10,  // bytes of a block of packed gradient, in the second-level cache
+  cache_line = 64
 };
 
 /// A group: the weights of one output channel and kernel column that are computed in one run.
 typedef struct run_entry {
   uint32_t gradient;  // where the output channel's copy starts in the packed block
+  uint32_t channel;   // that channel
   uint32_t count;
   uint32_t inputs[max_group];  // where the weights' inputs start in the window
 } run_entry;
 
 typedef struct sparse_plan {
   sq_conv s;
+  int32_t element, vector;  // bytes of a packed element, floats or 16-bit integers, and how many make a vector
   int32_t in_group, out_group, taps;
   int32_t pointwise;
   int32_t row_classes, column_classes;
@@ -34,7 +37,7 @@ typedef struct sparse_plan {
   int32_t pitch;                        // columns between the images of a packed row
   int32_t row_length;                   // of all images, in whole vectors
   int32_t copies;                       // of the gradient
-  int32_t channel_stride, copy_stride;  // floats between channels of a window and copies of a gradient channel
+  int32_t channel_stride, copy_stride;  // elements between channels of a window and copies of a gradient channel
   int32_t window, windows;              // input channels in a window, windows in a group
   int32_t block, blocks;                // output channels in a block, blocks in a group
 } sparse_plan;
@@ -65,9 +68,9 @@ static inline int32_t rows_before(const sparse_plan *p, int32_t class_index, int
   return sum;
 }
 
-/// Floats of a window's channel: a cache line more than its rows, to keep channels out of each other's cache sets.
-static inline int32_t channel_floats(const sparse_plan *p, int32_t rows, int32_t row_length) {
-  return rows_before(p, p->row_classes, rows) * row_length + 16;
+/// Elements of a window's channel: a cache line more than its rows, to keep channels out of each other's cache sets.
+static inline int32_t channel_elements(const sparse_plan *p, int32_t rows, int32_t row_length) {
+  return rows_before(p, p->row_classes, rows) * row_length + cache_line / p->element;
 }
 
 /// The copy of the gradient for a kernel column. Those of neighbours that shift as far differ in their zeros if at all.
@@ -83,11 +86,12 @@ static int32_t gradient_copy(const sparse_plan *p, int32_t kx) {
 }
 
 static inline int32_t packed_row(const sparse_plan *p, int32_t images) {
-  return (int32_t)round_up_size((size_t)images * p->pitch, SQ_LANES);
+  return (int32_t)round_up_size((size_t)images * p->pitch, p->vector);
 }
 
-static sparse_plan plan_sparse(const sq_conv *shape) {
-  sparse_plan p = {.s = *shape};
+static sparse_plan plan_sparse(const sq_conv *shape, int integers) {
+  sparse_plan p = {.s = *shape, .element = integers ? sizeof(int16_t) : sizeof(float)};
+  p.vector = SQ_LANES * (int32_t)sizeof(float) / p.element;
   sq_conv *s = &p.s;
   p.pointwise = s->kernel_height == 1 && s->kernel_width == 1 && s->stride_y == 1 && s->stride_x == 1 &&
                 s->pad_top == 0 && s->pad_left == 0 && s->in_height == s->out_height && s->in_width == s->out_width;
@@ -110,25 +114,28 @@ static sparse_plan plan_sparse(const sq_conv *shape) {
   p.copies = gradient_copy(&p, s->kernel_width - 1) + 1;
 
   // The longest runs for which a window has space for enough channels: of several images, or rows of one.
-  const int32_t most_floats = window_target / smaller(p.in_group, window_channels);
+  const int32_t most_elements = window_target / p.element / smaller(p.in_group, window_channels);
   p.images = 1;
   p.rows = s->out_height;
   for (int32_t images = 2; !p.pointwise && images <= s->batch; images++) {
-    const int32_t length = packed_row(&p, images);
-    if (length * s->out_height > max_run || channel_floats(&p, s->out_height, length) > most_floats) break;
+    const int32_t length = packed_row(&p, images), before = packed_row(&p, p.images);
+    // Integers' vectors are long: less rounding up is worth fewer rows.
+    const int shorter = integers && length * p.images < before * images;
+    if (!shorter && (length * s->out_height > max_run || channel_elements(&p, s->out_height, length) > most_elements))
+      break;
     // More images where no greater share is lost to rounding up.
-    if (length * p.images <= packed_row(&p, p.images) * images) p.images = images;
+    if (length * p.images <= before * images) p.images = images;
   }
   p.row_length = packed_row(&p, p.images);
-  while (p.rows > 1 && (p.rows * p.row_length > max_run || channel_floats(&p, p.rows, p.row_length) > most_floats))
+  while (p.rows > 1 && (p.rows * p.row_length > max_run || channel_elements(&p, p.rows, p.row_length) > most_elements))
     p.rows--;
   p.rows = share(s->out_height, p.rows);
-  p.channel_stride = channel_floats(&p, p.rows, p.row_length);
-  p.copy_stride = (int32_t)round_up_size((size_t)p.rows * p.row_length + s->kernel_width, 16);
+  p.channel_stride = channel_elements(&p, p.rows, p.row_length);
+  p.copy_stride = (int32_t)round_up_size((size_t)p.rows * p.row_length + s->kernel_width, cache_line / p.element);
 
-  p.window = share(p.in_group, larger(1, window_target / p.channel_stride));
+  p.window = share(p.in_group, larger(1, window_target / p.element / p.channel_stride));
   p.windows = divide_up(p.in_group, p.window);
-  p.block = share(p.out_group, larger(1, gradient_target / (p.copies * p.copy_stride)));
+  p.block = share(p.out_group, larger(1, gradient_target / p.element / (p.copies * p.copy_stride)));
   p.blocks = divide_up(p.out_group, p.block);
   return p;
 }
@@ -181,8 +188,8 @@ static sparse_index lay_out_index(const sparse_plan *p, const void *index) {
   return result;
 }
 
-static size_t channelwise_index_bytes(const sq_conv *shape) {
-  const sparse_plan p = plan_sparse(shape);
+static size_t channelwise_index_bytes(const sq_conv *shape, int integers) {
+  const sparse_plan p = plan_sparse(shape, integers);
   char base[1];
   return lay_out_index(&p, base).bytes;
 }
@@ -239,7 +246,8 @@ static uint32_t index_section(
             if (!entry || entry->count == (uint32_t)(left / parts)) {
               if (entry) left -= left / parts, parts--;
               entry = &index.entries[next[left / parts]++];
-              *entry = (run_entry){.gradient = (uint32_t)(((o - begin) * p->copies + copy) * p->copy_stride)};
+              *entry = (run_entry){.gradient = (uint32_t)(((o - begin) * p->copies + copy) * p->copy_stride),
+                                   .channel = (uint32_t)(group * p->out_group + o)};
               gradients[(o - begin) / tile_side * p->copies + copy] |= (uint8_t)(1 << (o - begin) % tile_side);
             }
             const int32_t row =
@@ -258,8 +266,8 @@ static uint32_t index_section(
   return at;
 }
 
-static void channelwise_index_build(const sq_conv *shape, const uint8_t *frozen, void *buffer) {
-  const sparse_plan p = plan_sparse(shape);
+static void channelwise_index_build(const sq_conv *shape, int integers, const uint8_t *frozen, void *buffer) {
+  const sparse_plan p = plan_sparse(shape, integers);
   const sparse_index index = lay_out_index(&p, buffer);
   index_copies(&p, index);
   memset(index.gradients_needed, 0, (size_t)p.s.groups * p.blocks * gradient_masks(&p));
@@ -276,32 +284,32 @@ static void channelwise_index_build(const sq_conv *shape, const uint8_t *frozen,
 }
 
 typedef struct sparse_scratch {
-  float *totals;    // totals_stride sums an entry
-  float *gradient;  // a packed block
-  float *window;
+  void *totals;    // totals_stride sums an entry: floats or, of integers, 32 or 64 bits
+  char *gradient;  // a packed block
+  char *window;
+  float *unit, *units;  // find_units, of integers
   size_t bytes;
 } sparse_scratch;
 
-static sparse_scratch lay_out_sparse(const sparse_plan *p, void *scratch) {
+static sparse_scratch lay_out_sparse(const sparse_plan *p, size_t sum_bytes, void *scratch) {
   char *base = scratch;
   sparse_scratch result;
   size_t at = 0;
-  result.totals = (float *)(base + at);
-  at += max_entries(p) * totals_stride * sizeof(float);
+  result.totals = base + at;
+  at += max_entries(p) * totals_stride * sum_bytes;
   // The first copy may be shifted to before its start.
-  at += round_up_size((size_t)p->s.kernel_width, 16) * sizeof(float);
-  result.gradient = (float *)(base + at);
-  at += (size_t)p->block * p->copies * p->copy_stride * sizeof(float);
-  result.window = (float *)(base + at);
-  at += round_up_size((size_t)p->window * p->channel_stride, 16) * sizeof(float);
-  result.bytes = at;
+  at += round_up_size((size_t)p->s.kernel_width * p->element, cache_line);
+  result.gradient = base + at;
+  at += (size_t)p->block * p->copies * p->copy_stride * p->element;
+  result.window = base + at;
+  at += round_up_size((size_t)p->window * p->channel_stride * p->element, cache_line);
+  const size_t channels = round_up_size(p->s.out_channels * sizeof(float), cache_line) + cache_line;
+  result.unit = (float *)(base + at);
+  at += channels;
+  result.units = (float *)(base + at);
+  at += channels;
+  result.bytes = at + cache_line;
   return result;
-}
-
-static size_t channelwise_scratch_bytes(const sq_conv *shape) {
-  const sparse_plan p = plan_sparse(shape);
-  char base[1];
-  return lay_out_sparse(&p, base).bytes + 64;
 }
 
 #endif

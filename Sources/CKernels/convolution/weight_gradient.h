@@ -4,6 +4,7 @@
 // The dense weight gradient: a tile of weights, broadcast operand x vector operand, stays in registers over a strip of
 // pixels, and is then added to the sums in scratch. The vectors run along the contiguous run of the input, or along the
 // output channels where those fill the lanes better (3 input channels).
+// integer_weight_gradient.h walks the same way over words that are pairs of 16-bit integers.
 
 #include "../include/convolution.h"
 #include "../target/arithmetic.h"
@@ -102,11 +103,12 @@ static __attribute__((noinline)) void add_swapped_tiles_2(const gradient_tile *t
   add_gradient_tiles(t, broadcasts, 2, 1);
 }
 
+typedef void (*gradient_tile_kernel)(const gradient_tile *, int broadcasts);
+
 /// For 1, 2, ... vectors, along the run and along the output channels.
-static void (*const gradient_tiles[GRADIENT_VECTORS])(const gradient_tile *, int) = {
+static const gradient_tile_kernel gradient_tiles[GRADIENT_VECTORS] = {
     add_gradient_tiles_1, add_gradient_tiles_2, add_gradient_tiles_3};
-static void (*const swapped_gradient_tiles[SWAPPED_VECTORS])(const gradient_tile *, int) = {
-    add_swapped_tiles_1, add_swapped_tiles_2};
+static const gradient_tile_kernel swapped_gradient_tiles[SWAPPED_VECTORS] = {add_swapped_tiles_1, add_swapped_tiles_2};
 
 /// Cuts `size` into pieces of at most `most` that differ by at most one; the start of piece `i`.
 static int32_t piece_start(int32_t size, int32_t most, int32_t i) {
@@ -123,16 +125,28 @@ typedef struct gradient_plan {
   int32_t lanes;       // the lane operand's size: the run or the output channels
   int32_t broadcasts;  // the other operand's
   int32_t most_vectors, most_broadcasts;
+  const gradient_tile_kernel *tiles;
   int32_t panels;  // the lane operand is copied into a panel for each column of tiles
   size_t copies, offsets, panel_offsets, panel, gradients, sums, sums_bytes, bytes;
 } gradient_plan;
+
+static void lay_out_gradient(gradient_plan *p, const sq_conv *s) {
+  const size_t pixels = (size_t)p->strip.images * p->strip.rows * s->out_width;
+  p->panels = !p->swapped && s->stride_x * s->in_channels >= 64 && s->out_channels >= 4 * p->most_broadcasts;
+  p->copies = take(&p->bytes, p->images.direct ? 0 : sizeof(float) * p->strip.images * image_floats(&p->images));
+  p->offsets = take(&p->bytes, sizeof(int32_t) * pixels);
+  p->panel_offsets = take(&p->bytes, sizeof(int32_t) * pixels);
+  p->panel = take(&p->bytes, p->panels ? sizeof(float) * pixels * p->most_vectors * SQ_LANES : 0);
+  p->gradients = take(&p->bytes, p->swapped ? 0 : sizeof(float) * pixels * s->out_channels);
+  p->sums_bytes = sizeof(float) * s->kernel_height * round_up(p->lanes, SQ_LANES) * p->broadcasts;
+  p->sums = take(&p->bytes, p->sums_bytes);
+}
 
 static gradient_plan plan_gradient(const sq_conv *s, int bytes) {
   gradient_plan p = {.images = forward_images(s), .run = s->kernel_width * s->in_channels};
   if (bytes) p.images.direct = 0;
   p.strip = strip_of(s->out_height, s->out_width, GRADIENT_STRIP_PIXELS);
   p.strip.images = smaller(p.strip.images, larger(1, s->batch));
-  size_t pixels = (size_t)p.strip.images * p.strip.rows * s->out_width;
 
   // Lanes along the run unless that leaves more of them idle.
   int64_t along_run = (int64_t)round_up(p.run, SQ_LANES) * s->out_channels;
@@ -142,24 +156,17 @@ static gradient_plan plan_gradient(const sq_conv *s, int bytes) {
   p.broadcasts = p.swapped ? p.run : s->out_channels;
   p.most_vectors = p.swapped ? SWAPPED_VECTORS : GRADIENT_VECTORS;
   p.most_broadcasts = p.swapped ? SWAPPED_BROADCASTS : BROADCASTS;
-  p.panels = !p.swapped && s->stride_x * s->in_channels >= 64 && s->out_channels >= 4 * BROADCASTS;
-
-  p.copies = take(&p.bytes, p.images.direct ? 0 : sizeof(float) * p.strip.images * image_floats(&p.images));
-  p.offsets = take(&p.bytes, sizeof(int32_t) * pixels);
-  p.panel_offsets = take(&p.bytes, sizeof(int32_t) * pixels);
-  p.panel = take(&p.bytes, p.panels ? sizeof(float) * pixels * GRADIENT_VECTORS * SQ_LANES : 0);
-  p.gradients = take(&p.bytes, p.swapped ? 0 : sizeof(float) * pixels * s->out_channels);
-  p.sums_bytes = sizeof(float) * s->kernel_height * round_up(p.lanes, SQ_LANES) * p.broadcasts;
-  p.sums = take(&p.bytes, p.sums_bytes);
+  p.tiles = p.swapped ? swapped_gradient_tiles : gradient_tiles;
+  lay_out_gradient(&p, s);
   return p;
 }
 
-/// [pixel][channels] in blocks of broadcast operands: [block][pixel][block's channels].
-static void pack_gradients(const float *gradient, int32_t channels, int32_t pixels, float *to) {
-  int32_t blocks = divide_up(channels, BROADCASTS);
+/// [pixel][channels] in blocks of at most `most` broadcast operands: [block][pixel][block's channels].
+static void pack_gradients(const float *gradient, int32_t channels, int32_t most, int32_t pixels, float *to) {
+  int32_t blocks = divide_up(channels, most);
   for (int32_t block = 0; block < blocks; block++) {
-    int32_t start = piece_start(channels, BROADCASTS, block);
-    int32_t width = piece_start(channels, BROADCASTS, block + 1) - start;
+    int32_t start = piece_start(channels, most, block);
+    int32_t width = piece_start(channels, most, block + 1) - start;
     const float *from = gradient + start;
     if (width == BROADCASTS)
       for (int32_t i = 0; i < pixels; i++, from += channels, to += BROADCASTS)
@@ -175,15 +182,15 @@ SQ_INLINE void copy_panel(const float *from, const int32_t *offsets, const int v
     UNROLLED_FOR (int v = 0; v < vectors; v++) sq_store(to + v * SQ_LANES, sq_load(from + offsets[i] + v * SQ_LANES));
 }
 
-/// Adds a strip to all sums. `window` is the strip's first window, `gradient` its first output gradient.
+/// Adds a strip to all sums. `window` is the strip's first window, `gradient` its first output gradient; where lanes
+/// run along the input it is read packed, from scratch.
 static void add_strip(
     const gradient_plan *p, const sq_conv *s, const float *window, const float *gradient, int32_t pixels,
     char *scratch) {
   const int32_t *offsets = (const int32_t *)(scratch + p->offsets);
   int32_t *panel_offsets = (int32_t *)(scratch + p->panel_offsets);
-  float *panel = (float *)(scratch + p->panel), *gradients = (float *)(scratch + p->gradients);
-  float *sums = (float *)(scratch + p->sums);
-  if (!p->swapped) pack_gradients(gradient, s->out_channels, pixels, gradients);
+  float *panel = (float *)(scratch + p->panel), *sums = (float *)(scratch + p->sums);
+  const float *gradients = (const float *)(scratch + p->gradients);
   int32_t vectors = divide_up(p->lanes, SQ_LANES), columns = divide_up(vectors, p->most_vectors);
   int32_t rows = divide_up(p->broadcasts, p->most_broadcasts);
   int32_t panel_vectors = 0;
@@ -212,14 +219,13 @@ static void add_strip(
           tile.step = s->out_channels;
           tile.by_offset = run + start;
           tile.offsets = offsets;
-          swapped_gradient_tiles[tile_vectors - 1](&tile, width);
         } else {
           tile.by_step = gradients + (ptrdiff_t)start * pixels;
           tile.step = width;
           tile.by_offset = p->panels ? panel : lanes;
           tile.offsets = p->panels ? panel_offsets : offsets;
-          gradient_tiles[tile_vectors - 1](&tile, width);
         }
+        p->tiles[tile_vectors - 1](&tile, width);
         sums += width * tile_vectors * SQ_LANES;
       }
     }
@@ -270,10 +276,11 @@ static void dense_weight_gradient(
       source = copies;
     }
     for (int32_t y = 0; y < s->out_height; y += p.strip.rows) {
-      int32_t rows = smaller(p.strip.rows, s->out_height - y);
-      add_strip(
-          &p, s, source + (ptrdiff_t)y * s->stride_y * row, output_gradient + n * out_floats + y * out_row,
-          images * rows * s->out_width, scratch);
+      const int32_t pixels = images * smaller(p.strip.rows, s->out_height - y) * s->out_width;
+      const float *gradient = output_gradient + n * out_floats + y * out_row;
+      if (!p.swapped)
+        pack_gradients(gradient, s->out_channels, p.most_broadcasts, pixels, (float *)(scratch + p.gradients));
+      add_strip(&p, s, source + (ptrdiff_t)y * s->stride_y * row, gradient, pixels, scratch);
     }
   }
   write_gradient(&p, s, sums, weight_gradient);

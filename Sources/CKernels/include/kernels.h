@@ -30,6 +30,7 @@
 
 #include "convolution.h"
 #include "integer_convolution.h"
+#include "integer_weight_gradient.h"
 #include "normalization.h"
 #include "pooling.h"
 #include "quantization.h"
@@ -50,6 +51,7 @@ typedef struct sq_kernels {
   sq_convolution_kernels convolution;
   sq_integer_convolution_kernels integer_convolution;
   sq_sparse_weight_gradient_kernels sparse_weight_gradient;
+  sq_integer_weight_gradient_kernels integer_weight_gradient;
   sq_normalization_kernels normalization;
   sq_quantization_kernels quantization;
   sq_pooling_kernels pooling;

@@ -13,6 +13,7 @@ SQ_KERNELS_BEGIN
 
 #include "../convolution/float.h"
 #include "../convolution/integer.h"
+#include "../convolution/integer_weight_gradient.h"
 #include "../convolution/sparse.h"
 #include "../elementwise/normalization.h"
 #include "../elementwise/peak.h"

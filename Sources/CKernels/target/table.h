@@ -35,6 +35,15 @@ const sq_kernels SQ_NAME(sq_kernels) = {
             .backward_weight = sparse_backward_weight,
             .backward_weight_u8 = sparse_backward_weight_u8,
         },
+    .integer_weight_gradient =
+        {
+            .supports = integer_gradient_supports,
+            .scratch_bytes = integer_gradient_scratch_bytes,
+            .backward_weight = integer_gradient_backward_weight,
+            .index_bytes = integer_gradient_index_bytes,
+            .index_build = integer_gradient_index_build,
+            .backward_unfrozen = integer_gradient_backward_unfrozen,
+        },
     .normalization =
         {
             .statistics = channel_statistics,

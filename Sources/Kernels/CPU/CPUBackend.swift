@@ -13,6 +13,7 @@ public final class CPUBackend: Backend {
   let convolution: sq_convolution_kernels
   let integerConvolution: sq_integer_convolution_kernels
   let sparseGradient: sq_sparse_weight_gradient_kernels
+  let integerGradient: sq_integer_weight_gradient_kernels
   let normalization: sq_normalization_kernels
   let quantization: sq_quantization_kernels
   let pooling: sq_pooling_kernels
@@ -43,6 +44,7 @@ public final class CPUBackend: Backend {
     convolution = kernels.convolution
     integerConvolution = kernels.integer_convolution
     sparseGradient = kernels.sparse_weight_gradient
+    integerGradient = kernels.integer_weight_gradient
     normalization = kernels.normalization
     quantization = kernels.quantization
     pooling = kernels.pooling
@@ -59,9 +61,10 @@ public final class CPUBackend: Backend {
     Buffer(count: count)
   }
 
-  /// A `CPUConvolution`. It holds on to this backend, whose scratch memory grows to what it needs.
-  public func makeConvolution(_ shape: ConvolutionShape) -> any ConvolutionOperation {
-    CPUConvolution(shape: shape, backend: self)
+  /// A `CPUConvolution`. It holds on to this backend, whose scratch memory grows to what it needs. Several groups of channels
+  /// have weight gradients in floats alone.
+  public func makeConvolution(_ shape: ConvolutionShape, gradients: LevelGradients) -> any ConvolutionOperation {
+    CPUConvolution(shape: shape, gradients: gradients, backend: self)
   }
 
   /// Every sum must fit 32 bits; vector kernels also decline narrow groups of more than one channel, for which floats

@@ -15,6 +15,8 @@ public final class CPUConvolution: ConvolutionOperation {
   private var sparseIndex = Buffer<UInt8>(count: 0)
   private var unfrozen = UnfrozenWeights(frozen: Buffer(count: 0))
   private let imagesPerPiece: Int
+  /// The largest level where weight gradients from levels are formed in integers; nil: in floats.
+  private let integerMaximum: Int32?
 
   /// Partial weight gradients may take so many floats together, unless the threads need more.
   private static let partialBudget = 16 << 20
@@ -25,7 +27,7 @@ public final class CPUConvolution: ConvolutionOperation {
   private static let addedAtOnce = 2 << 10
 
   /// Grows the backend's scratch memory, which its convolutions share: two operations must not run at once.
-  public init(shape: ConvolutionShape, backend: CPUBackend) {
+  public init(shape: ConvolutionShape, gradients: LevelGradients = .float32, backend: CPUBackend) {
     self.shape = shape
     self.backend = backend
     c = shape.c
@@ -42,6 +44,15 @@ public final class CPUConvolution: ConvolutionOperation {
     }
     backend.reserveScratch(
       bytes: max(scratch, withUnsafePointer(to: cPart) { backend.sparseGradient.scratch_bytes($0) }))
+    integerMaximum =
+      if case .int16(let maximum) = gradients,
+        withUnsafePointer(to: c, { backend.integerGradient.supports($0, Int32(maximum)) != 0 })
+      { Int32(maximum) } else { nil }
+    if let integerMaximum {
+      let most = Int32(min(imagesPerPiece, BatchTree.largestSlice(upTo: shape.batch)))
+      backend.reserveScratch(
+        bytes: withUnsafePointer(to: cPart) { backend.integerGradient.scratch_bytes($0, integerMaximum, most) })
+    }
     let tasks = gradientTasks(tree)
     backend.reservePartials(count: tasks * shape.weightCount)
     backend.reservePieces(
@@ -272,6 +283,18 @@ public final class CPUConvolution: ConvolutionOperation {
   ) {
     let first = Int32(images.lowerBound)
     let count = Int32(images.count)
+    if let integerMaximum, case .levels(let levels) = input {
+      withUnsafePointer(to: cPart) {
+        if sparse {
+          backend.integerGradient.backward_unfrozen(
+            $0, levels.pointer, integerMaximum, gradient, sparseIndex.pointer, result, first, count, scratch)
+        } else {
+          backend.integerGradient.backward_weight(
+            $0, levels.pointer, integerMaximum, gradient, result, first, count, scratch)
+        }
+      }
+      return
+    }
     withUnsafePointer(to: sparse ? cPart : c) { c in
       switch (input, sparse) {
       case (.floats(let input), false):
@@ -322,9 +345,11 @@ public final class CPUConvolution: ConvolutionOperation {
     precondition(frozen.count == shape.weightCount)
     unfrozen = UnfrozenWeights(frozen: frozen)
     withUnsafePointer(to: cPart) {
-      let bytes = backend.sparseGradient.index_bytes($0)
+      let integers = integerMaximum != nil
+      let bytes = (integers ? backend.integerGradient.index_bytes : backend.sparseGradient.index_bytes)($0)
       if sparseIndex.count < bytes { sparseIndex = Buffer(count: bytes) }
-      backend.sparseGradient.index_build($0, frozen.pointer, sparseIndex.pointer)
+      (integers ? backend.integerGradient.index_build : backend.sparseGradient.index_build)(
+        $0, frozen.pointer, sparseIndex.pointer)
     }
   }
 }
