@@ -31,6 +31,8 @@ public struct StepBenchmark: Sendable {
   public var frozenShare: Double
   /// Counts for recipes with a learned range of weights.
   public var rangeGradient: RangeGradient
+  /// Of weights; `fullPrecision` ignores it.
+  public var gradients: GradientArithmetic
   /// The network.
   public var architecture: ModelSpec.Architecture
   /// Pixels: images are square, of three channels.
@@ -41,7 +43,8 @@ public struct StepBenchmark: Sendable {
   /// Measures nothing until `run`. By default ResNet-20, and images and classes as the network's data have them.
   public init(
     recipe: Recipe, method: Method, bits: Int, batch: Int, threads: Int, frozenShare: Double,
-    rangeGradient: RangeGradient = .unfrozen, architecture: ModelSpec.Architecture = .resnet20, imageSide: Int? = nil,
+    rangeGradient: RangeGradient = .unfrozen, gradients: GradientArithmetic = .float32,
+    architecture: ModelSpec.Architecture = .resnet20, imageSide: Int? = nil,
     classes: Int? = nil
   ) {
     self.recipe = recipe
@@ -51,6 +54,7 @@ public struct StepBenchmark: Sendable {
     self.threads = threads
     self.frozenShare = frozenShare
     self.rangeGradient = rangeGradient
+    self.gradients = gradients
     self.architecture = architecture
     self.imageSide = imageSide ?? architecture.imageSide
     self.classes = classes ?? architecture.classes
@@ -73,7 +77,9 @@ public struct StepBenchmark: Sendable {
     let backend = CPUBackend(threads: threads, instructionSet: instructionSet)
     let quantization =
       method == .fullPrecision
-      ? nil : recipe.quantization(weightBits: bits, activationBits: bits, rangeGradient: rangeGradient)
+      ? nil
+      : recipe.quantization(
+        weightBits: bits, activationBits: bits, rangeGradient: rangeGradient, gradients: gradients)
     // A warm-up longer than the benchmark: the random masks stay as they are, the distances are kept up.
     let freezing =
       method == .freeze

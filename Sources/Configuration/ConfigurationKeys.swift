@@ -32,6 +32,7 @@ package enum ConfigurationKeys {
       })
     outlines.append(SettingOutline("freezing.stop", .stop))
     outlines.append(SettingOutline("rangeGradient", .rangeGradient))
+    outlines.append(SettingOutline("gradients", .gradients, default: .float32))
     outlines += training(TrainingSpec.configured) { TrainingSettings($0) }
     outlines += training(TrainingSpec.pretraining, below: "pretraining") { TrainingSettings(pretraining: $0) }
     outlines += [

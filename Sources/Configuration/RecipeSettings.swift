@@ -46,6 +46,7 @@ extension RunSettings {
     (weightBits, activationBits) = (8, 8)
     method = .fullQAT
     rangeGradient = recipe.rangeGradients[0]
+    gradients = .float32
     let published = recipe.settings(for: architecture)
     training = TrainingSettings(published)
     pretraining = PretrainingSettings(training: TrainingSettings(pretraining: published), seed: 1, weights: nil)

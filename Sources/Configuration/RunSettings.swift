@@ -126,6 +126,8 @@ public struct RunSettings: Hashable, Sendable {
   public var method: Method
   /// One of the recipe's; its first where nothing freezes, as all are the same sum there.
   public var rangeGradient: RangeGradient
+  /// Of the quantized network's weights.
+  public var gradients: GradientArithmetic
   /// Of the quantized network; `pretraining` has its own.
   public var training: TrainingSettings
   /// Of the network whose weights the quantized one starts from.

@@ -86,6 +86,7 @@ extension RunSettings {
     let chosen = try root.value("rangeGradient", .choice(recipe.rangeGradients, named: \.rawValue))
     // Where nothing freezes all are the same sum, so all are the same run.
     if methodName == .freeze, let chosen { rangeGradient = chosen }
+    gradients = try root.value("gradients", .gradients) ?? gradients
   }
 }
 
@@ -117,6 +118,14 @@ extension SettingCodec<RangeGradient> {
   static var rangeGradient: SettingCodec {
     choice().described(
       "lts only: what the gradient of a weight range sums over. dense, as published, needs the whole weight gradient.")
+  }
+}
+
+extension SettingCodec<GradientArithmetic> {
+  static var gradients: SettingCodec {
+    choice().described(
+      "Numbers of the weight gradients of quantized layers: float32, or int16, the output gradient in 16-bit fixed point and "
+        + "exact sums of integers, which is faster.")
   }
 }
 

@@ -114,6 +114,8 @@ extension QuantizationSpec {
     Setting("weightBits", \.weightBits, .bits),
     Setting("activationBits", \.activationBits, .bits),
     Setting("rangeGradient", \.rangeGradient, .choice()),
+    // Runs from before there was a choice are of the one kind.
+    Setting("gradients", \.gradients, .choice(), unless: .float32),
   ]
   fileprivate static let blank = Recipe.all[0].quantization(weightBits: 8, activationBits: 8)
 }

@@ -105,11 +105,17 @@ public final class Convolution: Layer {
     var input: Buffer<Float>?
     /// The batch norm before, where its first backward pass runs on the pieces of the input gradient.
     var firstPassOf: BatchNormalization?
+    /// How that of the weights is formed where the input is read as levels.
+    var fromLevels: LevelGradients
 
-    package init(output: OutputGradient, input: Buffer<Float>?, firstPassOf: BatchNormalization?) {
+    package init(
+      output: OutputGradient, input: Buffer<Float>?, firstPassOf: BatchNormalization?,
+      fromLevels: LevelGradients = .float32
+    ) {
       self.output = output
       self.input = input
       self.firstPassOf = firstPassOf
+      self.fromLevels = fromLevels
     }
   }
 
@@ -133,8 +139,8 @@ public final class Convolution: Layer {
     weight.frozen = arithmetic.weights?.freezing?.frozen
     bias = hasBias ? Parameter(name: "\(name).bias", shape: [shape.outputChannels], group: .weights) : nil
     biasSums = ChannelSums(channels: hasBias ? shape.outputChannels : 0)
-    operation = backend.makeConvolution(shape)
-    sparseThreshold = SparseThresholds.builtIn(for: shape)
+    operation = backend.makeConvolution(shape, gradients: gradients.fromLevels)
+    sparseThreshold = SparseThresholds.builtIn(for: shape, gradients: gradients.fromLevels)
   }
 
   /// Weight, bias, then the numbers of the weights' and of the input's quantizer, as far as there are any.

@@ -9,13 +9,19 @@ public struct LayerQuantizers {
   public var activation: (any ActivationQuantizer)?
   /// Whether weights may freeze.
   public var freezes: Bool
+  /// Of the weights' gradients, where the input is quantized.
+  public var gradients: GradientArithmetic
 
   /// - Precondition: An input is quantized, or weights freeze, only where weights are quantized.
-  public init(weight: (any WeightQuantizer)?, activation: (any ActivationQuantizer)?, freezes: Bool) {
+  public init(
+    weight: (any WeightQuantizer)?, activation: (any ActivationQuantizer)?, freezes: Bool,
+    gradients: GradientArithmetic = .float32
+  ) {
     precondition(weight != nil || (activation == nil && !freezes), "an input is quantized for quantized weights")
     self.weight = weight
     self.activation = activation
     self.freezes = freezes
+    self.gradients = gradients
   }
 
   /// The quantizers of layer `name`, not yet initialized.
@@ -26,7 +32,16 @@ public struct LayerQuantizers {
     }
     self.init(
       weight: quantization.weightQuantizer(at: place, layer: name),
-      activation: quantization.activationQuantizer(at: place, layer: name), freezes: quantization.scheme[place].freezes)
+      activation: quantization.activationQuantizer(at: place, layer: name), freezes: quantization.scheme[place].freezes,
+      gradients: quantization.gradients)
+  }
+
+  /// For the layer's convolution.
+  var levelGradients: LevelGradients {
+    switch (gradients, activation) {
+    case (.int16, let activation?): .int16(maximumInput: activation.maximumLevel)
+    default: .float32
+    }
   }
 
   /// Whether levels of the weights fit a signed byte, as the integer kernels need it.

@@ -108,8 +108,8 @@ struct NetworkBuilder {
         copy: plan.copy.map { activations[step.inputs[0]].copies[$0] }, backend: backend),
       gradients: .init(
         output: outputGradient, input: plan.inputGradient.map { regions[$0] },
-        firstPassOf: plan.firstPassOf.map { batchNorms[$0]! }), sums: sums[index],
-      backend: backend)
+        firstPassOf: plan.firstPassOf.map { batchNorms[$0]! }, fromLevels: quantizers[index]!.levelGradients),
+      sums: sums[index], backend: backend)
   }
 
   private func layer(_ plan: Plan.Normalization, _ step: Plan.Step, _ index: Int) -> BatchNormalization {

@@ -6,7 +6,7 @@ public import Kernels
 /// depend on the clock. `spqat bench thresholds` measures where the two break even.
 public enum SparseThresholds {
   /// Made from measurements on ResNet-20's and ResNet-18's shapes (docs/performance.md).
-  public static func builtIn(for shape: ConvolutionShape) -> Double {
+  public static func builtIn(for shape: ConvolutionShape, gradients: LevelGradients = .float32) -> Double {
     // A linear layer: both take next to nothing.
     if shape.outputHeight * shape.outputWidth == 1 { return 1 }
     let inputChannels = shape.inputChannels / shape.groups

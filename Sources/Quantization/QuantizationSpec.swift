@@ -6,6 +6,13 @@ public enum RangeGradient: String, Sendable, CaseIterable {
   case unfrozen
 }
 
+/// Numbers in which the weight gradients of layers with a quantized input are formed.
+public enum GradientArithmetic: String, Sendable, CaseIterable {
+  case float32
+  /// Of the output gradient, in fixed point with a unit for each channel of a few images; sums of products are exact.
+  case int16
+}
+
 /// Which quantizers a network has, by place, and how they start and freeze: what a recipe says about quantization.
 public struct QuantizationScheme: Hashable, Sendable, CustomStringConvertible {
   /// Where a convolution or linear layer stands in its network.
@@ -111,14 +118,20 @@ public struct QuantizationSpec: Hashable, Sendable {
   public var activationBits: Int
   /// Read by rules that learn a range.
   public var rangeGradient: RangeGradient
+  /// Of weights, in layers whose input is quantized.
+  public var gradients: GradientArithmetic
 
   /// Requires both widths within 2...8.
-  public init(scheme: QuantizationScheme, weightBits: Int, activationBits: Int, rangeGradient: RangeGradient) {
+  public init(
+    scheme: QuantizationScheme, weightBits: Int, activationBits: Int, rangeGradient: RangeGradient,
+    gradients: GradientArithmetic = .float32
+  ) {
     precondition((2...8).contains(weightBits) && (2...8).contains(activationBits), "bit widths are 2...8")
     self.scheme = scheme
     self.weightBits = weightBits
     self.activationBits = activationBits
     self.rangeGradient = rangeGradient
+    self.gradients = gradients
   }
 
   /// The quantizer of a layer's weights, nil where the layer is in full precision.

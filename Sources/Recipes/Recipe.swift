@@ -119,11 +119,11 @@ extension Recipe {
 
   /// - Parameter rangeGradient: nil: the published one.
   public func quantization(
-    weightBits: Int, activationBits: Int, rangeGradient: RangeGradient? = nil
+    weightBits: Int, activationBits: Int, rangeGradient: RangeGradient? = nil, gradients: GradientArithmetic = .float32
   ) -> QuantizationSpec {
     QuantizationSpec(
       scheme: scheme, weightBits: weightBits, activationBits: activationBits,
-      rangeGradient: rangeGradient ?? rangeGradients[0])
+      rangeGradient: rangeGradient ?? rangeGradients[0], gradients: gradients)
   }
 
   /// The constants of ImageNet for networks that are for it, so that pretrained weights fit any data; else those that the

@@ -210,7 +210,7 @@ extension PlannedRun {
       spec: resolved.spec(
         quantization: settings.recipe.quantization(
           weightBits: settings.weightBits, activationBits: settings.activationBits,
-          rangeGradient: settings.rangeGradient),
+          rangeGradient: settings.rangeGradient, gradients: settings.gradients),
         freezing: freezing, seed: settings.seed),
       settings: settings, data: data, kind: settings.method.name.kind,
       label: words.joined(separator: " "), parent: parent, weights: weights, axisValues: point.axisValues,

@@ -284,6 +284,8 @@ extension BenchCommand {
     var frozenShare = 0.6
     @Option(name: .customLong("range-gradient"), help: "dense or unfrozen, for recipes that learn weight ranges.")
     var rangeGradient: RangeGradient = .unfrozen
+    @Option(help: "Numbers of the weight gradients: float32 or int16.")
+    var gradients: GradientArithmetic = .float32
 
     mutating func validate() throws {
       guard (2...8).contains(bits) else { throw ValidationError("--bits is \(bits); allowed: 2 to 8") }
@@ -299,7 +301,7 @@ extension BenchCommand {
       StepBenchmark(
         recipe: recipe, method: method, bits: bits, batch: batch ?? (model.imageSide > 32 ? 32 : 128),
         threads: threads, frozenShare: method == .freeze ? frozenShare : 0, rangeGradient: rangeGradient,
-        architecture: model, imageSide: size, classes: classes)
+        gradients: gradients, architecture: model, imageSide: size, classes: classes)
     }
   }
 
@@ -393,5 +395,6 @@ extension Recipe: ExpressibleByArgument {
   public static var allValueStrings: [String] { names }
 }
 extension RangeGradient: ExpressibleByArgument {}
+extension GradientArithmetic: ExpressibleByArgument {}
 extension StepBenchmark.Method: ExpressibleByArgument {}
 extension KernelBenchmark.Network: ExpressibleByArgument {}
