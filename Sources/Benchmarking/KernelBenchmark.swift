@@ -192,7 +192,7 @@ public struct KernelBenchmark: Sendable {
         operation.pack(levels: data.weightLevels, maximumInput: maximumInput, maximumWeight: maximumWeight)
         operation.forward(
           levels: data.levels, maximumInput: maximumInput, maximumWeight: maximumWeight, scale: 1, bias: nil,
-          output: data.output, images: operation.shape.batch, sums: nil)
+          output: .floats(data.output), images: operation.shape.batch, sums: nil)
       }
     }
     _ = add("input gradient", result: reference.inputGradient) { operation, data in

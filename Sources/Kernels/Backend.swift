@@ -51,7 +51,7 @@ public protocol Backend: AnyObject {
   /// z = scale[c] · input + shift[c] (+ residual), rectified where asked; written as it is (`output`) and quantized
   /// (`copies`, at most two). Without `scale` and `shift`: 1 and 0.
   func normalize(
-    input: Buffer<Float>, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
+    input: ConvolutionOutput, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
     rectifier: Rectifier?, output: Buffer<Float>?, copies: [(grid: ActivationGrid, levels: Buffer<UInt8>)], images: Int,
     rowsPerImage: Int)
   /// Back through `normalize`, for the whole batch; begins the sums.
@@ -140,10 +140,11 @@ public protocol ConvolutionOperation: AnyObject {
   func forward(input: Buffer<Float>, bias: Buffer<Float>?, output: Buffer<Float>, images: Int, sums: ChannelSums?)
   /// Takes over the weights' levels for the following forward passes in integers.
   func pack(levels: Buffer<Int8>, maximumInput: Int, maximumWeight: Int)
-  /// output = scale · (input levels ∗ weight levels) + bias, the sums exact.
+  /// output = scale · (input levels ∗ weight levels) + bias, the sums exact. An output of sums, which have to fit 16 bits,
+  /// takes `scale` as its unit and no bias.
   func forward(
     levels: Buffer<UInt8>, maximumInput: Int, maximumWeight: Int, scale: Float, bias: Buffer<Float>?,
-    output: Buffer<Float>, images: Int, sums: ChannelSums?)
+    output: ConvolutionOutput, images: Int, sums: ChannelSums?)
 
   /// The gradients of the input (where `inputGradient` is given) and of the weights, times `scale`.
   ///
@@ -179,6 +180,14 @@ public enum ConvolutionInput {
   case levels(Buffer<UInt8>)
 }
 
+/// A tensor that batch norm reads: as floats, or where an integer convolution's sums fit 16 bits as those, with half of the
+/// memory and nothing lost.
+public enum ConvolutionOutput {
+  case floats(Buffer<Float>)
+  /// unit[0] · sums
+  case sums(Buffer<Int16>, unit: Buffer<Float>)
+}
+
 /// The gradient of a convolution's output.
 public enum OutputGradient {
   case buffer(Buffer<Float>)
@@ -191,7 +200,7 @@ public struct AffineGradient {
   /// Rows × channels; a row is a pixel of an image.
   public let x: Buffer<Float>
   /// Of the same form as `x`.
-  public let y: Buffer<Float>
+  public let y: ConvolutionOutput
   /// The factor of x, one a channel.
   public let a: Buffer<Float>
   /// The factor of y, one a channel.
@@ -200,7 +209,7 @@ public struct AffineGradient {
   public let d: Buffer<Float>
 
   /// Keeps the buffers, which are read where the gradient is used: they must not change before.
-  public init(x: Buffer<Float>, y: Buffer<Float>, a: Buffer<Float>, b: Buffer<Float>, d: Buffer<Float>) {
+  public init(x: Buffer<Float>, y: ConvolutionOutput, a: Buffer<Float>, b: Buffer<Float>, d: Buffer<Float>) {
     self.x = x
     self.y = y
     self.a = a

@@ -65,6 +65,11 @@ public struct ConvolutionShape: Hashable, Sendable {
   /// Multiply-adds of one image's forward pass, padding included, as FLOP counters do.
   public var macs: Int { outputHeight * outputWidth * weightCount }
 
+  /// Whether 16 bits hold any sum of products of levels of these magnitudes.
+  public func sumsFit16Bits(maximumInput: Int, maximumWeight: Int) -> Bool {
+    kernelHeight * kernelWidth * (inputChannels / groups) * maximumInput * maximumWeight <= Int(Int16.max)
+  }
+
   var c: sq_conv {
     sq_conv(
       batch: Int32(batch), in_height: Int32(inputHeight), in_width: Int32(inputWidth),

@@ -39,7 +39,7 @@ public enum Rectifier: String, Hashable, Sendable, CaseIterable {
 /// copies, masks them by the rectifier, and forms the sums that batch norm and the quantizers need.
 public struct NormalizationGradient {
   /// What `normalize` was given: rows × channels.
-  public let input: Buffer<Float>
+  public let input: ConvolutionOutput
   /// Of a row.
   public let channels: Int
   /// One a channel; nil: 1.
@@ -65,7 +65,7 @@ public struct NormalizationGradient {
 
   /// Keeps the buffers, of which `result` is overwritten and `sums` added to.
   public init(
-    input: Buffer<Float>, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, rectifier: Rectifier?,
+    input: ConvolutionOutput, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, rectifier: Rectifier?,
     output: Buffer<Float>?, gradients: [Buffer<Float>], copies: [(grid: ActivationGrid, gradient: Buffer<Float>)],
     result: Buffer<Float>, rowsPerImage: Int, sums: NormalizationSums, wantsChannelSums: Bool
   ) {

@@ -1,4 +1,4 @@
-import Kernels
+package import Kernels
 public import Quantization
 public import Tensor
 
@@ -7,8 +7,10 @@ public import Tensor
 public final class Activation {
   /// Of one image.
   public let shape: Graph.Shape
-  /// The values as floats; nil where only quantized copies are read.
+  /// The values as floats; nil where only quantized copies are read, or `sums`.
   public let values: Buffer<Float>?
+  /// The values of a convolution as 16-bit sums with their unit; nil: they are floats, if there are any.
+  package let sums: (values: Buffer<Int16>, unit: Buffer<Float>)?
   /// Whether the values are still there on the way back.
   private let keepsValues: Bool
   /// One for each convolution that quantizes this output; at most two.
@@ -37,12 +39,14 @@ public final class Activation {
 
   /// Buffers have room for `batch` images each.
   package init(
-    shape: Graph.Shape, batch: Int, values: Buffer<Float>?, keepsValues: Bool = true, copies: [QuantizedCopy],
+    shape: Graph.Shape, batch: Int, values: Buffer<Float>?,
+    sums: (values: Buffer<Int16>, unit: Buffer<Float>)? = nil, keepsValues: Bool = true, copies: [QuantizedCopy],
     gradients: [Buffer<Float>]
   ) {
     self.shape = shape
     self.batch = batch
     self.values = values
+    self.sums = sums
     self.keepsValues = keepsValues
     self.copies = copies
     self.gradients = gradients
@@ -68,13 +72,19 @@ public final class Activation {
     return values
   }
 
+  /// The same, or the sums that stand for them.
+  package var convolutionOutput: ConvolutionOutput {
+    sums.map { .sums($0.values, unit: $0.unit) } ?? .floats(floats)
+  }
+
   /// Computes z = rectifier(scale · input + shift + residual) into the values and the copies. Quantizers that are not
   /// initialized take their start from z in training.
   func emit(
-    input: Buffer<Float>, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
+    input: ConvolutionOutput, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
     rectifier: Rectifier?, pass: ForwardPass
   ) {
     let backend = pass.backend
+    let isInput = if case .floats(let floats) = input { values === floats } else { false }
     if copies.contains(where: { !$0.quantizer.isInitialized }) {
       precondition(pass.isTraining, "quantizers are initialized in training")
       let whole = values ?? backend.allocate(Float.self, count: count)
@@ -87,16 +97,17 @@ public final class Activation {
         copy.quantizer.initialize(minimum: statistics.minimum, standardDeviation: statistics.standardDeviation)
       }
     }
-    if values === input && scale == nil && residual == nil && rectifier == nil && copies.isEmpty { return }
+    if isInput && scale == nil && residual == nil && rectifier == nil && copies.isEmpty { return }
     backend.normalize(
       input: input, channels: channels, scale: scale, shift: shift, residual: residual, rectifier: rectifier,
-      output: values === input ? nil : values, copies: copies.map { ($0.quantizer.grid, $0.levels) },
+      output: isInput ? nil : values, copies: copies.map { ($0.quantizer.grid, $0.levels) },
       images: pass.images, rowsPerImage: rowsPerImage)
   }
 
   /// The way back through `emit`: adds up the gradients that arrive, into `result`.
   func gradient(
-    input: Buffer<Float>, scale: Buffer<Float>?, shift: Buffer<Float>?, rectifier: Rectifier?, result: Buffer<Float>,
+    input: ConvolutionOutput, scale: Buffer<Float>?, shift: Buffer<Float>?, rectifier: Rectifier?,
+    result: Buffer<Float>,
     wantsChannelSums: Bool
   ) -> NormalizationGradient {
     NormalizationGradient(
@@ -118,7 +129,7 @@ public final class Activation {
   /// The whole way back for a layer that emits its values as they are.
   func sumGradients(into result: Buffer<Float>, pass: BackwardPass) {
     pass.backend.normalizeBackward(
-      gradient(input: floats, scale: nil, shift: nil, rectifier: nil, result: result, wantsChannelSums: false),
+      gradient(input: .floats(floats), scale: nil, shift: nil, rectifier: nil, result: result, wantsChannelSums: false),
       images: pass.images)
     setQuantizerGradients()
   }

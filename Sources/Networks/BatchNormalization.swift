@@ -12,7 +12,7 @@ public import Tensor
 public final class BatchNormalization: Layer {
   /// PyTorch's, for example "layer1.0.bn1".
   public let name: String
-  /// x, read as floats.
+  /// x, read as floats or as a convolution's sums.
   public let input: Activation
   /// Added before the rectifier, of the output's shape; nil: nothing is added.
   public let residual: Activation?
@@ -119,7 +119,8 @@ public final class BatchNormalization: Layer {
         }
       }
       output.emit(
-        input: input.floats, scale: scale, shift: shift, residual: residual?.floats, rectifier: rectifier, pass: pass)
+        input: input.convolutionOutput, scale: scale, shift: shift, residual: residual?.floats, rectifier: rectifier,
+        pass: pass)
     }
   }
 
@@ -134,7 +135,7 @@ public final class BatchNormalization: Layer {
   /// To be run over the batch before `backward`, unless that runs it.
   var firstPass: NormalizationGradient {
     output.gradient(
-      input: input.floats, scale: scale, shift: shift, rectifier: rectifier, result: backwardPasses.second.x,
+      input: input.convolutionOutput, scale: scale, shift: shift, rectifier: rectifier, result: backwardPasses.second.x,
       wantsChannelSums: true)
   }
 

@@ -11,7 +11,7 @@ public final class Convolution: Layer {
   public let shape: ConvolutionShape
   /// Read as floats or as the copy that `activationQuantizer` gives.
   public let input: Activation
-  /// Floats, before batch norm and rectifier.
+  /// Floats or sums, before batch norm and rectifier.
   public let output: Activation
   /// w, not quantized: output channel, kernel row, kernel column, input channel of its group.
   public let weight: Parameter
@@ -214,8 +214,8 @@ public final class Convolution: Layer {
         let grid = weights.quantizer.grid
         operation.forward(
           levels: copy.levels, maximumInput: copy.quantizer.maximumLevel, maximumWeight: grid.maximumLevel,
-          scale: copy.quantizer.step * grid.valueScale, bias: bias?.value, output: output.floats, images: pass.images,
-          sums: sums)
+          scale: copy.quantizer.step * grid.valueScale, bias: bias?.value,
+          output: output.convolutionOutput, images: pass.images, sums: sums)
       } else {
         operation.forward(
           input: floatInput(pass), bias: bias?.value, output: output.floats, images: pass.images, sums: sums)

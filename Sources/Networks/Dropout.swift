@@ -37,13 +37,13 @@ public final class Dropout: Layer {
   public func forward(_ pass: ForwardPass) {
     pass.backend.measure(.normalizationAndQuantization) {
       guard pass.isTraining else {
-        output.emit(input: input.floats, scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)
+        output.emit(input: .floats(input.floats), scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)
         return
       }
       for image in 0..<pass.images { draw(image, pass.draw) }
       pass.backend.multiply(
         input.floats, by: factors, output: output.floats, images: pass.images, elementsPerImage: input.elementsPerImage)
-      output.emit(input: output.floats, scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)
+      output.emit(input: .floats(output.floats), scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)
     }
   }
 

@@ -21,7 +21,7 @@ public final class ImageInput: Layer {
   /// Leaves the floats as they are and quantizes them where the first layer reads levels.
   public func forward(_ pass: ForwardPass) {
     pass.backend.measure(.normalizationAndQuantization) {
-      output.emit(input: output.floats, scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)
+      output.emit(input: .floats(output.floats), scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)
     }
   }
 

@@ -44,6 +44,12 @@ public struct LayerQuantizers {
     }
   }
 
+  /// Whether 16 bits hold the sums of products of levels.
+  func sumsFit16Bits(_ shape: ConvolutionShape) -> Bool {
+    guard let weight, let activation else { return false }
+    return shape.sumsFit16Bits(maximumInput: activation.maximumLevel, maximumWeight: weight.grid.maximumLevel)
+  }
+
   /// Whether levels of the weights fit a signed byte, as the integer kernels need it.
   var weightLevelsFitBytes: Bool {
     weight?.grid.levelsFitByte ?? false

@@ -31,14 +31,17 @@ struct NetworkBuilder {
     }
     let activations = plan.steps.map { step in
       let count = plan.batch * step.output.shape.count
+      let sums: (Buffer<Int16>, Buffer<Float>)? =
+        step.output.holdsSums
+        ? (Buffer(in: shared, offset: step.output.offset!, count: count), backend.allocate(Float.self, count: 1)) : nil
       let values: Buffer<Float>? =
-        switch (step.output.holdsValues, step.output.offset) {
+        switch (step.output.holdsValues && sums == nil, step.output.offset) {
         case (false, _): nil
         case (true, nil): backend.allocate(Float.self, count: count)
         case (true, let offset?): Buffer(in: shared, offset: offset, count: count)
         }
       return Activation(
-        shape: step.output.shape, batch: plan.batch, values: values, keepsValues: step.output.keepsValues,
+        shape: step.output.shape, batch: plan.batch, values: values, sums: sums, keepsValues: step.output.keepsValues,
         copies: step.output.copies.map { copy in
           Activation.QuantizedCopy(
             quantizer: quantizers[copy.reader]!.activation!,
@@ -50,7 +53,7 @@ struct NetworkBuilder {
       guard case .normalization(let normalization) = step.kind else { return nil }
       let channels = step.output.shape.channels
       return AffineGradient(
-        x: regions[normalization.result], y: activations[step.inputs[0]].floats,
+        x: regions[normalization.result], y: activations[step.inputs[0]].convolutionOutput,
         a: backend.allocate(Float.self, count: channels), b: backend.allocate(Float.self, count: channels),
         d: backend.allocate(Float.self, count: channels))
     }

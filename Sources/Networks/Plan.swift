@@ -65,8 +65,10 @@ public struct Plan: Sendable {
   public struct Tensor: Sendable {
     /// Of one image.
     public let shape: Graph.Shape
-    /// Whether there are floats.
+    /// Whether there are floats, or sums that stand for them.
     public internal(set) var holdsValues = false
+    /// Whether the values are an integer convolution's sums in 16 bits, which hold any of them.
+    public internal(set) var holdsSums = false
     /// Whether the way back reads them; else they are gone by then.
     public internal(set) var keepsValues = true
     /// Of the floats, in bytes, in the shared memory; nil: they lie apart.
@@ -78,6 +80,8 @@ public struct Plan: Sendable {
     /// The step whose gradient arrives last.
     var lastSender: Int?
 
+    /// Bytes of a value.
+    var valueBytes: Int { holdsSums ? 2 : 4 }
     /// Regions of all gradients that arrive, those of copies last.
     package var arriving: [Int] { gradients + copies.compactMap(\.gradient) }
   }
@@ -148,6 +152,8 @@ public struct Plan: Sendable {
     public let hasBias: Bool
     /// Of the forward pass; follows from bits, shape and back end.
     public let arithmetic: Arithmetic
+    /// Whether 16 bits hold every sum of products of levels.
+    let sumsFit16Bits: Bool
     /// nil: float.
     public let weightBits: Int?
     /// Weights that may freeze.
@@ -300,7 +306,8 @@ public struct Plan: Sendable {
       kind = .convolution(
         Convolution(
           shape: shape, place: place, hasBias: hasBias,
-          arithmetic: .init(shape, quantizers, backend), weightBits: quantizers.weight?.bits,
+          arithmetic: .init(shape, quantizers, backend), sumsFit16Bits: quantizers.sumsFit16Bits(shape),
+          weightBits: quantizers.weight?.bits,
           freezableWeights: quantizers.freezes ? shape.weightCount : 0, copy: copy))
       output.holdsValues = true
     case .batchNorm:
@@ -363,11 +370,17 @@ public struct Plan: Sendable {
     var pieces: [SharedMemory.Piece] = []
     for index in steps.indices {
       let count = elements(index)
+      if case .convolution(let convolution) = steps[index].kind {
+        // No other reader than the batch norm, which makes floats of them.
+        steps[index].output.holdsSums =
+          convolution.arithmetic == .integers && convolution.sumsFit16Bits && !convolution.hasBias
+          && readers[index].count == 1 && convolution.statisticsOf == readers[index][0]
+      }
       // Images stay for the next pass, and logits are read behind it.
       if steps[index].output.holdsValues, index > 0, index < steps.count - 1 {
         steps[index].output.keepsValues = isReadBack(index, readers[index])
         let end = steps[index].output.keepsValues ? timeBack(index) : readers[index].last ?? index
-        pieces.append(.init(bytes: 4 * count, life: index...end))
+        pieces.append(.init(bytes: steps[index].output.valueBytes * count, life: index...end))
       }
       for copy in steps[index].output.copies {
         pieces.append(.init(bytes: count, life: index...timeBack(index)))

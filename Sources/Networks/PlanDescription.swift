@@ -75,7 +75,12 @@ extension Plan {
     let output = steps[step].output
     let count = batch * output.shape.count
     var memory: [Memory] = []
-    if output.holdsValues { memory.append(Memory(name: "values", bytes: 4 * count, isShared: output.offset != nil)) }
+    if output.holdsValues {
+      memory.append(
+        Memory(
+          name: output.holdsSums ? "16-bit sums" : "values", bytes: output.valueBytes * count,
+          isShared: output.offset != nil))
+    }
     memory += output.copies.map {
       Memory(name: "levels for \(steps[$0.reader].name)", bytes: count, isShared: true)
     }

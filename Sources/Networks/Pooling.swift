@@ -47,7 +47,7 @@ public final class Pooling: Layer {
         backend.maxPool(shape, input: input.floats, output: result, winners: winners, images: pass.images)
       case .padShortcut: backend.padShortcut(shape, input: input.floats, output: result, images: pass.images)
       }
-      output.emit(input: result, scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)
+      output.emit(input: .floats(result), scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)
     }
   }
 

@@ -122,7 +122,8 @@ struct CPUBackendTests {
     if backend.supportsIntegers(shape, maximumInput: 15, maximumWeight: 8) {
       operation.pack(levels: weightLevels, maximumInput: 15, maximumWeight: 8)
       operation.forward(
-        levels: levels, maximumInput: 15, maximumWeight: 8, scale: 0.25, bias: nil, output: output, images: images,
+        levels: levels, maximumInput: 15, maximumWeight: 8, scale: 0.25, bias: nil, output: .floats(output),
+        images: images,
         sums: nil)
       levelOutput = output.array
     }
@@ -242,7 +243,7 @@ struct CPUBackendTests {
     let factors = (5...7).map { Buffer(normals(shape.outputChannels, seed: $0)) }
     let gradient = Buffer<Float>(count: shape.outputCount)
     operation.packBackward(weights: weights)
-    let affine = AffineGradient(x: x, y: y, a: factors[0], b: factors[1], d: factors[2])
+    let affine = AffineGradient(x: x, y: .floats(y), a: factors[0], b: factors[1], d: factors[2])
     backend.channelAffine(
       affine, output: gradient, channels: shape.outputChannels, images: shape.batch,
       rowsPerImage: shape.outputHeight * shape.outputWidth)
@@ -306,7 +307,7 @@ struct CPUBackendTests {
       let result = Buffer<Float>(count: count)
       let sums = NormalizationSums(channels: channels)
       let backward = NormalizationGradient(
-        input: input, channels: channels, scale: scale, shift: shift, rectifier: .relu, output: nil,
+        input: .floats(input), channels: channels, scale: scale, shift: shift, rectifier: .relu, output: nil,
         gradients: [gradient],
         copies: [(grid, copyGradient)], result: result, rowsPerImage: rows, sums: sums, wantsChannelSums: true)
       backend.normalizeBackward(backward, images: images)

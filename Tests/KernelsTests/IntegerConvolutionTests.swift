@@ -125,10 +125,11 @@ struct IntegerConvolutionTests {
         let written = first * outPixels..<Int(shape.batch) * outPixels
         let sums = GuardedBuffer<Int32>(Int(shape.batch) * outPixels * outChannels) { _ in 0x5A5A_5A5A }
         let output = GuardedBuffer<Float>(sums.elements.count) { _ in .nan }
+        let shorts = GuardedBuffer<Int16>(sums.elements.count) { _ in 0x5A5A }
         let statistics = GuardedBuffer<Double>(2 * outChannels) { _ in .nan }
         kernels.forward(
           &shape, input.base, packed.base, range.maxInput, range.maxWeight, scale, useBias ? bias.base : nil,
-          output.base, sums.base, statistics.base, Int32(first), Int32(images), scratch.base)
+          output.base, sums.base, shorts.base, statistics.base, Int32(first), Int32(images), scratch.base)
 
         var wrongSums = 0
         var wrongOutputs = 0
@@ -139,13 +140,15 @@ struct IntegerConvolutionTests {
           for pixel in 0..<Int(shape.batch) * outPixels {
             let at = pixel * outChannels + channel
             guard written.contains(pixel) else {
-              wrongSums += sums.elements[at] == 0x5A5A_5A5A ? 0 : 1
+              wrongSums += sums.elements[at] == 0x5A5A_5A5A && shorts.elements[at] == 0x5A5A ? 0 : 1
               wrongOutputs += output.elements[at].isNaN ? 0 : 1
               continue
             }
             let expected = expectedSum(
               shape, input: input.elements, weights: weights.elements, pixel: pixel, channel: channel)
             wrongSums += Int64(sums.elements[at]) == expected ? 0 : 1
+            let fits = Int16(exactly: expected)
+            wrongSums += fits == nil || shorts.elements[at] == fits ? 0 : 1
             let product = Double(scale) * Double(expected)
             let offset = useBias ? Double(bias.elements[channel]) : 0
             let value = output.elements[at]
@@ -159,12 +162,12 @@ struct IntegerConvolutionTests {
         }
         #expect(wrongSums == 0, "\(shape), \(levels)")
         #expect(wrongOutputs == 0, "\(shape), \(levels)")
-        #expect(sums.endIsIntact && output.endIsIntact && statistics.endIsIntact)
+        #expect(sums.endIsIntact && shorts.endIsIntact && output.endIsIntact && statistics.endIsIntact)
 
         // Leaving outputs out changes nothing else.
         let alone = GuardedBuffer<Int32>(sums.elements.count) { _ in 0x5A5A_5A5A }
         kernels.forward(
-          &shape, input.base, packed.base, range.maxInput, range.maxWeight, scale, nil, nil, alone.base, nil,
+          &shape, input.base, packed.base, range.maxInput, range.maxWeight, scale, nil, nil, alone.base, nil, nil,
           Int32(first), Int32(images), scratch.base)
         #expect(alone.elements.elementsEqual(sums.elements))
       }

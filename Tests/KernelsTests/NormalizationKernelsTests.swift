@@ -16,6 +16,59 @@ struct NormalizationKernelsTests {
       : Elementwise.values(channels, seed: 77, isa: isa)
   }
 
+  private func floats(_ buffer: Buffer<Float>) -> sq_channels {
+    sq_channels(floats: UnsafePointer(buffer.pointer), sums: nil, unit: 1)
+  }
+
+  @Test("Sums with their unit are read as the floats that they stand for, to the bit", arguments: Elementwise.all)
+  func sums(isa: sq_isa) {
+    for channels in [1, 16, 24, 700] {
+      let rows = 19
+      let unit: Float = 0.0123
+      let sums = Buffer<Int16>((0..<rows * channels).map { Int16(truncatingIfNeeded: $0 * 7919 - 32768) })
+      let values = Buffer(sums.values.map { unit * Float($0) })
+      let (scale, shift) = (
+        Buffer(Elementwise.values(channels, seed: 3, isa: isa)), Buffer(Elementwise.values(channels, seed: 5, isa: isa))
+      )
+      let gradient = Elementwise.values(rows * channels, seed: 8, isa: isa)
+      func run(_ input: sq_channels) -> ([Float], [UInt8], [Float], [Double], [Float]) {
+        let (output, levels) = (
+          Buffer<Float>(repeating: 9, count: rows * channels), Buffer<UInt8>(repeating: 9, count: rows * channels)
+        )
+        var forward = sq_normalize()
+        forward.channels = Int32(channels)
+        forward.relu = 1
+        forward.upper = 6
+        forward.input = input
+        forward.scale = UnsafePointer(scale.pointer)
+        forward.shift = UnsafePointer(shift.pointer)
+        forward.output = output.pointer
+        forward.quantized_count = 1
+        forward.quantized.0 = sq_quantized_output(lower: 0, inverse_step: 4, levels: 15, output: levels.pointer)
+        kernels(isa).normalize(&forward, 1, Int64(rows - 2))
+        let (arriving, channelSums) = (Buffer(gradient), Buffer<Double>(repeating: 0, count: 2 * channels))
+        var backward = sq_normalize_backward()
+        backward.channels = Int32(channels)
+        backward.relu = 1
+        backward.upper = 6
+        backward.input = input
+        backward.scale = forward.scale
+        backward.shift = forward.shift
+        backward.gradient.0 = UnsafePointer(arriving.pointer)
+        backward.pre_gradient = arriving.pointer
+        kernels(isa).normalize_backward(&backward, 0, Int64(rows), channelSums.pointer, nil)
+        let affine = Buffer<Float>(repeating: 9, count: rows * channels)
+        kernels(isa).channel_affine(
+          arriving.pointer, input, scale.pointer, shift.pointer, scale.pointer, affine.pointer, Int32(channels), 2,
+          Int64(rows - 2))
+        return (output.values, levels.values, arriving.values, channelSums.values, affine.values)
+      }
+      let expected = run(floats(values))
+      let result = run(sq_channels(floats: nil, sums: UnsafePointer(sums.pointer), unit: unit))
+      #expect(result == expected, "\(channels) channels")
+    }
+  }
+
   // MARK: Forward
 
   private struct Forward {
@@ -51,7 +104,7 @@ struct NormalizationKernelsTests {
     arguments.channels = Int32(test.channels)
     arguments.relu = test.relu ? 1 : 0
     arguments.upper = test.upper
-    arguments.input = input.map { UnsafePointer($0.pointer) }
+    arguments.input.floats = input.map { UnsafePointer($0.pointer) }
     if test.affine {
       arguments.scale = UnsafePointer(scale.pointer)
       arguments.shift = UnsafePointer(shift.pointer)
@@ -129,7 +182,7 @@ struct NormalizationKernelsTests {
     arguments.channels = 1
     arguments.relu = 1
     arguments.upper = .infinity
-    arguments.input = UnsafePointer(input.pointer)
+    arguments.input.floats = UnsafePointer(input.pointer)
     arguments.output = output.pointer
     arguments.quantized_count = 1
     arguments.quantized.0 = sq_quantized_output(lower: 0, inverse_step: 1, levels: 4, output: copy.pointer)
@@ -146,7 +199,7 @@ struct NormalizationKernelsTests {
     let copy = Buffer<UInt8>(repeating: 0, count: 256)
     var arguments = sq_normalize()
     arguments.channels = 1
-    arguments.input = UnsafePointer(input.pointer)
+    arguments.input.floats = UnsafePointer(input.pointer)
     arguments.quantized_count = 1
     arguments.quantized.0 = sq_quantized_output(lower: 0, inverse_step: 255, levels: 255, output: copy.pointer)
     kernels(isa).normalize(&arguments, 0, 256)
@@ -205,7 +258,7 @@ struct NormalizationKernelsTests {
     arguments.channels = Int32(test.channels)
     arguments.relu = test.relu ? 1 : 0
     arguments.upper = test.upper
-    arguments.input = UnsafePointer(data.input.pointer)
+    arguments.input.floats = UnsafePointer(data.input.pointer)
     arguments.scale = UnsafePointer(data.scale.pointer)
     arguments.shift = UnsafePointer(data.shift.pointer)
     if test.keptOutput { arguments.output = UnsafePointer(data.output.pointer) }
@@ -275,7 +328,7 @@ struct NormalizationKernelsTests {
     arguments.channels = 1
     arguments.relu = relu ? 1 : 0
     arguments.upper = .infinity
-    arguments.input = UnsafePointer(input.pointer)
+    arguments.input.floats = UnsafePointer(input.pointer)
     arguments.quantized_count = 1
     arguments.quantized.0 = sq_quantized_gradient(
       lower: 0, inverse_step: 4, levels: 3, gradient_scale: 0.5, gradient: gradient.pointer)
@@ -297,7 +350,7 @@ struct NormalizationKernelsTests {
     forward.channels = 1
     forward.relu = 1
     forward.upper = 6
-    forward.input = UnsafePointer(input.pointer)
+    forward.input.floats = UnsafePointer(input.pointer)
     forward.output = output.pointer
     kernels(isa).normalize(&forward, 0, Int64(z.count))
     #expect(output.values[5].isNaN)
@@ -308,7 +361,7 @@ struct NormalizationKernelsTests {
     backward.channels = 1
     backward.relu = 1
     backward.upper = 6
-    backward.input = UnsafePointer(input.pointer)
+    backward.input.floats = UnsafePointer(input.pointer)
     backward.gradient.0 = UnsafePointer(gradient.pointer)
     backward.pre_gradient = result.pointer
     kernels(isa).normalize_backward(&backward, 0, Int64(z.count), nil, nil)
@@ -325,7 +378,7 @@ struct NormalizationKernelsTests {
     arguments.channels = 2
     arguments.relu = 1
     arguments.upper = .infinity
-    arguments.input = UnsafePointer(input.pointer)
+    arguments.input.floats = UnsafePointer(input.pointer)
     arguments.gradient.0 = UnsafePointer(gradient.pointer)
     arguments.quantized_count = 1
     arguments.quantized.0 = sq_quantized_gradient(
@@ -374,7 +427,7 @@ struct NormalizationKernelsTests {
     arguments.channels = Int32(channels)
     arguments.relu = 1
     arguments.upper = .infinity
-    arguments.input = UnsafePointer(input.pointer)
+    arguments.input.floats = UnsafePointer(input.pointer)
     arguments.scale = UnsafePointer(scale.pointer)
     arguments.shift = UnsafePointer(shift.pointer)
     arguments.gradient.0 = UnsafePointer(gradient.pointer)
@@ -391,7 +444,7 @@ struct NormalizationKernelsTests {
         Float(-gamma[c] / deviation[c] * sums[c] / Double(rows) - Double(b.pointer[c]) * mean[c])
       })
     kernels.channel_affine(
-      gradient.pointer, input.pointer, scale.pointer, b.pointer, d.pointer, gradient.pointer, Int32(channels), 0,
+      gradient.pointer, floats(input), scale.pointer, b.pointer, d.pointer, gradient.pointer, Int32(channels), 0,
       Int64(rows))
 
     let x = values.map(Double.init)
@@ -479,7 +532,7 @@ struct NormalizationKernelsTests {
             let x = Buffer(Elementwise.values(rows * channels, seed: 7, isa: isa))
             let output = inPlace ? x : Buffer(x.values)
             kernels(set).channel_affine(
-              x.pointer, y.pointer, a.pointer, b.pointer, d.pointer, output.pointer, Int32(channels),
+              x.pointer, floats(y), a.pointer, b.pointer, d.pointer, output.pointer, Int32(channels),
               Int64(range.lowerBound), Int64(range.count))
             return output
           }

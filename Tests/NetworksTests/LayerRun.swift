@@ -119,7 +119,8 @@ extension BatchNormalization {
       backwardPasses: .init(
         runsFirst: true,
         second: AffineGradient(
-          x: residual?.gradients[0] ?? Buffer(count: input.count), y: input.values!, a: Buffer(count: channels),
+          x: residual?.gradients[0] ?? Buffer(count: input.count), y: .floats(input.values!),
+          a: Buffer(count: channels),
           b: Buffer(count: channels), d: Buffer(count: channels)), inputGradient: input.gradients[0]),
       backend: backend)
   }

@@ -174,7 +174,8 @@ struct PlanTests {
         // What reads the floats, forward and back: whoever comes behind, and the step itself unless they are not kept.
         let readers = steps.indices.filter { steps[$0].inputs.contains(index) }
         let end = step.output.keepsValues ? timeBack(index) : readers.last!
-        parts.append(Part(what: step.name, place: offset..<offset + 4 * count, life: index...end))
+        parts.append(
+          Part(what: step.name, place: offset..<offset + (step.output.holdsSums ? 2 : 4) * count, life: index...end))
       }
       for copy in step.output.copies {
         parts.append(
@@ -258,6 +259,7 @@ struct PlanTests {
       default: continue
       }
       #expect(memory["values"] == output.values.map { 4 * $0.count })
+      #expect(memory["16-bit sums"] == output.sums.map { 2 * $0.values.count })
       let levels = memory.filter { $0.key.hasPrefix("levels") }.values.reduce(0, +)
       let allocated = output.copies.map(\.levels.count).reduce(0, +)
       #expect(levels == allocated)

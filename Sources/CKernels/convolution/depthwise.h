@@ -139,6 +139,7 @@ typedef struct depthwise_tile {
   const float *bias;
   float *output;      // NULL: not wanted
   int32_t *integers;  // the same, unscaled; NULL: not wanted
+  int16_t *shorts;    // the same, where they fit; NULL: not wanted
   ptrdiff_t output_step;
   float *totals;  // [2][whole_channels], values and squares are added to it; NULL: not wanted
 } depthwise_tile;
@@ -178,6 +179,14 @@ SQ_INLINE void write_depthwise_integers(
   UNROLLED_FOR (int i = 0; i < pixels; i++) {
     values[i] = t->scale * __builtin_convertvector(sums[i], sq_float_vector) + bias;
     if (t->integers) store_lanes(t->integers + i * t->output_step + channel, sums + i, lanes);
+    if (t->shorts) {
+      const sq_short_vector shorts = __builtin_convertvector(sums[i], sq_short_vector);
+      int16_t *to = t->shorts + i * t->output_step + channel;
+      if (lanes >= SQ_LANES)
+        *(sq_short_vector_unaligned *)to = shorts;
+      else
+        memcpy(to, &shorts, 2 * (size_t)lanes);
+    }
   }
   write_depthwise(t, values, channel, pixels);
 }
@@ -202,8 +211,6 @@ SQ_INLINE void depthwise_float_vectors(
 
 typedef int16_t word_vector __attribute__((vector_size(4 * SQ_LANES)));
 typedef word_vector word_vector_unaligned __attribute__((aligned(2), may_alias));
-typedef int16_t half_word_vector __attribute__((vector_size(2 * SQ_LANES)));
-typedef half_word_vector half_word_vector_unaligned __attribute__((aligned(2), may_alias));
 typedef uint8_t level_vector __attribute__((vector_size(2 * SQ_LANES)));
 typedef level_vector level_vector_unaligned __attribute__((aligned(1), may_alias));
 
@@ -224,7 +231,7 @@ SQ_INLINE void depthwise_word_vectors(const depthwise_tile *t, int32_t c, const 
   for (int half = 0; half < 2; half++) {
     sq_int_vector wide[depthwise_pixels];
     UNROLLED_FOR (int i = 0; i < pixels; i++)
-      wide[i] = __builtin_convertvector(((const half_word_vector *)(sums + i))[half], sq_int_vector);
+      wide[i] = __builtin_convertvector(((const sq_short_vector *)(sums + i))[half], sq_int_vector);
     write_depthwise_integers(t, wide, c + half * SQ_LANES, pixels);
   }
 }
@@ -237,7 +244,7 @@ SQ_INLINE void depthwise_integer_vector(const depthwise_tile *t, int32_t c, cons
     const uint8_t *x = (const uint8_t *)t->source + t->reach[2 + 2 * row] * t->source_row + c;
     const int16_t *w = (const int16_t *)t->weights + t->reach[1 + 2 * row] * t->weight_row + c;
     for (int32_t tap = 0; tap < taps; tap++, x += t->tap_step, w += t->tap_weights) {
-      const sq_int_vector weight = __builtin_convertvector(*(const half_word_vector_unaligned *)w, sq_int_vector);
+      const sq_int_vector weight = __builtin_convertvector(*(const sq_short_vector_unaligned *)w, sq_int_vector);
       UNROLLED_FOR (int i = 0; i < pixels; i++)
         sums[i] += sq_multiply_pairs(
             __builtin_convertvector(*(const sq_byte_vector_unaligned *)(x + i * t->pixel_step), sq_int_vector), weight);
@@ -320,6 +327,7 @@ static void depthwise_pass(
   const char *all_sources = tile.source, *all_weights = tile.weights;
   float *all_outputs = tile.output;
   int32_t *all_integers = tile.integers;
+  int16_t *all_shorts = tile.shorts;
 
   tile.reach = work.reach;
   tile.channels = target.channels;
@@ -360,6 +368,7 @@ static void depthwise_pass(
         tile.taps = place->taps;
         tile.output = all_outputs ? all_outputs + to : NULL;
         tile.integers = all_integers ? all_integers + to : NULL;
+        tile.shorts = all_shorts ? all_shorts + to : NULL;
         if (kind == depthwise_floats)
           multiply_depthwise_floats_tile(&tile, place->count);
         else if (kind == depthwise_words)
@@ -403,8 +412,10 @@ static void depthwise_pack_levels(const sq_conv *s, const int8_t *weights, int16
 
 static void depthwise_forward_levels(
     const sq_conv *s, const uint8_t *input, const int16_t *packed, int32_t max_input, int32_t max_weight, float scale,
-    const float *bias, float *output, int32_t *sums, double *statistics, int32_t first, int32_t count, void *scratch) {
-  const depthwise_tile tile = {.source = input, .weights = packed, .scale = scale, .output = output, .integers = sums};
+    const float *bias, float *output, int32_t *sums, int16_t *short_sums, double *statistics, int32_t first,
+    int32_t count, void *scratch) {
+  const depthwise_tile tile = {
+      .source = input, .weights = packed, .scale = scale, .output = output, .integers = sums, .shorts = short_sums};
   const int64_t largest = (int64_t)s->kernel_height * s->kernel_width * max_input * max_weight;
   if (largest <= INT16_MAX)
     depthwise_pass(s, tile, depthwise_words, 0, bias, statistics, first, count, scratch);

@@ -175,6 +175,7 @@ typedef struct tile_output {
   int32_t out_channels;  // between pixels
   float *values;         // of the tile's first pixel; NULL: not wanted
   int32_t *integers;     // the same, unscaled
+  int16_t *shorts;       // the same, where they fit
   float *totals;         // [2][block_channels], values and squares are added to it; NULL: not wanted
 } tile_output;
 
@@ -193,10 +194,14 @@ SQ_INLINE void write_vector(
     if (lanes == SQ_LANES) {
       if (t->values) sq_store(t->values + at, value);
       if (t->integers) *(sq_int_vector_unaligned *)(t->integers + at) = sums[k][v];
+      if (t->shorts)
+        *(sq_short_vector_unaligned *)(t->shorts + at) = __builtin_convertvector(sums[k][v], sq_short_vector);
     } else {
       const sq_int_vector integers = sums[k][v];
       if (t->values) memcpy(t->values + at, &value, (size_t)lanes * sizeof(float));
+      const sq_short_vector shorts = __builtin_convertvector(integers, sq_short_vector);
       if (t->integers) memcpy(t->integers + at, &integers, (size_t)lanes * sizeof(int32_t));
+      if (t->shorts) memcpy(t->shorts + at, &shorts, (size_t)lanes * sizeof(int16_t));
     }
   }
   if (t->totals) {
@@ -309,6 +314,7 @@ SQ_INLINE void multiply_integer_tile(
       tile_output pixel = *output;
       if (pixel.values) pixel.values += (size_t)k * output->out_channels;
       if (pixel.integers) pixel.integers += (size_t)k * output->out_channels;
+      if (pixel.shorts) pixel.shorts += (size_t)k * output->out_channels;
       write_tile(&pixel, last + k, vectors, 1);
     }
   }
@@ -331,7 +337,7 @@ static void add_as_doubles(double *totals, const float *floats, int32_t channels
 
 static void forward_image(
     const integer_plan *p, const uint8_t *copy, const int32_t *windows, int32_t pixels, const char *packed, float scale,
-    const float *bias, float *output, int32_t *sums, double *statistics) {
+    const float *bias, float *output, int32_t *sums, int16_t *short_sums, double *statistics) {
   const sq_conv *s = &p->s;
   float totals[2 * block_channels] __attribute__((aligned(64)));
   for (int32_t group = 0; group < s->groups; group++)
@@ -354,6 +360,7 @@ static void forward_image(
           const int32_t valid = smaller(tile_pixels, pixels - first);
           if (output) tile.values = output + at;
           if (sums) tile.integers = sums + at;
+          if (short_sums) tile.shorts = short_sums + at;
           if (p->words)
             multiply_words(p, group_copy, windows + first, weights, &tile, valid);
           else if (tile.channels > SQ_LANES)
@@ -371,10 +378,12 @@ static void forward_image(
 
 static void integer_forward(
     const sq_conv *shape, const uint8_t *input, const void *packed, int32_t max_input, int32_t max_weight, float scale,
-    const float *bias, float *output, int32_t *sums, double *statistics, int32_t first, int32_t count, void *scratch) {
+    const float *bias, float *output, int32_t *sums, int16_t *short_sums, double *statistics, int32_t first,
+    int32_t count, void *scratch) {
   if (is_depthwise(shape)) {
     depthwise_forward_levels(
-        shape, input, packed, max_input, max_weight, scale, bias, output, sums, statistics, first, count, scratch);
+        shape, input, packed, max_input, max_weight, scale, bias, output, sums, short_sums, statistics, first, count,
+        scratch);
     return;
   }
   const integer_plan p = plan_integer(shape, max_input, max_weight);
@@ -393,7 +402,7 @@ static void integer_forward(
     copy_levels(&p, input + in_first * shape->in_channels, p.pointwise ? unit_pixels : p.s.in_width, scratch);
     forward_image(
         &p, scratch, windows, unit_pixels, packed, scale, bias, output ? output + out_first : NULL,
-        sums ? sums + out_first : NULL, statistics);
+        sums ? sums + out_first : NULL, short_sums ? short_sums + out_first : NULL, statistics);
   }
 }
 

@@ -104,6 +104,17 @@ static void channel_statistics(const float *input, int32_t channels, int64_t fir
   }
 }
 
+static int is_given(const sq_channels *x) { return x->floats != NULL || x->sums != NULL; }
+
+/// A tile's values; those of sums are put into `tile`.
+SQ_INLINE const float *read_tile(const sq_channels *x, int64_t offset, int32_t n, float *tile) {
+  if (!x->sums) return x->floats + offset;
+  const int16_t *sums = x->sums + offset;
+  const float unit = x->unit;
+  ELEMENTWISE_FOR (int32_t j = 0; j < n; j++) tile[j] = unit * (float)sums[j];
+  return tile;
+}
+
 /// NaN stays NaN.
 SQ_INLINE float rectified(float z, float upper) {
   z = z < 0 ? 0 : z;
@@ -118,10 +129,9 @@ SQ_INLINE uint8_t level_of(float z, float lower, float inverse_step, float level
 
 /// One tile of the forward pass. The last four arguments are constants where this is called.
 SQ_INLINE void normalize_tile(
-    const sq_normalize *a, int64_t offset, int32_t n, const float *scale, const float *shift, int relu, int residual,
-    int output, int quantized) {
+    const sq_normalize *a, const float *x, int64_t offset, int32_t n, const float *scale, const float *shift, int relu,
+    int residual, int output, int quantized) {
   const float upper = a->upper;
-  const float *x = a->input + offset;
   const float *added = residual ? a->residual + offset : NULL;
   float *z_out = output ? a->output + offset : NULL;
   sq_quantized_output q0 = a->quantized[0], q1 = a->quantized[1];
@@ -138,21 +148,22 @@ SQ_INLINE void normalize_tile(
 
 static void normalize(const sq_normalize *arguments, int64_t first, int64_t count) {
   sq_normalize a = *arguments;
-  if (!a.input) {
-    a.input = a.residual;
+  if (!is_given(&a.input)) {
+    a.input.floats = a.residual;
     a.residual = NULL;
   }
   int variant = (a.relu != 0) + 2 * (a.residual != NULL) + 4 * (a.output != NULL) + 8 * a.quantized_count;
   for (int32_t channel = 0; channel < a.channels; channel += TILE) {
     const tiling t = tiling_from(channel, a.channels, first, count);
-    float scale[TILE] ALIGNED, shift[TILE] ALIGNED;
+    float scale[TILE] ALIGNED, shift[TILE] ALIGNED, values[TILE] ALIGNED;
     repeat(&t, a.scale, 1, scale);
     repeat(&t, a.shift, 0, shift);
     for (int64_t offset = t.begin; offset < t.end; offset += t.step) {
       int32_t n = tile_length(&t, offset);
+      const float *x = read_tile(&a.input, offset, n, values);
       switch (variant) {
 #define VARIANT(v) \
-  case v: normalize_tile(&a, offset, n, scale, shift, (v) & 1, (v) >> 1 & 1, (v) >> 2 & 1, (v) >> 3); break;
+  case v: normalize_tile(&a, x, offset, n, scale, shift, (v) & 1, (v) >> 1 & 1, (v) >> 2 & 1, (v) >> 3); break;
         VARIANT(4)
         VARIANT(5)
         VARIANT(6)
@@ -185,12 +196,13 @@ typedef struct quantizer_tile_sums {
 } quantizer_tile_sums;
 
 /// One tile of the backward pass. The last four arguments are constants where this is called; `kept` says whether z is
-/// read or recomputed.
+/// read or recomputed, from `input`.
 SQ_INLINE quantizer_tile_sums backward_tile(
-    const sq_normalize_backward *a, int64_t offset, int32_t n, const float *scale, const float *shift, const float *x,
-    float *sum, float *product_sum, int relu, int gradients, int quantized, int kept) {
+    const sq_normalize_backward *a, int64_t offset, int32_t n, const float *scale, const float *shift,
+    const float *input, const float *x, float *sum, float *product_sum, int relu, int gradients, int quantized,
+    int kept) {
   const float upper = a->upper;
-  const float *z_kept = kept ? a->output + offset : NULL, *input = kept ? NULL : a->input + offset;
+  const float *z_kept = kept ? a->output + offset : NULL;
   const float *g0 = gradients > 0 ? a->gradient[0] + offset : NULL;
   const float *g1 = gradients > 1 ? a->gradient[1] + offset : NULL;
   const float *g2 = gradients > 2 ? a->gradient[2] + offset : NULL;
@@ -237,23 +249,25 @@ static void normalize_backward(
     if (arguments->gradient[k]) a.gradient[gradients++] = arguments->gradient[k];
   int variant = (a.relu != 0) + 2 * gradients + 8 * (a.output != NULL) + 16 * a.quantized_count;
   // Channel sums are always taken: where nobody asks, with the buffer that is written anyway in the input's place.
-  const float *x = channel_sums && a.input ? a.input : a.pre_gradient;
+  const int given = is_given(&a.input), multiplied = channel_sums && given;
   double quantizer_totals[4] = {0};
   for (int32_t channel = 0; channel < a.channels; channel += TILE) {
     const tiling t = tiling_from(channel, a.channels, first, count);
-    float scale[TILE] ALIGNED, shift[TILE] ALIGNED;
+    float scale[TILE] ALIGNED, shift[TILE] ALIGNED, values[TILE] ALIGNED;
     repeat(&t, a.scale, 1, scale);
     repeat(&t, a.shift, 0, shift);
     tile_sums totals = {0};
     for (int64_t offset = t.begin; offset < t.end; offset += t.step) {
       int32_t n = tile_length(&t, offset);
+      const float *input = given ? read_tile(&a.input, offset, n, values) : NULL;
+      const float *x = multiplied ? input : a.pre_gradient + offset;
       quantizer_tile_sums sums = {0};
       switch (variant) {
-#define VARIANT(v)                                                                                             \
-  case v:                                                                                                      \
-    sums = backward_tile(                                                                                      \
-        &a, offset, n, scale, shift, x + offset, totals.first, totals.second, (v) & 1, (v) >> 1 & 3, (v) >> 4, \
-        (v) >> 3 & 1);                                                                                         \
+#define VARIANT(v)                                                                                           \
+  case v:                                                                                                    \
+    sums = backward_tile(                                                                                    \
+        &a, offset, n, scale, shift, input, x, totals.first, totals.second, (v) & 1, (v) >> 1 & 3, (v) >> 4, \
+        (v) >> 3 & 1);                                                                                       \
     break;
 #define VARIANTS(v) \
   VARIANT(v)        \
@@ -279,25 +293,25 @@ static void normalize_backward(
       }
       finish_tile(&t, &totals);
     }
-    if (channel_sums) finish_sums(&t, &totals, channel_sums, a.input ? channel_sums + a.channels : NULL);
+    if (channel_sums) finish_sums(&t, &totals, channel_sums, given ? channel_sums + a.channels : NULL);
   }
   if (quantizer_sums)
     for (int k = 0; k < 2 * a.quantized_count; k++) quantizer_sums[k] += quantizer_totals[k];
 }
 
 static void channel_affine(
-    const float *x, const float *y, const float *a, const float *b, const float *d, float *output, int32_t channels,
+    const float *x, sq_channels y, const float *a, const float *b, const float *d, float *output, int32_t channels,
     int64_t first, int64_t count) {
   for (int32_t channel = 0; channel < channels; channel += TILE) {
     const tiling t = tiling_from(channel, channels, first, count);
-    float a_tile[TILE] ALIGNED, b_tile[TILE] ALIGNED, d_tile[TILE] ALIGNED;
+    float a_tile[TILE] ALIGNED, b_tile[TILE] ALIGNED, d_tile[TILE] ALIGNED, values[TILE] ALIGNED;
     repeat(&t, a, 0, a_tile);
     repeat(&t, b, 0, b_tile);
     repeat(&t, d, 0, d_tile);
     for (int64_t offset = t.begin; offset < t.end; offset += t.step) {
-      const float *xs = x + offset, *ys = y + offset;
-      float *to = output + offset;
       int32_t n = tile_length(&t, offset);
+      const float *xs = x + offset, *ys = read_tile(&y, offset, n, values);
+      float *to = output + offset;
       ELEMENTWISE_FOR (int32_t j = 0; j < n; j++)
         to[j] = multiply_add(a_tile[j], xs[j], multiply_add(b_tile[j], ys[j], d_tile[j]));
     }

@@ -7,6 +7,13 @@
 /// Element-wise kernels work on rows [first, first + count) of a [rows][channels] view of an NHWC tensor, or on a plain
 /// range of elements; sums are per call (the caller adds the slices up in a fixed order).
 
+/// A tensor read as floats or, where `sums` is given, as unit * sums: [rows][channels].
+typedef struct sq_channels {
+  const float *floats;
+  const int16_t *sums;  ///< of an integer convolution; NULL: `floats` are read
+  float unit;
+} sq_channels;
+
 /// One quantized copy of an activation: level = rint(clamp((x - lower) * inverse_step, 0, levels)), half to even.
 typedef struct sq_quantized_output {
   float lower, inverse_step, levels;
@@ -19,7 +26,7 @@ typedef struct sq_normalize {
   int32_t channels;
   int32_t relu;
   float upper;            ///< above 0; INFINITY: the rectifier has no upper end
-  const float *input;     ///< [rows][channels]; may be NULL only when scale and shift are NULL and residual is not
+  sq_channels input;      ///< absent only when scale and shift are NULL and residual is not
   const float *scale;     ///< [channels]; NULL: 1
   const float *shift;     ///< [channels]; NULL: 0
   const float *residual;  ///< [rows][channels] or NULL
@@ -40,7 +47,7 @@ typedef struct sq_normalize_backward {
   int32_t channels;
   int32_t relu;              ///< the gradient passes where 0 < z < upper
   float upper;               ///< as in sq_normalize
-  const float *input;        ///< as in sq_normalize
+  sq_channels input;         ///< as in sq_normalize
   const float *scale;        ///< NULL: 1
   const float *shift;        ///< NULL: 0
   const float *output;       ///< z after relu, as kept by the forward pass; NULL: recomputed (no residual then)
@@ -62,7 +69,7 @@ typedef struct sq_normalization_kernels {
       double *quantizer_sums);
   /// output = a[c] * x + b[c] * y + d[c]: batch norm's second backward pass. `output` may be `x`.
   void (*channel_affine)(
-      const float *x, const float *y, const float *a, const float *b, const float *d, float *output, int32_t channels,
+      const float *x, sq_channels y, const float *a, const float *b, const float *d, float *output, int32_t channels,
       int64_t first, int64_t count);
   /// Smallest value, sum and sum of squares of a range: result[0..2] (quantizer initialisation; accurate as
   /// `statistics`).

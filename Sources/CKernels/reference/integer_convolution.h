@@ -30,7 +30,8 @@ static void integer_pack(
 
 static void integer_forward(
     const sq_conv *shape, const uint8_t *input, const void *packed, int32_t max_input, int32_t max_weight, float scale,
-    const float *bias, float *output, int32_t *sums, double *statistics, int32_t first, int32_t count, void *scratch) {
+    const float *bias, float *output, int32_t *sums, int16_t *short_sums, double *statistics, int32_t first,
+    int32_t count, void *scratch) {
   (void)max_input, (void)max_weight, (void)scratch;
   const sq_conv s = *shape;
   const int8_t *weights = packed;
@@ -57,6 +58,7 @@ static void integer_forward(
           const size_t at = (((size_t)n * s.out_height + y) * s.out_width + x) * s.out_channels + o;
           const float value = scale * (float)sum + (bias ? bias[o] : 0);
           if (sums) sums[at] = sum;
+          if (short_sums) short_sums[at] = (int16_t)sum;
           if (output) output[at] = value;
           if (statistics) {
             statistics[o] += value;

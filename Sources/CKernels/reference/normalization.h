@@ -13,6 +13,10 @@ static float affine(const float *scale, const float *shift, int32_t channel, flo
   return fmaf(scale ? scale[channel] : 1, x, shift ? shift[channel] : 0);
 }
 
+static int is_given(const sq_channels *x) { return x->floats || x->sums; }
+
+static float value_of(const sq_channels *x, int64_t i) { return x->sums ? x->unit * (float)x->sums[i] : x->floats[i]; }
+
 /// NaN stays NaN.
 static float rectified(float z, float upper) { return z < 0 ? 0 : z > upper ? upper : z; }
 
@@ -42,7 +46,7 @@ static void normalize(const sq_normalize *a, int64_t first, int64_t count) {
   for (int64_t row = first; row < first + count; row++)
     for (int32_t c = 0; c < a->channels; c++) {
       int64_t i = row * a->channels + c;
-      float z = a->input ? affine(a->scale, a->shift, c, a->input[i]) : 0;
+      float z = is_given(&a->input) ? affine(a->scale, a->shift, c, value_of(&a->input, i)) : 0;
       if (a->residual) z += a->residual[i];
       if (a->relu) z = rectified(z, a->upper);
       if (a->output) a->output[i] = z;
@@ -59,7 +63,7 @@ static void normalize_backward(
       if (a->output) {
         z = a->output[i];
       } else {
-        z = affine(a->scale, a->shift, c, a->input[i]);
+        z = affine(a->scale, a->shift, c, value_of(&a->input, i));
         if (a->relu) z = rectified(z, a->upper);
       }
       float gradient = 0;
@@ -77,17 +81,17 @@ static void normalize_backward(
       a->pre_gradient[i] = gradient;
       if (!channel_sums) continue;
       channel_sums[c] += gradient;
-      channel_sums[a->channels + c] += a->input ? (double)gradient * a->input[i] : 0;
+      channel_sums[a->channels + c] += is_given(&a->input) ? (double)gradient * value_of(&a->input, i) : 0;
     }
 }
 
 static void channel_affine(
-    const float *x, const float *y, const float *a, const float *b, const float *d, float *output, int32_t channels,
+    const float *x, sq_channels y, const float *a, const float *b, const float *d, float *output, int32_t channels,
     int64_t first, int64_t count) {
   for (int64_t row = first; row < first + count; row++)
     for (int32_t c = 0; c < channels; c++) {
       int64_t i = row * channels + c;
-      output[i] = fmaf(a[c], x[i], fmaf(b[c], y[i], d[c]));
+      output[i] = fmaf(a[c], x[i], fmaf(b[c], value_of(&y, i), d[c]));
     }
 }
 

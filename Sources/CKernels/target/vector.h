@@ -76,12 +76,14 @@
 #define SQ_IN_VECTOR_REGISTER "m"
 #endif
 
-/// SQ_LANES floats, 32-bit integers or bytes. The `_unaligned` types only serve loads and stores.
+/// SQ_LANES floats, 32-bit or 16-bit integers or bytes. The `_unaligned` types only serve loads and stores.
 typedef float sq_float_vector __attribute__((vector_size(4 * SQ_LANES)));
 typedef int32_t sq_int_vector __attribute__((vector_size(4 * SQ_LANES)));
+typedef int16_t sq_short_vector __attribute__((vector_size(2 * SQ_LANES)));
 typedef uint8_t sq_byte_vector __attribute__((vector_size(SQ_LANES)));
 typedef sq_float_vector sq_float_vector_unaligned __attribute__((aligned(4), may_alias));
 typedef sq_int_vector sq_int_vector_unaligned __attribute__((aligned(4), may_alias));
+typedef sq_short_vector sq_short_vector_unaligned __attribute__((aligned(2), may_alias));
 typedef sq_byte_vector sq_byte_vector_unaligned __attribute__((aligned(1), may_alias));
 
 #if SQ_TARGET_BUILDS

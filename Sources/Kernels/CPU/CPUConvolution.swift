@@ -138,14 +138,23 @@ public final class CPUConvolution: ConvolutionOperation {
   /// - Precondition: `pack(levels:maximumInput:maximumWeight:)` was called with the same maxima.
   public func forward(
     levels: Buffer<UInt8>, maximumInput: Int, maximumWeight: Int, scale: Float, bias: Buffer<Float>?,
-    output: Buffer<Float>, images: Int, sums: ChannelSums?
+    output: ConvolutionOutput, images: Int, sums: ChannelSums?
   ) {
+    var floats: UnsafeMutablePointer<Float>?
+    var shortSums: UnsafeMutablePointer<Int16>?
+    switch output {
+    case .floats(let buffer): floats = buffer.pointer
+    case .sums(let buffer, let unit):
+      precondition(bias == nil && shape.sumsFit16Bits(maximumInput: maximumInput, maximumWeight: maximumWeight))
+      shortSums = buffer.pointer
+      unit[0] = scale
+    }
     precondition(levels.count >= shape.inputCount && output.count >= shape.outputCount)
     overImages(images, sums: sums) { range, sums, scratch in
       withUnsafePointer(to: c) {
         backend.integerConvolution.forward(
           $0, levels.pointer, packedInteger.pointer, Int32(maximumInput), Int32(maximumWeight), scale, bias?.pointer,
-          output.pointer, nil, sums, Int32(range.lowerBound), Int32(range.count), scratch)
+          floats, nil, shortSums, sums, Int32(range.lowerBound), Int32(range.count), scratch)
       }
     }
   }
@@ -269,7 +278,7 @@ public final class CPUConvolution: ConvolutionOperation {
       let rows = shape.outputHeight * shape.outputWidth
       let target = backend.pieces[worker].pointer - piece.lowerBound * rows * shape.outputChannels
       backend.normalization.channel_affine(
-        affine.x.pointer, affine.y.pointer, affine.a.pointer, affine.b.pointer, affine.d.pointer, target,
+        affine.x.pointer, affine.y.c, affine.a.pointer, affine.b.pointer, affine.d.pointer, target,
         Int32(shape.outputChannels),
         Int64(piece.lowerBound * rows), Int64(piece.count * rows))
       return target

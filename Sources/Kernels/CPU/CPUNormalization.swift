@@ -25,7 +25,7 @@ extension CPUBackend {
   /// Activations are rows × channels, `scale` and `shift` one a channel; overwrites `output` and the copies' levels.
   /// A NaN becomes level 0 and stays NaN in `output`.
   public func normalize(
-    input: Buffer<Float>, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
+    input: ConvolutionOutput, channels: Int, scale: Buffer<Float>?, shift: Buffer<Float>?, residual: Buffer<Float>?,
     rectifier: Rectifier?, output: Buffer<Float>?, copies: [(grid: ActivationGrid, levels: Buffer<UInt8>)], images: Int,
     rowsPerImage: Int
   ) {
@@ -35,7 +35,7 @@ extension CPUBackend {
     arguments.channels = Int32(channels)
     arguments.relu = rectifier == nil ? 0 : 1
     arguments.upper = rectifier?.upper ?? .infinity
-    arguments.input = UnsafePointer(input.pointer)
+    arguments.input = input.c
     arguments.scale = scale.map { UnsafePointer($0.pointer) }
     arguments.shift = shift.map { UnsafePointer($0.pointer) }
     arguments.residual = residual.map { UnsafePointer($0.pointer) }
@@ -76,7 +76,7 @@ extension CPUBackend {
   ) {
     overRows(images, rowsPerImage: rowsPerImage) { first, count in
       normalization.channel_affine(
-        operand.x.pointer, operand.y.pointer, operand.a.pointer, operand.b.pointer, operand.d.pointer, output.pointer,
+        operand.x.pointer, operand.y.c, operand.a.pointer, operand.b.pointer, operand.d.pointer, output.pointer,
         Int32(channels), first, count)
     }
   }
@@ -126,6 +126,23 @@ extension CPUBackend {
   }
 }
 
+extension ConvolutionOutput {
+  var count: Int {
+    switch self {
+    case .floats(let buffer): buffer.count
+    case .sums(let buffer, _): buffer.count
+    }
+  }
+
+  /// Valid as long as the buffers are.
+  var c: sq_channels {
+    switch self {
+    case .floats(let buffer): sq_channels(floats: UnsafePointer(buffer.pointer), sums: nil, unit: 1)
+    case .sums(let buffer, let unit): sq_channels(floats: nil, sums: UnsafePointer(buffer.pointer), unit: unit[0])
+    }
+  }
+}
+
 extension NormalizationGradient {
   /// Valid as long as the buffers are.
   var c: sq_normalize_backward {
@@ -133,7 +150,7 @@ extension NormalizationGradient {
     c.channels = Int32(channels)
     c.relu = rectifier == nil ? 0 : 1
     c.upper = rectifier?.upper ?? .infinity
-    c.input = UnsafePointer(input.pointer)
+    c.input = input.c
     c.scale = scale.map { UnsafePointer($0.pointer) }
     c.shift = shift.map { UnsafePointer($0.pointer) }
     c.output = output.map { UnsafePointer($0.pointer) }
