@@ -18,22 +18,31 @@ public protocol BatchSource: AnyObject {
   func fill(_ memory: BatchMemory, epoch: Int, batch: Int, on pool: ThreadPool) throws -> Int
 }
 
+/// Which images of a batch of so many whoever asks for it needs: the memory of the others is left as it is.
+public typealias NeededImages = @Sendable (_ count: Int) -> [Range<Int>]
+
+/// Every image.
+public let allImages: NeededImages = { [0..<$0] }
+
 /// Batches of a split that is in memory.
 public final class InMemoryBatches: BatchSource {
   /// The split's images, less those of a dropped partial batch.
   public let imageCount: Int
   /// Of every epoch; 0 where a dropped batch was the only one.
   public let batchCount: Int
+  private let needed: NeededImages
   private let makePlan: (_ epoch: Int) -> BatchPlan
   private var plan: (epoch: Int, batches: BatchPlan)?
 
   /// Shuffled anew in every epoch, and augmented.
   public static func training(
     _ split: ImageSplit, batchSize: Int, seed: UInt64, dropLast: Bool, normalization: Normalization,
-    augmentation: Augmentation
+    augmentation: Augmentation, needed: @escaping NeededImages = allImages
   ) -> InMemoryBatches {
     let batches = BatchPlan.batchCount(images: split.count, batchSize: batchSize, dropLast: dropLast)
-    return InMemoryBatches(imageCount: min(split.count, batches * batchSize), batchCount: batches) { epoch in
+    return InMemoryBatches(
+      imageCount: min(split.count, batches * batchSize), batchCount: batches, needed: needed
+    ) { epoch in
       .training(
         split, batchSize: batchSize, seed: seed, epoch: epoch, dropLast: dropLast, normalization: normalization,
         augmentation: augmentation)
@@ -42,13 +51,17 @@ public final class InMemoryBatches: BatchSource {
 
   /// All images in their own order, unchanged but for the normalisation; every epoch is the same.
   public static func evaluation(
-    _ split: ImageSplit, batchSize: Int, normalization: Normalization
+    _ split: ImageSplit, batchSize: Int, normalization: Normalization,
+    needed: @escaping NeededImages = allImages
   ) -> InMemoryBatches {
     let plan = BatchPlan.evaluation(split, batchSize: batchSize, normalization: normalization)
-    return InMemoryBatches(imageCount: split.count, batchCount: plan.batchCount) { _ in plan }
+    return InMemoryBatches(imageCount: split.count, batchCount: plan.batchCount, needed: needed) { _ in plan }
   }
 
-  private init(imageCount: Int, batchCount: Int, makePlan: @escaping (Int) -> BatchPlan) {
+  private init(
+    imageCount: Int, batchCount: Int, needed: @escaping NeededImages, makePlan: @escaping (Int) -> BatchPlan
+  ) {
+    self.needed = needed
     self.imageCount = imageCount
     self.batchCount = batchCount
     self.makePlan = makePlan
@@ -61,15 +74,24 @@ public final class InMemoryBatches: BatchSource {
     let positions = plan.positions(ofBatch: batch)
     precondition(
       positions.count <= memory.capacity && plan.imageStride == memory.elementsPerImage, "the memory fits the images")
-    let parts = min(positions.count, 4 * pool.threads)
-    pool.run(parts) { part, _ in
-      let range = positions.count * part / parts..<positions.count * (part + 1) / parts
-      let target = memory[range]
-      plan.fill(
-        positions: positions.lowerBound + range.lowerBound..<positions.lowerBound + range.upperBound,
-        into: target.images.baseAddress!, labels: target.labels.baseAddress!)
+    for images in needed(positions.count) {
+      fill(memory, images, at: positions.lowerBound, from: plan, on: pool)
     }
     return positions.count
+  }
+
+  private func fill(
+    _ memory: BatchMemory, _ images: Range<Int>, at position: Int, from plan: BatchPlan, on pool: ThreadPool
+  ) {
+    let parts = min(images.count, 4 * pool.threads)
+    pool.run(parts) { part, _ in
+      let first = images.lowerBound
+      let range = first + images.count * part / parts..<first + images.count * (part + 1) / parts
+      let target = memory[range]
+      plan.fill(
+        positions: position + range.lowerBound..<position + range.upperBound,
+        into: target.images.baseAddress!, labels: target.labels.baseAddress!)
+    }
   }
 
   private func plan(of epoch: Int) -> BatchPlan {

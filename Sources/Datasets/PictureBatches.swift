@@ -37,6 +37,8 @@ public final class PictureBatches: BatchSource {
     let shuffleSeed: UInt64?
     /// nil: the centre of every picture.
     let augmentationSeed: UInt64?
+    /// Of each batch; the others are not made.
+    let needed: NeededImages
 
     /// Which picture stands at each position of an epoch; nil: its own.
     func permutation(epoch: Int) -> [Int]? {
@@ -65,15 +67,18 @@ public final class PictureBatches: BatchSource {
   /// Shuffled anew in every epoch; random parts of the pictures, half of them mirrored, where `augments`, else their centres.
   /// - Parameters:
   ///   - readers: threads that make images ahead of who asks.
+  ///   - needed: where corrupt pictures are left out all images are made, as their places depend on those before.
   /// - Precondition: the epoch has a batch.
   public static func training(
     _ split: PictureSplit, crop: ImageCrop, batchSize: Int, seed: UInt64, dropLast: Bool,
-    normalization: Normalization, augments: Bool, corrupt: CorruptPictures = .stop, readers: Int
+    normalization: Normalization, augments: Bool, corrupt: CorruptPictures = .stop, readers: Int,
+    needed: @escaping NeededImages = allImages
   ) -> PictureBatches {
     let batches = BatchPlan.batchCount(images: split.count, batchSize: batchSize, dropLast: dropLast)
     return PictureBatches(
       Order(
-        split: split, crop: crop, batchSize: batchSize, shuffleSeed: seed, augmentationSeed: augments ? seed : nil),
+        split: split, crop: crop, batchSize: batchSize, shuffleSeed: seed, augmentationSeed: augments ? seed : nil,
+        needed: corrupt == .stop ? needed : allImages),
       imageCount: min(split.count, batches * batchSize), batchCount: batches, batchesAhead: 3,
       repeats: true, normalization: normalization, corrupt: corrupt, readers: readers)
   }
@@ -81,10 +86,12 @@ public final class PictureBatches: BatchSource {
   /// The centres of all pictures in their own order; every epoch is the same.
   public static func evaluation(
     _ split: PictureSplit, crop: ImageCrop, batchSize: Int, normalization: Normalization,
-    corrupt: CorruptPictures = .stop, readers: Int
+    corrupt: CorruptPictures = .stop, readers: Int, needed: @escaping NeededImages = allImages
   ) -> PictureBatches {
     PictureBatches(
-      Order(split: split, crop: crop, batchSize: batchSize, shuffleSeed: nil, augmentationSeed: nil),
+      Order(
+        split: split, crop: crop, batchSize: batchSize, shuffleSeed: nil, augmentationSeed: nil,
+        needed: corrupt == .stop ? needed : allImages),
       imageCount: split.count,
       batchCount: BatchPlan.batchCount(images: split.count, batchSize: batchSize, dropLast: false), batchesAhead: 2,
       repeats: false, normalization: normalization, corrupt: corrupt, readers: readers)
@@ -133,7 +140,9 @@ public final class PictureBatches: BatchSource {
       let sound = try soundImages(of: made)
       precondition(sound.count <= memory.capacity, "the memory fits the images")
       let stride = memory.elementsPerImage
-      pool.run(sound.count) { slot, _ in
+      let needed = order.needed(sound.count).flatMap(\.self)
+      pool.run(needed.count) { index, _ in
+        let slot = needed[index]
         let image = sound[slot]
         memory.labels[slot] = made.labels[image]
         normalize(made.pixels + image * stride, count: stride / 3, to: memory.images.baseAddress! + slot * stride)

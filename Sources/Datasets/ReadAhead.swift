@@ -42,8 +42,10 @@ final class ReadAhead: @unchecked Sendable {
   private var ring: [Batch]
   /// The batch that is asked for next.
   private var expected = 0
-  /// The next image to hand out.
+  /// The next image to hand out, by its place among the needed ones.
   private var next = (batch: 0, position: 0)
+  /// Positions in the batch that images are handed out of.
+  private var needed: [Int] = []
   private var inWork = 0
   private var isRunning = false
   private var isStopping = false
@@ -147,15 +149,16 @@ final class ReadAhead: @unchecked Sendable {
     if next.position == 0 {
       let count = min(order.batchSize, imageCount - first)
       ring[slot].number = next.batch
+      needed = order.needed(count).flatMap(\.self)
       ring[slot].count = count
-      ring[slot].pending = count
+      ring[slot].pending = needed.count
       ring[slot].faults = [:]
     }
     if permutation?.epoch != epoch { permutation = (epoch, order.permutation(epoch: epoch)) }
-    let position = next.position
+    let position = needed[next.position]
     let picture = permutation?.pictures?[first + position] ?? first + position
     ring[slot].labels[position] = order.split.pictures[picture].label
-    next = position + 1 < ring[slot].count ? (next.batch, position + 1) : (next.batch + 1, 0)
+    next = next.position + 1 < needed.count ? (next.batch, next.position + 1) : (next.batch + 1, 0)
     return Task(slot: slot, position: position, picture: picture, epoch: epoch)
   }
 }

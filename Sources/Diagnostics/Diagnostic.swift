@@ -2,9 +2,9 @@
 /// what helps.
 ///
 /// The program prints it and ends with exit status 2. Programmers' mistakes are preconditions instead.
-public struct Diagnostic: Error, Equatable, Sendable, CustomStringConvertible {
+public struct Diagnostic: Error, Equatable, Codable, Sendable, CustomStringConvertible {
   /// What callers tell apart; people read the text.
-  public enum Cause: Sendable {
+  public enum Cause: String, Codable, Sendable {
     /// The contents of a file, or a flag, are not what they should be.
     case input
     /// There is no such file or folder.

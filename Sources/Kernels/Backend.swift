@@ -30,6 +30,9 @@ public protocol Backend: AnyObject {
   func allocate<Element: BitwiseCopyable>(_ type: Element.Type, count: Int) -> Buffer<Element>
   /// The host's threads, on which batches are prepared.
   var pool: ThreadPool { get }
+  /// Those among which the images of every pass are divided: operations work on this process's images alone (`share`), and
+  /// sums are over all of them.
+  var processes: any Communicator { get }
 
   // MARK: Convolution
 
@@ -129,6 +132,11 @@ public protocol Backend: AnyObject {
     rate: Double, beta1: Double, beta2: Double, epsilon: Double)
 }
 
+extension Backend {
+  /// Which of a pass's images are this process's.
+  public func share(of images: Int) -> Range<Int> { BatchTree(images: images).images(of: processes) }
+}
+
 /// One convolution of a network with its packed weights and index: takes its memory once, then runs without allocating.
 public protocol ConvolutionOperation: AnyObject {
   /// Its `batch` is the most images of a call.
@@ -164,6 +172,8 @@ public protocol ConvolutionOperation: AnyObject {
   func packBackward(weights: Buffer<Float>)
   /// Indexes the weights that `frozen` (one byte a weight, nonzero = frozen) leaves to be computed.
   func index(frozen: Buffer<UInt8>)
+  /// Marks (nonzero) weights whose gradients nobody reads: they are not sent to other processes. It may change between passes.
+  var unread: Buffer<UInt8>? { get set }
 }
 
 /// How weight gradients are formed from an input of levels.

@@ -38,14 +38,41 @@ public struct BatchTree: Sendable, Equatable {
     (images * node / count)..<(images * (node + 1) / count)
   }
 
+  /// How many nodes so many processes divide among them: one each, unless there are fewer slices.
+  func nodes(among processes: Int) -> Int { min(processes, leaves) }
+
+  /// The slices of a process's node.
+  public func leaves(of process: any Communicator) -> Range<Int> {
+    leaves(ofProcess: process.rank, among: process.size)
+  }
+
+  private func leaves(ofProcess rank: Int, among processes: Int) -> Range<Int> {
+    let nodes = nodes(among: processes)
+    let node = rank * nodes / processes
+    return node * (leaves / nodes)..<(node + 1) * (leaves / nodes)
+  }
+
+  /// The images of a process's node.
+  public func images(of process: any Communicator) -> Range<Int> {
+    images(ofProcess: process.rank, among: process.size)
+  }
+
+  /// The same for a process by its number.
+  public func images(ofProcess rank: Int, among processes: Int) -> Range<Int> {
+    let leaves = leaves(ofProcess: rank, among: processes)
+    return self[leaves.lowerBound].lowerBound..<self[leaves.upperBound - 1].upperBound
+  }
+
   /// The images of a slice.
   public subscript(leaf: Int) -> Range<Int> { images(of: leaf, among: leaves) }
 
-  /// Σ of one number an image: in the images' order within a slice.
-  public func sum(_ values: Buffer<Double>) -> Double {
-    withUnsafeTemporaryAllocation(of: Double.self, capacity: leaves) { sums in
-      for leaf in 0..<leaves { sums[leaf] = self[leaf].reduce(0) { $0 + values[$1] } }
-      Self.addUp(sums.baseAddress!, rows: leaves, stride: 1, columns: 0..<1)
+  /// Σ of one number an image, in the images' order within a slice, over all processes' images.
+  public func sum(_ values: Buffer<Double>, over processes: any Communicator = NoMPI()) -> Double {
+    let own = leaves(of: processes)
+    return withUnsafeTemporaryAllocation(of: Double.self, capacity: own.count) { sums in
+      for (index, leaf) in own.enumerated() { sums[index] = self[leaf].reduce(0) { $0 + values[$1] } }
+      Self.addUp(sums.baseAddress!, rows: own.count, stride: 1, columns: 0..<1)
+      processes.addUp(.init(rebasing: sums[..<1]), of: self)
       return sums[0]
     }
   }

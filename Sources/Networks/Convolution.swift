@@ -140,6 +140,9 @@ public final class Convolution: Layer {
     bias = hasBias ? Parameter(name: "\(name).bias", shape: [shape.outputChannels], group: .weights) : nil
     biasSums = ChannelSums(channels: hasBias ? shape.outputChannels : 0)
     operation = backend.makeConvolution(shape, gradients: gradients.fromLevels)
+    if let weights = arithmetic.weights, !weights.quantizer.needsDenseGradient, weights.quantizer.outputScale == nil {
+      operation.unread = weights.freezing?.frozen
+    }
     sparseThreshold = SparseThresholds.builtIn(for: shape, gradients: gradients.fromLevels)
   }
 
@@ -248,7 +251,7 @@ public final class Convolution: Layer {
   private func computeGradients(_ pass: BackwardPass) {
     let backend = pass.backend
     let firstPass = gradients.firstPassOf?.firstPass
-    firstPass?.sums.reset(images: pass.images)
+    firstPass?.sums.reset(images: pass.images, over: backend.processes)
     let copy = arithmetic.copy
     let seconds = operation.backward(
       outputGradient: gradients.output, inputGradient: gradients.input,

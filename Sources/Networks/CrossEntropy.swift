@@ -45,11 +45,14 @@ public final class CrossEntropy {
     backend.softmaxCrossEntropy(
       logits: logits.floats, labels: labels, classes: logits.channels, images: images, total: total ?? images,
       losses: losses, ranks: ranks, gradient: withGradient ? gradient : nil)
-    var result = Result(loss: BatchTree(images: images).sum(losses), topOne: 0, topFive: 0)
-    for image in 0..<images {
+    var result = Result(loss: BatchTree(images: images).sum(losses, over: backend.processes), topOne: 0, topFive: 0)
+    for image in backend.share(of: images) {
       if ranks[image] < 1 { result.topOne += 1 }
       if ranks[image] < 5 { result.topFive += 1 }
     }
+    var counts = [Double(result.topOne), Double(result.topFive)]
+    counts.withUnsafeMutableBufferPointer { backend.processes.addUp($0, of: BatchTree(images: images)) }
+    (result.topOne, result.topFive) = (Int(counts[0]), Int(counts[1]))
     result.loss /= Double(images)
     return result
   }

@@ -40,7 +40,7 @@ public final class Dropout: Layer {
         output.emit(input: .floats(input.floats), scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)
         return
       }
-      for image in 0..<pass.images { draw(image, pass.draw) }
+      for image in pass.backend.share(of: pass.images) { draw(image, pass.draw) }
       pass.backend.multiply(
         input.floats, by: factors, output: output.floats, images: pass.images, elementsPerImage: input.elementsPerImage)
       output.emit(input: .floats(output.floats), scale: nil, shift: nil, residual: nil, rectifier: nil, pass: pass)

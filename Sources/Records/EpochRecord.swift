@@ -50,6 +50,8 @@ public struct EpochRecord: Codable, Equatable, Sendable {
   public var levelMoves: Int = 0
   /// Training images.
   public var images: Int = 0
+  /// What each of the processes that train together sent to others in the epoch's training steps; nil where one trains alone.
+  public var bytesSent: Int?
   /// Where the time went.
   public var seconds = Seconds()
 
@@ -77,6 +79,9 @@ extension EpochRecord: Storable {
     .share("mean_frozen_share", "Frozen / freezable weights, mean over the steps", .real(\.meanFrozenShare)),
     Field("level_moves", "Times that the level of a frozen weight moved", .integer(\.levelMoves)),
     Field("images", "Training images", .integer(\.images)),
+    Field(
+      "bytes_sent", unit: "B", "What each process sent to others in the steps, 0 for one alone",
+      .optionalInteger(\.bytesSent), mayBeAbsent: true),
     .seconds("seconds", "Wall-clock time of the epoch", .real(\.seconds.total)),
     .seconds("seconds_forward", "Forward passes of convolution and linear layers", .real(\.seconds.forward)),
     .seconds("seconds_input_gradient", "Gradients of their inputs", .real(\.seconds.inputGradient)),

@@ -39,10 +39,14 @@ struct Field<Record>: Sendable {
   let path: Path
   /// What files may hold, beside NaN; nil for any number.
   let allowed: ClosedRange<Double>?
+  /// Whether files from before the field was there lack it as a column, which then stands for nil.
+  let mayBeAbsent: Bool
 
   init(
-    _ name: String, unit: String = "", _ description: String, _ path: Path, allowed: ClosedRange<Double>? = nil
+    _ name: String, unit: String = "", _ description: String, _ path: Path, allowed: ClosedRange<Double>? = nil,
+    mayBeAbsent: Bool = false
   ) {
+    self.mayBeAbsent = mayBeAbsent
     self.name = name
     self.unit = unit
     self.description = description
@@ -108,7 +112,10 @@ extension Storable {
           group.file.path, at: group.path == "/" ? "/\(name)" : "\(group.path)/\(name)",
           "column '\(field.name)' \(problem)")
       }
-      guard let column = table.column(field.name) else { throw mismatch("is missing") }
+      guard let column = table.column(field.name) else {
+        if field.mayBeAbsent { continue }
+        throw mismatch("is missing")
+      }
       func fill<Value>(_ path: WritableKeyPath<Self, Value>, _ values: [Value]) {
         for (index, value) in values.enumerated() { records[index][keyPath: path] = value }
       }

@@ -24,8 +24,10 @@ public struct Provenance: Codable, Equatable, Sendable {
   public var memory = 0
   /// The instruction set of the kernels, such as "avx512".
   public var instructionSet = ""
-  /// Threads that computed.
+  /// Threads that computed, of each process.
   public var threads = 0
+  /// Processes that trained it together; nil: one alone.
+  public var processes: Int?
   /// Of all random numbers of the run.
   public var seed = 0
   /// The folder or manifest's name of the images.
@@ -70,6 +72,7 @@ extension Provenance: Storable {
     Field("memory", unit: "B", "Memory of the machine", .integer(\.memory)),
     Field("instruction_set", "Instruction set of the kernels", .text(\.instructionSet)),
     Field("threads", "Threads used", .integer(\.threads)),
+    Field("processes", "Processes that trained it together, 0 for one alone", .optionalInteger(\.processes)),
     Field("seed", "Seed of all random numbers", .integer(\.seed)),
     Field("dataset_name", "Data set", .text(\.datasetName)),
     Field("dataset_path", "Folder of the data set as it was given", .optionalText(\.datasetPath)),

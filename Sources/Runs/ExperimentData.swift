@@ -2,6 +2,7 @@ public import Configuration
 public import Datasets
 import Diagnostics
 public import Foundation
+import Kernels
 import Quantization
 import Records
 import Training
@@ -59,17 +60,18 @@ public final class ExperimentData {
   ///   - pair: what the paired run froze; nil where there is none.
   ///   - note: told of what is worth knowing, in a line each.
   func session(
-    for run: PlannedRun, threads: Int, initial: [NamedTensor]?, pair: PairedFreezing?, note: @escaping (String) -> Void
+    for run: PlannedRun, threads: Int, initial: [NamedTensor]?, pair: PairedFreezing?,
+    processes: any Communicator = NoMPI(), note: @escaping (String) -> Void
   ) throws -> TrainingSession {
     guard let pictures else {
       return try TrainingSession(
         spec: run.spec, data: try images(subset: run.subset), normalization: run.normalization, threads: threads,
-        initial: initial, pair: pair)
+        initial: initial, pair: pair, processes: processes)
     }
     return try TrainingSession(
       spec: run.spec, pictures: chosen(from: pictures.all, subset: run.subset, pictures.settings),
       normalization: run.normalization, corrupt: pictures.settings.corrupt, threads: threads, initial: initial,
-      pair: pair, note: note)
+      pair: pair, processes: processes, note: note)
   }
 
   /// Decodes on first use what is to be kept in memory.

@@ -32,7 +32,7 @@ public struct RunComparison: Sendable {
   /// By section, then by key; empty where the records are the same. Tensors are compared by bits.
   public let differences: [Difference]
 
-  /// - Parameter ignoringTimes: leave out seconds and provenance, which differ between two executions of one run;
+  /// - Parameter ignoringTimes: leave out seconds, bytes that processes sent, and provenance, which differ between two executions of one run;
   ///   everything else is then the same to the bit.
   public init(_ first: RunRecord, _ second: RunRecord, ignoringTimes: Bool) throws {
     var differences: [Difference] = []
@@ -53,7 +53,11 @@ public struct RunComparison: Sendable {
     self.differences = differences
   }
 
-  private static func isTime(_ key: String) -> Bool { key.lowercased().contains("seconds") }
+  /// What differs between two executions of one run: also what several processes sent each other.
+  private static func isTime(_ key: String) -> Bool {
+    let key = key.lowercased()
+    return key.contains("seconds") || key.contains("bytessent") || key.contains("bytes_sent")
+  }
 
   /// Every value of a record under its path, by section.
   private static func flat(_ record: RunRecord) throws -> [Section: [String: String]] {

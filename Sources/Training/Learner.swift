@@ -69,7 +69,7 @@ public final class Learner {
     var images = 0
     try network.backend.measure(.data) {
       images = try BatchMemory.lend(images: whole.images, labels: whole.labels) { memory in
-        try batches.fill(memory, epoch: epoch, batch: batch, on: network.backend.pool)
+        try fill(memory, batches, epoch: epoch, batch: batch)
       }
     }
     return images
@@ -79,11 +79,16 @@ public final class Learner {
   func loadAtOnce(_ batches: any BatchSource, epoch: Int, batch: Int) throws -> Int {
     var images = 0
     try network.backend.measure(.data) {
-      images = try network.withInput { memory in
-        try batches.fill(memory, epoch: epoch, batch: batch, on: network.backend.pool)
-      }
+      images = try network.withInput { memory in try fill(memory, batches, epoch: epoch, batch: batch) }
     }
     return images
+  }
+
+  /// A picture may be corrupt on the process whose image it is, and there alone.
+  private func fill(_ memory: BatchMemory, _ batches: any BatchSource, epoch: Int, batch: Int) throws -> Int {
+    try network.backend.processes.together {
+      try batches.fill(memory, epoch: epoch, batch: batch, on: network.backend.pool)
+    }
   }
 
   /// Sets the seconds of the backend and of all layers back.

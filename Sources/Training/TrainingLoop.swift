@@ -28,6 +28,7 @@ struct TrainingLoop {
   func run(afterStep: (TrainingStep) throws -> Directive) throws -> End {
     while learner.step < totalSteps {
       let start = StepClock.now()
+      let bytesSent = learner.network.backend.processes.bytesSent
       let (epoch, batch) = learner.step.quotientAndRemainder(dividingBy: batches.batchCount)
       if batch == 0 { for observer in observers { observer.willBeginEpoch(learner) } }
       learner.resetSeconds()
@@ -41,7 +42,7 @@ struct TrainingLoop {
 
       let step = TrainingStep(
         number: learner.step, epoch: epoch, images: images, loss: result.loss, topOne: result.topOne,
-        seconds: StepClock.now() - start,
+        seconds: StepClock.now() - start, bytesSent: learner.network.backend.processes.bytesSent - bytesSent,
         endsEpoch: batch + 1 == batches.batchCount || learner.step == totalSteps)
       for observer in observers { observer.didStep(step, learner) }
       switch try afterStep(step) {

@@ -45,20 +45,23 @@ public final class TrainingSession {
   ///   - initial: the final tensors of the network that training starts from, by PyTorch's names; nil: random weights from
   ///     the seed.
   ///   - pair: when weights froze in the run that `spec.freezing` names as its pair; nil where it names none.
+  ///   - processes: those that train the run together, each with a session of its own.
   /// - Throws: `Diagnostic` where the data, the network and `initial` do not fit together.
   public convenience init(
     spec: TrainingSpec, data: ImageDataset, normalization: Normalization, threads: Int, initial: [NamedTensor]? = nil,
-    pair: PairedFreezing? = nil, instructionSet: InstructionSet = .best
+    pair: PairedFreezing? = nil, instructionSet: InstructionSet = .best, processes: any Communicator = NoMPI()
   ) throws {
     try Self.check(
       spec, width: data.width, height: data.height, classes: data.classNames.count, trainingImages: data.train.count)
     let training = InMemoryBatches.training(
       data.train, batchSize: spec.batchSize, seed: spec.seed, dropLast: spec.dropLastPartialBatch,
-      normalization: normalization, augmentation: spec.augment ? .standard : .none)
+      normalization: normalization, augmentation: spec.augment ? .standard : .none,
+      needed: Self.needed(spec, processes))
     try self.init(
       spec: spec, training: training,
-      test: InMemoryBatches.evaluation(data.test, batchSize: spec.imagesAtOnce, normalization: normalization),
-      threads: threads, initial: initial, pair: pair, instructionSet: instructionSet)
+      test: InMemoryBatches.evaluation(
+        data.test, batchSize: spec.imagesAtOnce, normalization: normalization, needed: Self.needed(spec, processes)),
+      threads: threads, initial: initial, pair: pair, instructionSet: instructionSet, processes: processes)
   }
 
   /// A run on pictures of any size, of which `spec.images` says how they become images.
@@ -70,7 +73,7 @@ public final class TrainingSession {
   public convenience init(
     spec: TrainingSpec, pictures: PictureDataset, normalization: Normalization, corrupt: CorruptPictures = .stop,
     threads: Int, initial: [NamedTensor]? = nil, pair: PairedFreezing? = nil, instructionSet: InstructionSet = .best,
-    note: @escaping (String) -> Void = { _ in }
+    processes: any Communicator = NoMPI(), note: @escaping (String) -> Void = { _ in }
   ) throws {
     guard let crop = spec.images else { preconditionFailure("the specification says how pictures become images") }
     try Self.check(
@@ -78,17 +81,29 @@ public final class TrainingSession {
       trainingImages: pictures.train.count)
     let training = PictureBatches.training(
       pictures.train, crop: crop, batchSize: spec.batchSize, seed: spec.seed, dropLast: spec.dropLastPartialBatch,
-      normalization: normalization, augments: spec.augment, corrupt: corrupt, readers: threads)
+      normalization: normalization, augments: spec.augment, corrupt: corrupt, readers: threads,
+      needed: Self.needed(spec, processes))
     let test = PictureBatches.evaluation(
       pictures.test, crop: crop, batchSize: spec.imagesAtOnce, normalization: normalization, corrupt: corrupt,
-      readers: threads)
+      readers: threads, needed: Self.needed(spec, processes))
     for batches in [training, test] { batches.onSkip = { note("left out: \($0)") } }
     note(
       "images: \(training.batchesAhead) batches of \(spec.batchSize) ahead by \(threads) threads, and as many threads for "
         + "the test images: at most \((training.memoryBytes + test.memoryBytes + (1 << 20) - 1) >> 20) MiB")
     try self.init(
       spec: spec, training: training, test: test, threads: threads, initial: initial, pair: pair,
-      instructionSet: instructionSet)
+      instructionSet: instructionSet, processes: processes)
+  }
+
+  /// This process's images of a batch, which passes through the network in parts where it is larger than that has memory for.
+  private static func needed(_ spec: TrainingSpec, _ processes: any Communicator) -> NeededImages {
+    let (rank, size, atOnce) = (processes.rank, processes.size, spec.imagesAtOnce)
+    return { count in
+      stride(from: 0, to: count, by: atOnce).map { first in
+        let own = BatchTree(images: min(atOnce, count - first)).images(ofProcess: rank, among: size)
+        return first + own.lowerBound..<first + own.upperBound
+      }
+    }
   }
 
   /// Whether images and network fit together, and an epoch has a batch.
@@ -115,7 +130,7 @@ public final class TrainingSession {
   /// - Precondition: `training` has at least one batch, and both fit the network.
   public init(
     spec: TrainingSpec, training: any BatchSource, test: any BatchSource, threads: Int, initial: [NamedTensor]? = nil,
-    pair: PairedFreezing? = nil, instructionSet: InstructionSet = .best
+    pair: PairedFreezing? = nil, instructionSet: InstructionSet = .best, processes: any Communicator = NoMPI()
   ) throws {
     precondition(training.batchCount > 0, "an epoch has a batch")
     self.spec = spec
@@ -123,7 +138,7 @@ public final class TrainingSession {
     self.test = test
     // A batch may be larger than the data set, but is never filled beyond it.
     learner = try Learner(
-      spec: spec, backend: CPUBackend(threads: threads, instructionSet: instructionSet),
+      spec: spec, backend: CPUBackend(threads: threads, instructionSet: instructionSet, processes: processes),
       batch: min(spec.batchSize, training.imageCount),
       atOnce: min(spec.imagesAtOnce, max(training.imageCount, test.imageCount)), pair: pair)
     freezing = FreezingSeries(layers: learner.network.convolutions.count)

@@ -74,11 +74,12 @@ enum SmallRuns {
 }
 
 extension TrainingSession {
-  /// The epochs with every time set to 0.
+  /// The epochs with every time set to 0, and nothing of what processes sent.
   var timelessEpochs: [EpochRecord] {
     epochs.map { record in
       var record = record
       record.seconds = .init()
+      record.bytesSent = nil
       return record
     }
   }

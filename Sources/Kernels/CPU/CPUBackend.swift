@@ -10,6 +10,8 @@ public final class CPUBackend: Backend {
   public let instructionSet: InstructionSet
   /// Of this backend alone: its operations run here, so none may be called from within a task.
   public let pool: ThreadPool
+  /// Those among which a batch's images are divided.
+  public let processes: any Communicator
   let convolution: sq_convolution_kernels
   let integerConvolution: sq_integer_convolution_kernels
   let sparseGradient: sq_sparse_weight_gradient_kernels
@@ -36,8 +38,9 @@ public final class CPUBackend: Backend {
 
   /// Starts `threads` − 1 threads, which end with the backend; `Shortage` ends the program where they cannot be had.
   /// - Precondition: `threads` is at least 1, and the instruction set is available.
-  public init(threads: Int, instructionSet: InstructionSet = .best) {
+  public init(threads: Int, instructionSet: InstructionSet = .best, processes: any Communicator = NoMPI()) {
     precondition(instructionSet.isAvailable, "this machine has no \(instructionSet.rawValue)")
+    self.processes = processes
     self.instructionSet = instructionSet
     pool = ThreadPool(threads: threads)
     let kernels = sq_kernels_for(instructionSet.code).pointee
@@ -88,15 +91,23 @@ public final class CPUBackend: Backend {
     if pieceSums[0].count < sums { pieceSums = pieceSums.map { _ in Buffer(count: sums) } }
   }
 
-  /// One task for each slice of a batch.
-  func overLeaves(_ images: Int, _ body: (_ slice: Int, _ images: Range<Int>) -> Void) {
-    let tree = BatchTree(images: images)
-    pool.run(tree.leaves) { slice, _ in body(slice, tree[slice]) }
+  /// One task for each slice of a batch that is this process's.
+  func overLeaves(_ images: Int, _ body: (_ slice: Int, _ images: Range<Int>, _ worker: Int) -> Void) {
+    let share = BatchShare(images: images, of: processes)
+    pool.run(share.leaves.count) { task, worker in
+      let slice = share.leaves.lowerBound + task
+      body(slice, share.tree[slice], worker)
+    }
   }
 
   /// For work without sums: tasks of images, more than there are slices where many threads wait for them.
   func overImages(_ images: Int, _ body: (_ images: Range<Int>, _ worker: Int) -> Void) {
-    let tasks = min(images, max(BatchTree(images: images).leaves, 4 * pool.threads))
-    pool.run(tasks) { task, worker in body(images * task / tasks..<images * (task + 1) / tasks, worker) }
+    let tree = BatchTree(images: images)
+    let own = tree.images(of: processes)
+    let (first, count) = (own.lowerBound, own.count)
+    let tasks = min(count, max(tree.leaves(of: processes).count, 4 * pool.threads))
+    pool.run(tasks) { task, worker in
+      body(first + count * task / tasks..<first + count * (task + 1) / tasks, worker)
+    }
   }
 }

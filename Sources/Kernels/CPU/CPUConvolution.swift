@@ -13,6 +13,8 @@ public final class CPUConvolution: ConvolutionOperation {
   private let packedBackward: Buffer<Float>
   private var packedInteger = Buffer<UInt8>(count: 0)
   private var sparseIndex = Buffer<UInt8>(count: 0)
+  /// Weights whose gradients are not sent to other processes.
+  public var unread: Buffer<UInt8>?
   private var unfrozen = UnfrozenWeights(frozen: Buffer(count: 0))
   private let imagesPerPiece: Int
   /// The largest level where weight gradients from levels are formed in integers; nil: in floats.
@@ -60,13 +62,14 @@ public final class CPUConvolution: ConvolutionOperation {
       sums: pendingSums(tree, tasks: tasks) * shape.weightCount)
   }
 
-  /// How many nodes of a batch's tree are one task each in the backward pass: enough for the threads to be equally busy, as few as
+  /// How many nodes of this process's part of a batch's tree are one task each in the backward pass: enough for the threads to be equally busy, as few as
   /// that allows, since each has a weight gradient of its own.
   private func gradientTasks(_ tree: BatchTree) -> Int {
+    let leaves = tree.leaves(of: backend.processes).count
     var tasks = 1
-    while tasks < min(4 * backend.pool.threads, tree.leaves) { tasks *= 2 }
+    while tasks < min(4 * backend.pool.threads, leaves) { tasks *= 2 }
     while tasks > backend.pool.threads && tasks * shape.weightCount > Self.partialBudget { tasks /= 2 }
-    return min(tasks, tree.leaves)
+    return min(tasks, leaves)
   }
 
   /// How many slices, a power of two, make a piece at most; 1 where a slice is larger.
@@ -80,7 +83,7 @@ public final class CPUConvolution: ConvolutionOperation {
   /// How many weight gradients a thread has at most, beside the task's own, that are not yet added up: one a level of the task's
   /// part of the tree, and one for the pieces of a slice.
   private func pendingSums(_ tree: BatchTree, tasks: Int) -> Int {
-    (tree.leaves / tasks).trailingZeroBitCount + 1
+    (tree.leaves(of: backend.processes).count / tasks).trailingZeroBitCount + 1
   }
 
   /// One task a slice of the batch where sums are formed, else as many as there is work for.
@@ -93,10 +96,9 @@ public final class CPUConvolution: ConvolutionOperation {
       backend.overImages(images) { body($0, nil, UnsafeMutableRawPointer(backend.scratch[$1].pointer)) }
       return
     }
-    let tree = BatchTree(images: images)
-    sums.prepare(channels: shape.outputChannels, slices: tree.leaves)
-    backend.pool.run(tree.leaves) { slice, worker in
-      body(tree[slice], sums.slice(slice), UnsafeMutableRawPointer(backend.scratch[worker].pointer))
+    sums.prepare(channels: shape.outputChannels, BatchShare(images: images, of: backend.processes))
+    backend.overLeaves(images) { slice, images, worker in
+      body(images, sums.slice(slice), UnsafeMutableRawPointer(backend.scratch[worker].pointer))
     }
   }
 
@@ -181,7 +183,8 @@ public final class CPUConvolution: ConvolutionOperation {
     precondition(images >= 1 && images <= shape.batch)
     let tree = BatchTree(images: images)
     let tasks = gradientTasks(tree)
-    let leaves = tree.leaves / tasks
+    let own = tree.leaves(of: backend.processes)
+    let leaves = own.count / tasks
     let slicesAtOnce = slicesAtOnce(tree, upTo: leaves)
     let count = shape.weightCount
     let needsWeightGradient = !sparse || unfrozen.count > 0
@@ -193,7 +196,7 @@ public final class CPUConvolution: ConvolutionOperation {
         waiting == 0
           ? backend.partials.pointer + task * count : backend.pieceSums[worker].pointer + (waiting - 1) * count
       }
-      let slices = task * leaves..<(task + 1) * leaves
+      let slices = own.lowerBound + task * leaves..<own.lowerBound + (task + 1) * leaves
       for group in stride(from: slices.lowerBound, to: slices.upperBound, by: slicesAtOnce) {
         let end = tree[group + slicesAtOnce - 1].upperBound
         var first = tree[group].lowerBound
@@ -247,7 +250,7 @@ public final class CPUConvolution: ConvolutionOperation {
       parts.1 += seconds[3 * task + 1]
       parts.2 += seconds[3 * task + 2]
     }
-    addPartials(tasks, into: weightGradient, scale: scale, sparse: sparse)
+    addPartials(tasks, of: tree, into: weightGradient, scale: scale, sparse: sparse)
     // The threads' time by part, in proportion to the whole's wall time.
     let share = (StepClock.now() - start) / max(parts.0 + parts.1 + parts.2, .leastNormalMagnitude)
     return BackwardSeconds(
@@ -328,24 +331,49 @@ public final class CPUConvolution: ConvolutionOperation {
     }
   }
 
-  /// The top of the tree: adds up the tasks' sums, which are used up.
-  private func addPartials(_ tasks: Int, into result: Buffer<Float>, scale: Float, sparse: Bool) {
+  /// The top of the tree: adds up the tasks' sums, which are used up, and those of other processes.
+  private func addPartials(_ tasks: Int, of tree: BatchTree, into result: Buffer<Float>, scale: Float, sparse: Bool) {
     let count = shape.weightCount
     let partials = backend.partials.pointer
     let total = result.pointer
     if sparse, let listed = unfrozen.listed {
-      total.update(repeating: 0, count: count)
       for index in listed.lazy.map(Int.init) {
         BatchTree.addUp(partials, rows: tasks, stride: count, columns: index..<index + 1)
-        total[index] = partials[index] * scale
       }
+      addOtherProcesses(to: partials, of: tree, sparse: true)
+      total.update(repeating: 0, count: count)
+      for index in listed.lazy.map(Int.init) { total[index] = partials[index] * scale }
       return
     }
-    let pieces = (count + Self.addedAtOnce - 1) / Self.addedAtOnce
-    backend.pool.run(pieces) { piece, _ in
-      let columns = piece * Self.addedAtOnce..<min((piece + 1) * Self.addedAtOnce, count)
+    let isAlone = backend.processes.size == 1
+    func overWeights(_ body: (Range<Int>) -> Void) {
+      backend.pool.run((count + Self.addedAtOnce - 1) / Self.addedAtOnce) { piece, _ in
+        body(piece * Self.addedAtOnce..<min((piece + 1) * Self.addedAtOnce, count))
+      }
+    }
+    overWeights { columns in
       BatchTree.addUp(partials, rows: tasks, stride: count, columns: columns)
-      for index in columns { total[index] = partials[index] * scale }
+      if isAlone { for index in columns { total[index] = partials[index] * scale } }
+    }
+    if isAlone { return }
+    addOtherProcesses(to: partials, of: tree, sparse: sparse)
+    overWeights { columns in for index in columns { total[index] = partials[index] * scale } }
+  }
+
+  /// Adds the other processes' gradients to this one's; only those of weights that train are sent.
+  private func addOtherProcesses(to sums: UnsafeMutablePointer<Float>, of tree: BatchTree, sparse: Bool) {
+    let processes = backend.processes
+    guard processes.size > 1 else { return }
+    let mask = sparse ? unfrozen.frozen : unread
+    guard let mask = mask?.pointer else {
+      processes.addUp(UnsafeMutableBufferPointer(start: sums, count: shape.weightCount), of: tree)
+      return
+    }
+    let sent = (0..<shape.weightCount).filter { mask[$0] == 0 }
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: sent.count) { values in
+      for (place, index) in sent.enumerated() { values[place] = sums[index] }
+      processes.addUp(values, of: tree)
+      for (place, index) in sent.enumerated() { sums[index] = values[place] }
     }
   }
 
@@ -359,31 +387,6 @@ public final class CPUConvolution: ConvolutionOperation {
       if sparseIndex.count < bytes { sparseIndex = Buffer(count: bytes) }
       (integers ? backend.integerGradient.index_build : backend.sparseGradient.index_build)(
         $0, frozen.pointer, sparseIndex.pointer)
-    }
-  }
-}
-
-/// Whose gradients are computed: listed where they are few, so that nothing is spent on the others.
-private struct UnfrozenWeights {
-  /// How many there are.
-  let count: Int
-  /// Their places among all; nil where they are more than a quarter of them.
-  let listed: [Int32]?
-  private let all: Int
-
-  init(frozen: Buffer<UInt8>) {
-    all = frozen.count
-    let mask = UnsafeBufferPointer(start: frozen.pointer, count: all)
-    count = mask.reduce(0) { $0 + ($1 == 0 ? 1 : 0) }
-    listed = 4 * count <= all ? mask.indices.lazy.filter { mask[$0] == 0 }.map(Int32.init) : nil
-  }
-
-  /// Zeros at least where the gradients of these weights are added.
-  func clear(_ gradient: UnsafeMutablePointer<Float>) {
-    if let listed {
-      for index in listed { gradient[Int(index)] = 0 }
-    } else {
-      gradient.update(repeating: 0, count: all)
     }
   }
 }

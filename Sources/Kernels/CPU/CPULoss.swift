@@ -11,7 +11,7 @@ extension CPUBackend {
   ) {
     precondition(logits.count >= images * classes && labels.count >= images)
     precondition(losses.count >= images && ranks.count >= images)
-    precondition((0..<images).allSatisfy { labels.pointer[$0] >= 0 && labels.pointer[$0] < classes })
+    precondition(share(of: images).allSatisfy { labels.pointer[$0] >= 0 && labels.pointer[$0] < classes })
     overImages(images) { images, _ in
       pooling.softmax_cross_entropy(
         logits.pointer, labels.pointer, Int32(classes), 1 / Float(total), Int32(images.lowerBound),

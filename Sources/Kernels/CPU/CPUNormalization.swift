@@ -14,8 +14,8 @@ extension CPUBackend {
     _ input: Buffer<Float>, channels: Int, images: Int, rowsPerImage: Int, sums: ChannelSums
   ) {
     precondition(input.count >= images * rowsPerImage * channels)
-    sums.prepare(channels: channels, slices: BatchTree(images: images).leaves)
-    overLeaves(images) { slice, images in
+    sums.prepare(channels: channels, BatchShare(images: images, of: processes))
+    overLeaves(images) { slice, images, _ in
       normalization.statistics(
         input.pointer, Int32(channels), Int64(images.lowerBound * rowsPerImage), Int64(images.count * rowsPerImage),
         sums.slice(slice))
@@ -66,8 +66,8 @@ extension CPUBackend {
 
   /// Runs on the pool, one task a slice.
   public func normalizeBackward(_ gradient: NormalizationGradient, images: Int) {
-    gradient.sums.reset(images: images)
-    overLeaves(images) { slice, images in normalizeBackward(gradient, images: images, slice: slice) }
+    gradient.sums.reset(images: images, over: processes)
+    overLeaves(images) { slice, images, _ in normalizeBackward(gradient, images: images, slice: slice) }
   }
 
   /// All but the factors are rows × channels; overwrites `output`.
@@ -87,15 +87,20 @@ extension CPUBackend {
   ) -> (minimum: Double, mean: Double, standardDeviation: Double) {
     precondition(input.count >= images * elementsPerImage)
     let results = rangePartials.pointer
-    overLeaves(images) { slice, images in
+    overLeaves(images) { slice, images, _ in
       normalization.range_statistics(
         input.pointer, Int64(images.lowerBound * elementsPerImage), Int64(images.count * elementsPerImage),
         results + 3 * slice)
     }
-    let slices = BatchTree(images: images).leaves
-    let minimum = (0..<slices).reduce(Double.infinity) { min($0, results[3 * $1]) }
-    BatchTree.addUp(results, rows: slices, stride: 3, columns: 1..<3)
+    let share = BatchShare(images: images, of: processes)
+    var minimum = share.leaves.reduce(Double.infinity) { min($0, results[3 * $1]) }
+    share.addUp(results, stride: 3)
     let (sum, squares) = (results[1], results[2])
+    withUnsafeMutablePointer(to: &minimum) {
+      processes.combine(UnsafeMutableBufferPointer(start: $0, count: 1), of: share.tree) { own, other, isLeft in
+        own[0] = isLeft ? min(own[0], other[0]) : min(other[0], own[0])
+      }
+    }
     let count = Double(images * elementsPerImage)
     let variance = max(0, (squares - sum * sum / count) / (count - 1))
     return (minimum, sum / count, variance.squareRoot())

@@ -2,12 +2,14 @@ import Kernels
 import Networks
 import Records
 
-/// Where the time goes, by part of a step and by layer.
+/// Where the time goes, by part of a step and by layer, and what is sent to other processes.
 final class SecondsSeries: TrainingObserver {
   struct Sums: Codable {
     var seconds = EpochRecord.Seconds()
     /// Forward, input gradient, weight gradient by layer.
     var layerSeconds: [[Double]] = []
+    /// By this process, of several; nil: nothing.
+    var bytesSent: Int?
   }
 
   var sums = Sums()
@@ -32,6 +34,7 @@ final class SecondsSeries: TrainingObserver {
       sums.layerSeconds[index][1] += layer.inputGradientSeconds
       sums.layerSeconds[index][2] += layer.weightGradientSeconds
     }
+    if step.bytesSent > 0 { sums.bytesSent = (sums.bytesSent ?? 0) + step.bytesSent }
     let rate = Double(step.images) / step.seconds
     imagesPerSecond = imagesPerSecond == 0 ? rate : 0.95 * imagesPerSecond + 0.05 * rate
   }
@@ -44,6 +47,7 @@ final class SecondsSeries: TrainingObserver {
 
   func didFinishEpoch(_ records: inout EpochRecords, _ learner: Learner) {
     records.epoch.seconds = sums.seconds
+    records.epoch.bytesSent = sums.bytesSent
     for index in records.layers.indices {
       records.layers[index].secondsForward = sums.layerSeconds[index][0]
       records.layers[index].secondsInputGradient = sums.layerSeconds[index][1]

@@ -16,6 +16,8 @@ struct TrainingStep {
   var topOne: Int
   /// Wall-clock seconds, from asking for the batch on.
   var seconds: Double
+  /// That this process sent to others.
+  var bytesSent: Int
   /// Whether it is the last of its epoch or of the run.
   var endsEpoch: Bool
 }
