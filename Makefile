@@ -5,8 +5,8 @@ RESULTS ?= results
 SWEEP_FLAGS ?=
 SPQAT := .build/release/spqat
 
-.PHONY: all setup build install data data-shapes reproduce-table2 reproduce-observation reproduce-controls reproduce-imagenet \
-  sweep-threshold sweep-freeze-start sweep-bits test test-debug test-arm test-slurm test-browser check schema bench bench-peer \
+.PHONY: all setup build mpi install data data-shapes reproduce-table2 reproduce-observation reproduce-controls reproduce-imagenet \
+  sweep-threshold sweep-freeze-start sweep-bits test test-debug test-arm test-mpi test-slurm test-browser check schema bench bench-peer \
   smoke-imagenet soak fuzz faults sanitize clean
 
 all: build
@@ -16,6 +16,10 @@ setup:
 
 build: setup
 	@swift build -c release --product spqat
+
+# What `mpirun -n N spqat` needs of MPI: a library that the program loads when it is started so. `make install` takes it along.
+mpi:
+	@Scripts/mpi/build.sh
 
 # The program, configs, completions and manual pages under PREFIX (/usr/local), below DESTDIR where that is given.
 install: build
@@ -71,6 +75,7 @@ sweep-bits: data
 test: setup
 	@Scripts/test-python.sh
 	swift test -c release --disable-testable-imports
+	@Scripts/test-mpi.sh
 
 # The same in debug, which builds in seconds after a change; with optimized kernels, since unoptimized C is some 90 times slower.
 test-debug: setup
@@ -99,6 +104,11 @@ sanitize: setup
 # The kernels for 64-bit Arm against the reference, under qemu-user; skipped where that cannot be installed.
 test-arm:
 	@Scripts/test-arm.sh
+
+# Runs by several processes through MPI beside one process's; MPI_KILLS kills besides. Skipped where MPI is missing.
+MPI_KILLS ?= 0
+test-mpi: build
+	@Scripts/test-mpi.sh --kill $(MPI_KILLS)
 
 # On a real Slurm, installed and started on this machine where that is allowed; skipped elsewhere.
 test-slurm: build

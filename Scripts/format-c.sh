@@ -28,6 +28,6 @@ fi
 
 mode=(-i)
 [ "${1:-}" = --check ] && mode=(--dry-run --Werror)
-git ls-files --cached --others --exclude-standard 'Sources/*.c' 'Sources/*.h' | while read -r file; do
+git ls-files --cached --others --exclude-standard 'Sources/*.c' 'Sources/*.h' 'Scripts/mpi/*.c' | while read -r file; do
   if [ -e "$file" ]; then printf '%s\0' "$file"; fi
 done | xargs -0 "$tool" "${mode[@]}"

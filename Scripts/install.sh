@@ -17,6 +17,7 @@ put() { # MODE FILE TARGET
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 put 755 $program bin/spqat
+[ ! -e .build/mpi/libspqat-mpi.so ] || put 755 .build/mpi/libspqat-mpi.so lib/spqat/libspqat-mpi.so
 for config in configs/*; do put 644 "$config" "share/spqat/$config"; done
 for shell in bash zsh fish; do $program --generate-completion-script $shell > "$work/$shell"; done
 put 644 "$work/bash" share/bash-completion/completions/spqat

@@ -3,6 +3,7 @@ import Datasets
 import Diagnostics
 import Foundation
 import Interchange
+public import Kernels
 import Quantization
 import Recipes
 public import Records
@@ -52,19 +53,22 @@ public final class RunTrainer {
     }
   }
 
-  private let results: ResultsDirectory
-  private let data: ExperimentData
-  private let options: Options
+  let results: ResultsDirectory
+  let data: ExperimentData
+  let options: Options
+  let processes: any Communicator
   private let observe: (Event) -> Void
   private let shouldStop: () -> Bool
 
   /// - Parameters:
+  ///   - processes: those that train each run together; this one has to be the first, or to `follow`.
   ///   - observe: told what happens, on the training thread.
   ///   - shouldStop: asked after every step; true ends the run with a checkpoint.
   public init(
-    results: ResultsDirectory, data: ExperimentData, options: Options, observe: @escaping (Event) -> Void,
-    shouldStop: @escaping () -> Bool
+    results: ResultsDirectory, data: ExperimentData, options: Options, processes: any Communicator = NoMPI(),
+    observe: @escaping (Event) -> Void, shouldStop: @escaping () -> Bool
   ) {
+    self.processes = processes
     self.results = results
     self.data = data
     self.options = options
@@ -87,7 +91,7 @@ public final class RunTrainer {
   }
 
   /// Of the network that the run starts from; nil: random weights.
-  private func initialTensors(of run: PlannedRun) throws -> [NamedTensor]? {
+  func initialTensors(of run: PlannedRun) throws -> [NamedTensor]? {
     if let parent = run.parent { return try results.record(parent, includingTensors: true).tensors }
     return try run.weights?.tensors(for: run.spec.model)
   }
@@ -107,21 +111,24 @@ public final class RunTrainer {
     results.removeAbandonedFiles(of: run.id)
     let checkpoint = results.checkpoint(run.id)
     let observe = self.observe
-    let session = try data.session(
-      for: run, threads: options.threads, initial: try initialTensors(of: run),
-      pair: try run.pair.map { try results.freezing(of: $0) }
-    ) { observe(.note("\(run.id) \(run.label): \($0)")) }
+    let goesOn = FileManager.default.fileExists(atPath: checkpoint)
+    try assign(run, goesOn: goesOn)
+    let session = try processes.together {
+      try self.session(
+        of: run, goesOn: goesOn, note: { observe(.note("\(run.id) \(run.label): \($0)")) },
+        warn: { observe(.warning($0)) })
+    }
     // Seconds before an interruption count too, so they must have been exclusive as well.
     var isExclusive = options.isExclusive
     let started: String
-    if FileManager.default.fileExists(atPath: checkpoint) {
-      for warning in try restore(session, from: checkpoint) { observe(.warning(warning)) }
+    if goesOn {
       isExclusive = isExclusive && lock.previousHolder?.exclusive ?? false
       started = lock.previousHolder?.started ?? timestamp()
     } else {
       started = timestamp()
     }
     var provenance = Provenance.ofThisProcess(threads: options.threads, commandLine: options.commandLine)
+    provenance.processes = processes.size > 1 ? processes.size : nil
     provenance.seed = Int(clamping: run.spec.seed)
     provenance.datasetName = data.summary.name
     provenance.datasetPath = data.path
@@ -154,14 +161,17 @@ public final class RunTrainer {
       if lastPublished.map({ now - $0 > .seconds(1) }) ?? true { publish(report) }
       let isLast = report.step == report.totalSteps
       // The file of a finished run follows at once.
-      if !isLast, report.finishedEpoch || now - lastCheckpoint >= .seconds(options.checkpointInterval) {
-        try session.writeCheckpoint(to: checkpoint)
+      let isDue =
+        !isLast && (report.finishedEpoch || now - lastCheckpoint >= .seconds(options.checkpointInterval))
+      let decision = agree(shouldStop() ? .stop : isDue ? .checkpoint : .proceed)
+      if decision == .checkpoint {
+        try save(session, of: run.id)
         lastCheckpoint = clock.now
       }
-      return shouldStop() ? .stop : .proceed
+      return decision == .stop ? .stop : .proceed
     }
     if result == .stopped {
-      try session.writeCheckpoint(to: checkpoint)
+      try save(session, of: run.id)
       return .stopped(step: session.step)
     }
 
@@ -200,7 +210,7 @@ public final class RunTrainer {
 }
 
 /// Goes on from a checkpoint; one that cannot be used is never overwritten unasked, so the error says what to do.
-private func restore(_ session: TrainingSession, from checkpoint: String) throws -> [String] {
+func restore(_ session: TrainingSession, from checkpoint: String) throws -> [String] {
   do {
     return try session.restoreCheckpoint(from: checkpoint)
   } catch let error as Diagnostic where [.busy, .noSpace, .system].contains(error.cause) {

@@ -16,8 +16,8 @@ struct PlaceOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Where imported data sets are.", valueName: "dir"))
   var datasets = "datasets"
 
-  @Option(help: "Threads to compute with (default: all cores).")
-  var threads = ProcessInfo.processInfo.activeProcessorCount
+  @Option(help: "Threads to compute with (default: all cores; under mpirun each process's part of them).")
+  var threads = MPI.threads
 
   func validate() throws {
     guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); allowed: 1 to 1024") }
@@ -96,7 +96,8 @@ struct LoadedExperiment {
       guard
         let record = (try? results.record(run.id, includingTensors: false))
           ?? results.finishedElsewhere(run.id)?.record,
-        record.outcome.status == .finished, record.provenance.threads == threads
+        record.outcome.status == .finished, record.provenance.threads == threads,
+        record.provenance.processes ?? 1 == MPI.launchedProcesses()
       else { return nil }
       let seconds = record.epochs.reduce(0) { $0 + $1.seconds.total - $1.seconds.evaluation }
       return seconds > 0 ? Double(record.outcome.images) / seconds : nil

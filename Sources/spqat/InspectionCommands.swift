@@ -123,7 +123,11 @@ extension Provenance {
       ("algorithm version", "\(algorithmVersion)"),
       ("libraries", "Swift \(swiftVersion), HDF5 \(hdf5Version), libpng \(libpngVersion)"),
       ("machine", "\(cpuModel), \(cpuCores) cores, \(memory >> 20) MiB, \(operatingSystem)"),
-      ("computed with", "\(instructionSet), \(threads) threads\(isExclusive ? "" : ", beside other runs")"),
+      (
+        "computed with",
+        "\(instructionSet), \(processes.map { "\($0) processes, each with " } ?? "")\(threads) threads"
+          + "\(isExclusive ? "" : ", beside other runs")"
+      ),
       ("data", "\(datasetName), SHA-256 \(datasetHash)"),
       ("starts from", parentRunID ?? weightsPath.map { "\($0), SHA-256 \(weightsHash ?? "")" } ?? "random weights"),
       ("seed", "\(seed)"), ("started", started), ("ended", ended ?? "not yet"),

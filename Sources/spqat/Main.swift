@@ -37,7 +37,7 @@ struct Spqat: ParsableCommand {
   static func main() {
     StandardStreams.prepare()
     Shortage.handle { problem in
-      printError(problem)
+      StandardError.line("spqat: \(problem)")
       _ = StandardStreams.flushOutput()
       _exit(2)
     }
@@ -46,6 +46,7 @@ struct Spqat: ParsableCommand {
       printError("standard output cannot be written: \(problem); what was printed is not complete")
       status = 2
     }
+    status = Processes.end(status: status)
     // Without another flush, which would only fail again.
     _exit(status)
   }
@@ -98,8 +99,9 @@ private func refuseEmptyValues(_ arguments: ArraySlice<String>) throws {
   }
 }
 
-/// One line on standard error.
+/// One line on standard error; of several processes' the first one's, since what concerns one ends all.
 func printError(_ line: String) {
+  guard Processes.isFirst else { return }
   StandardError.line("spqat: \(line)")
 }
 

@@ -3,6 +3,7 @@ import Configuration
 import Datasets
 import Diagnostics
 import Foundation
+import Kernels
 import Networks
 import Records
 import Reporting
@@ -50,12 +51,18 @@ struct SweepCommand: ParsableCommand {
   }
 
   func run() throws {
-    let loaded = try options.load()
     switch launcher {
     case .local:
+      let processes = try Processes.start()
+      if processes.size > 1, let jobs, jobs > 1 {
+        throw ValidationError("--jobs is \(jobs); under mpirun all processes train one run after another")
+      }
+      let loaded = try options.load(on: processes)
       if dryRun { return printPlan(loaded, options: options) }
-      try train(loaded, options: options, live: live, limit: limit, retryFailed: retryFailed, jobs: jobs ?? 1)
+      try train(
+        loaded, on: processes, options: options, live: live, limit: limit, retryFailed: retryFailed, jobs: jobs ?? 1)
     case .slurm:
+      let loaded = try options.load()
       try SlurmLauncher(
         loaded: loaded, options: options, live: live, limit: limit, retryFailed: retryFailed, jobs: jobs, dryRun: dryRun
       ).run()
@@ -78,7 +85,8 @@ struct RunCommand: ParsableCommand {
   var dryRun = false
 
   func run() throws {
-    let loaded = try options.load()
+    let processes = try Processes.start()
+    let loaded = try options.load(on: processes)
     let needed = Set(loaded.plan.runs.flatMap(\.prerequisites))
     let chosen = loaded.plan.runs.filter { !needed.contains($0.id) }
     guard chosen.count == 1 else {
@@ -88,7 +96,7 @@ struct RunCommand: ParsableCommand {
           + "of them with 'spqat sweep'")
     }
     if dryRun { return printPlan(loaded, options: options) }
-    try train(loaded, options: options, live: live, limit: nil, retryFailed: retryFailed, jobs: 1)
+    try train(loaded, on: processes, options: options, live: live, limit: nil, retryFailed: retryFailed, jobs: 1)
   }
 }
 
@@ -127,7 +135,12 @@ struct WorkerCommand: ParsableCommand {
     Interruption.listen(endsAtSecond: false)
     // A sweep that was killed takes its workers along: they write a checkpoint and end.
     let parent = getppid()
-    let loaded = try options.load(quietly: true)
+    let processes = try Processes.start()
+    let loaded = try processes.together {
+      let loaded = try options.load(quietly: true)
+      try Processes.check(loaded.plan, processes)
+      return loaded
+    }
     guard let run = loaded.plan.runs.first(where: { $0.id == id }) else {
       throw Diagnostic(options.config, "has no run \(id) any more; start the sweep again")
     }
@@ -137,7 +150,10 @@ struct WorkerCommand: ParsableCommand {
       options: RunTrainer.Options(
         threads: options.threads, checkpointInterval: live.checkpointSeconds, isExclusive: false,
         retriesFailed: retryFailed, commandLine: sweepCommand, tensorBoard: live.tensorboard),
-      observe: progress.observe, shouldStop: { Interruption.isRequested || getppid() != parent })
+      processes: processes, observe: progress.observe,
+      shouldStop: { Interruption.isRequested || getppid() != parent })
+    guard processes.isFirst else { return try trainer.follow(loaded.plan) }
+    defer { trainer.release() }
     for other in run.prerequisites where try loaded.results.state(other) != .finished {
       throw Diagnostic(options.config, "\(id) needs \(run.prerequisite(other)), which is not finished")
     }
@@ -165,6 +181,7 @@ struct WorkerCommand: ParsableCommand {
 }
 
 private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions) {
+  guard Processes.isFirst else { return }
   let estimate = loaded.estimate(threads: options.threads)
   let model = loaded.plan.runs[0].spec.model
   let profile = loaded.experiment.profile.map { ", profile \($0)" } ?? ""
@@ -192,18 +209,33 @@ private func printPlan(_ loaded: LoadedExperiment, options: ExperimentOptions) {
 }
 
 private func train(
-  _ loaded: LoadedExperiment, options: ExperimentOptions, live: LiveOptions, limit: Int?, retryFailed: Bool, jobs: Int
+  _ loaded: LoadedExperiment, on processes: any Communicator, options: ExperimentOptions, live: LiveOptions,
+  limit: Int?, retryFailed: Bool, jobs: Int
 ) throws {
-  Interruption.listen()
-  try loaded.results.prepare()
+  let trainerOptions = RunTrainer.Options(
+    threads: options.threads, checkpointInterval: live.checkpointSeconds, retriesFailed: retryFailed,
+    commandLine: commandLine, tensorBoard: live.tensorboard)
   let results = loaded.results
+  guard processes.isFirst else {
+    let follower = RunTrainer(
+      results: results, data: loaded.data, options: trainerOptions, processes: processes, observe: { _ in },
+      shouldStop: { false })
+    return try follower.follow(loaded.plan)
+  }
+  // mpirun repeats signals, and some launchers send their own as well.
+  Interruption.listen(endsAtSecond: processes.size == 1)
+  let pending = loaded.plan.runs.filter { (try? results.state($0.id)) != .finished }
+  let progress = TrainingProgress(pending, estimate: loaded.estimate(threads: options.threads))
+  let trainer = RunTrainer(
+    results: results, data: loaded.data, options: trainerOptions, processes: processes, observe: progress.observe,
+    shouldStop: { Interruption.isRequested })
+  defer { trainer.release() }
+  try results.prepare()
   for stale in staleRuns(of: loaded.plan, in: results) {
     printError(
       "\(results.runFile(stale.id)): stale, trained by algorithm version \(stale.version) (now "
         + "\(RunIdentity.algorithmVersion)); trained again as \(stale.successor)")
   }
-  let pending = loaded.plan.runs.filter { (try? results.state($0.id)) != .finished }
-  let progress = TrainingProgress(pending, estimate: loaded.estimate(threads: options.threads))
   var takenOver: Set<String> = []
   func state(_ run: PlannedRun) throws -> RecordedState {
     let state = try results.state(run.id)
@@ -225,13 +257,7 @@ private func train(
   }
   let summary: Sweep.Summary
   if jobs == 1 {
-    var executor = LocalExecutor(
-      RunTrainer(
-        results: results, data: loaded.data,
-        options: RunTrainer.Options(
-          threads: options.threads, checkpointInterval: live.checkpointSeconds, retriesFailed: retryFailed,
-          commandLine: commandLine, tensorBoard: live.tensorboard),
-        observe: progress.observe, shouldStop: { Interruption.isRequested }))
+    var executor = LocalExecutor(trainer)
     summary = sweep.run(
       on: &executor, state: state, shouldStop: { Interruption.isRequested }, pause: pause)
   } else {
