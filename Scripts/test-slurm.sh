@@ -196,4 +196,26 @@ done
 without_provenance() { grep -v -e '^- Command: ' -e '^- Commit: ' "$1"; }
 diff <(without_provenance "$work/local/tiny.md") <(without_provenance "$work/results/tiny.md") \
   || fail "the merged table differs from the local sweep's"
+# One run by two processes that srun starts, where there is an MPI that knows how Slurm's processes meet.
+mpi=$(srun --mpi=list 2>&1 | grep -ow -e pmix -e pmi2 | head -n 1 || true)
+if command -v mpicc >/dev/null 2>&1 && [ -n "$mpi" ] && [ "$(nproc)" -ge 2 ]; then
+  Scripts/mpi/build.sh
+  sed 's/"cpus": 1/"cpus": 1, "tasksPerNode": 2/' "$work/tiny.json" >"$work/pair.json"
+  pair=("$spqat" sweep "$work/pair.json" --datasets datasets --only W2A2 --results "$work/pair")
+  "${pair[@]}" --launcher slurm --dry-run | grep -q '^#SBATCH --ntasks-per-node=2$' || fail "the script has no two processes"
+  SLURM_MPI_TYPE=$mpi "${pair[@]}" --launcher slurm >"$work/submitted" || fail "the run by two processes is not submitted"
+  table=$(job table)
+  await "end of the runs by two processes" ended
+  count=0
+  for file in "$work"/pair/tiny/runs/*.h5; do
+    "$spqat" diff --ignore-times "$work/local/tiny/runs/${file##*/}" "$file" >"$work/diff" \
+      || fail "${file##*/} differs by two processes: $(cat "$work/diff")"
+    "$spqat" show "$file" | grep -q ' 2 processes, each with ' || fail "${file##*/} was not trained by two processes"
+    count=$((count + 1))
+  done
+  [ "$count" -ge 2 ] || fail "no runs by two processes: $(tail -n 3 "$work"/pair/tiny/logs/*)"
+  say "$count runs by two processes that srun started ($mpi), the same to the bit"
+else
+  say "no runs by two processes: they need mpicc, 2 cores, and a Slurm with PMIx or PMI-2"
+fi
 say "passed in $((SECONDS - started)) s: 5 runs, 2 of them in two tasks each, the same to the bit as trained locally"

@@ -5,8 +5,14 @@ public struct SlurmSettings: Hashable, Sendable {
   public var time = "04:00:00"
   /// Memory of a task as sbatch takes it.
   public var memory = "4G"
-  /// Cores of a task, which it computes with as many threads on.
+  /// Cores of a process, which it computes with as many threads on.
   public var cpus = 2
+  /// Nodes that train one run together.
+  public var nodes = 1
+  /// Processes of a run on each of its nodes, a power of two with all nodes; 1 on one node: no MPI.
+  public var tasksPerNode = 1
+  /// Processes that train a run together.
+  public var processes: Int { nodes * tasksPerNode }
   /// nil: the cluster's default.
   public var partition: String?
 
@@ -23,9 +29,19 @@ extension SlurmSettings {
     Setting(
       "memory", \.memory,
       .string(matching: "[1-9][0-9]{0,6}[MGT]", "a whole number with M, G or T, such as \"4G\"")
-        .described("Memory of a task."), unless: SlurmSettings().memory),
+        .described("Memory of a task on each node."), unless: SlurmSettings().memory),
     Setting(
-      "cpus", \.cpus, .integer(in: 1...1024).described("Cores and threads of a task."), unless: SlurmSettings().cpus),
+      "cpus", \.cpus, .integer(in: 1...1024).described("Cores and threads of a process."), unless: SlurmSettings().cpus
+    ),
+    Setting(
+      "nodes", \.nodes,
+      .integer(in: 1...64).described("Nodes that train one run together through MPI: 1, 2, 4, 8, 16, 32 or 64."),
+      unless: SlurmSettings().nodes),
+    Setting(
+      "tasksPerNode", \.tasksPerNode,
+      .integer(in: 1...64).described(
+        "Processes of a run on each node: with nodes a power of two of at most 64 processes, which srun starts."),
+      unless: SlurmSettings().tasksPerNode),
     // Several with commas between; nothing that a script could take for something else.
     Setting(
       "partition", \.partition,

@@ -1,5 +1,6 @@
 public import Configuration
 public import Diagnostics
+import Kernels
 import Records
 
 /// The jobs that train runs on a cluster with Slurm, as the scripts that sbatch reads.
@@ -67,6 +68,12 @@ public struct SlurmJobs: Sendable {
     where path.contains(where: \.isNewline) {
       throw Diagnostic(path, "has a line break in its name, which no batch script can have; rename it")
     }
+    guard settings.processes.nonzeroBitCount == 1, settings.processes <= BatchTree.maximumLeaves else {
+      throw Diagnostic(
+        "slurm",
+        "\(settings.nodes) nodes with \(settings.tasksPerNode) processes each are \(settings.processes); a batch is "
+          + "divided among 1, 2, 4, 8, 16, 32 or 64", remedy: "change nodes or tasksPerNode")
+    }
     var jobs: [Job] = []
     for stage in [Stage.pretraining, .training, .controls] {
       let members = runs.filter { Stage(of: $0) == stage }
@@ -108,10 +115,12 @@ public struct SlurmJobs: Sendable {
   ) -> String {
     let cap = atOnce.map { "%\($0)" } ?? ""
     let options =
-      header(stage, settings, environment, log: "slurm-%A_%a.log", cpus: settings.cpus, time: settings.time) + [
+      header(stage, settings, environment, log: "slurm-%A_%a.log", trains: true) + [
         "--array=0-\(runs.count - 1)\(cap)", "--open-mode=append", "--requeue",
         "--signal=B:TERM@\(SlurmSettings.notice)",
       ]
+    // Tasks of a job step that loses one would wait for it without end.
+    let launcher = settings.processes > 1 ? "srun --kill-on-bad-exit=1 " : ""
     let log = shellQuoted("\(environment.results.folder)/logs") + "/\"$run\".log"
     return """
       \(preamble(options, environment))
@@ -120,7 +129,7 @@ public struct SlurmJobs: Sendable {
       )
       run=${runs[$SLURM_ARRAY_TASK_ID]}
 
-      \(command(environment.program, worker + ["--wait"])) --id "$run" 2>>\(log) &
+      \(launcher)\(command(environment.program, worker + ["--wait"])) --id "$run" 2>>\(log) &
       worker=$!
       # The worker answers SIGTERM with a checkpoint and status \(WorkerExecutor.ExitStatus.stopped.rawValue).
       trap 'signalled=yes; kill -TERM "$worker"' TERM
@@ -141,7 +150,7 @@ public struct SlurmJobs: Sendable {
   private static func closing(
     _ arguments: [String], _ settings: SlurmSettings, _ environment: Environment
   ) -> String {
-    let options = header(.table, settings, environment, log: "slurm-%j.log", cpus: 1, time: "00:30:00")
+    let options = header(.table, settings, environment, log: "slurm-%j.log", trains: false)
     return """
       \(preamble(options, environment))
       \(command(environment.program, arguments))
@@ -159,12 +168,15 @@ public struct SlurmJobs: Sendable {
   }
 
   private static func header(
-    _ stage: Stage, _ settings: SlurmSettings, _ environment: Environment, log: String, cpus: Int, time: String
+    _ stage: Stage, _ settings: SlurmSettings, _ environment: Environment, log: String, trains: Bool
   ) -> [String] {
     let folder = "\(environment.results.folder)/logs".replacing("%", with: "%%")
     return [
       "--job-name=\(environment.results.name)-\(stage.rawValue)", "--output=\(directiveQuoted("\(folder)/\(log)"))",
-      "--nodes=1", "--ntasks=1", "--cpus-per-task=\(cpus)", "--mem=\(settings.memory)", "--time=\(time)",
+      "--nodes=\(trains ? settings.nodes : 1)",
+      trains && settings.processes > 1 ? "--ntasks-per-node=\(settings.tasksPerNode)" : "--ntasks=1",
+      "--cpus-per-task=\(trains ? settings.cpus : 1)", "--mem=\(settings.memory)",
+      "--time=\(trains ? settings.time : "00:30:00")",
     ] + (settings.partition.map { ["--partition=\($0)"] } ?? [])
   }
 

@@ -40,6 +40,22 @@ struct SlurmJobsTests {
     #expect(try jobs([]).isEmpty)
   }
 
+  @Test("let srun start the processes of a run where there are several, in any number that MPI takes")
+  func processes() throws {
+    var settings = SlurmSettings()
+    (settings.nodes, settings.tasksPerNode, settings.cpus) = (2, 4, 16)
+    let all = try jobs(plan.runs, settings: settings)
+    #expect(all[0].script.contains("\n#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=4\n#SBATCH --cpus-per-task=16\n"))
+    #expect(all[0].script.contains("\nsrun --kill-on-bad-exit=1 '/opt/my tools/spqat' worker "))
+    let table = try #require(all.last)
+    #expect(table.script.contains("\n#SBATCH --nodes=1\n#SBATCH --ntasks=1\n#SBATCH --cpus-per-task=1\n"))
+    #expect(!table.script.contains("srun"))
+    settings.tasksPerNode = 3
+    #expect { try jobs(plan.runs, settings: settings) } throws: {
+      "\($0)".contains("2 nodes with 3 processes each are 6")
+    }
+  }
+
   @Test("are written as these scripts")
   func scripts() throws {
     var settings = SlurmSettings()
