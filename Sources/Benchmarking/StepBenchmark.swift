@@ -110,6 +110,13 @@ public struct StepBenchmark: Sendable {
     return learner
   }
 
+  /// The step's network, of one image; for its shapes.
+  func makeNetwork(_ instructionSet: InstructionSet) throws(NetworkError) -> Network {
+    var small = self
+    (small.batch, small.threads) = (1, 1)
+    return try small.makeLearner(instructionSet).network
+  }
+
   /// One step with every task run by one thread.
   struct Profile {
     /// Of the whole step.

@@ -30,6 +30,7 @@ struct Spqat: ParsableCommand {
       WeightsCommand.self,
       ModelCommand.self,
       BenchCommand.self,
+      EstimateCommand.self,
       ReplayCommand.self,
     ])
 
