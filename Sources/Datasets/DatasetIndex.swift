@@ -110,18 +110,7 @@ public struct DatasetIndex: Sendable {
     let folder = try ImageFolder(root: root)
     let images = folder.train + folder.test
     let paths = images.map { folder.relativePath($0) }
-    let known = Set(stored.entries.map(\.path))
-    if let added = paths.first(where: { !known.contains($0) }) {
-      throw Diagnostic("\(root.path)/\(added)", "is not in the index \(file.path)", remedy: remedy)
-    }
-    // All of them are known, so the two differ where there are fewer.
-    guard paths == stored.entries.map(\.path) else {
-      let found = Set(paths)
-      let missing = stored.entries.first { !found.contains($0.path) }?.path ?? paths[0]
-      throw Diagnostic(
-        "\(root.path)/\(missing)", "is in the index \(file.path) and not in the tree",
-        remedy: "restore it, or \(remedy)")
-    }
+    try compare(stored.entries.map(\.path), in: file, with: paths, in: root, remedy: remedy)
     let changed = Mutex<(count: Int, first: Int)>((0, Int.max))
     try forEachIndex(below: images.count, threads: threads, progress: nil, state: ()) {
       (_: Void, index: Int) throws(Diagnostic) in
@@ -143,6 +132,33 @@ public struct DatasetIndex: Sendable {
       throw Diagnostic(file.path, "the index is damaged: its hash is another", remedy: remedy)
     }
     return index
+  }
+
+  /// Names are told apart by their bytes: strings are equal where only their spelling in Unicode differs.
+  /// - Throws: where the index does not name the pictures of the tree, each once and in their order.
+  private static func compare(
+    _ indexed: [String], in file: URL, with paths: [String], in root: URL, remedy: String
+  ) throws(Diagnostic) {
+    guard !indexed.elementsEqual(paths, by: { $0.utf8.elementsEqual($1.utf8) }) else { return }
+    let (lines, pictures) = (indexed.map { Array($0.utf8) }, paths.map { Array($0.utf8) })
+    let known = Set(lines)
+    if let added = pictures.firstIndex(where: { !known.contains($0) }) {
+      throw Diagnostic("\(root.path)/\(paths[added])", "is not in the index \(file.path)", remedy: remedy)
+    }
+    let found = Set(pictures)
+    if let missing = lines.firstIndex(where: { !found.contains($0) }) {
+      throw Diagnostic(
+        "\(root.path)/\(indexed[missing])", "is in the index \(file.path) and not in the tree",
+        remedy: "restore it, or \(remedy)")
+    }
+    // The same pictures, so that there are at least as many lines.
+    let place = zip(lines, pictures).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? pictures.count
+    let earlier = lines[..<place].firstIndex(of: lines[place])
+    // The head is line 1.
+    throw Diagnostic(
+      file.path,
+      "line \(place + 2) \(earlier.map { "repeats line \($0 + 2)" } ?? "is out of order"): \(indexed[place])",
+      remedy: remedy)
   }
 
   static func command(root: URL, file: URL) -> String {

@@ -37,7 +37,7 @@ public enum DatasetIndexing {
     let found = Mutex([DatasetIndex.Entry?](repeating: nil, count: images.count))
     try forEachIndex(below: images.count, threads: threads, progress: nil, state: ()) {
       (_: Void, index: Int) throws(Diagnostic) in
-      guard let entry = known[folder.relativePath(images[index])] else { return }
+      guard let entry = known[Array(folder.relativePath(images[index]).utf8)] else { return }
       let status = try FileStatus(images[index].path)
       if status.bytes == entry.bytes, status.modified == entry.modified {
         found.withLock { $0[index] = entry }
@@ -105,11 +105,13 @@ public enum DatasetIndexing {
       index: problems.isEmpty ? index : nil)
   }
 
-  /// By path. Later lines of the interrupted attempt are newer than the index.
-  private static func knownEntries(file: URL, partial: URL) -> [String: DatasetIndex.Entry] {
+  /// By the bytes of the path: strings are equal where only their spelling in Unicode differs. Later lines of the interrupted
+  /// attempt are newer than the index.
+  private static func knownEntries(file: URL, partial: URL) -> [[UInt8]: DatasetIndex.Entry] {
     let earlier = (try? IndexFile.read(file))?.entries ?? []
     return Dictionary(
-      (earlier + IndexFile.readPartial(partial)).map { ($0.path, $0) }, uniquingKeysWith: { _, later in later })
+      (earlier + IndexFile.readPartial(partial)).map { (Array($0.path.utf8), $0) },
+      uniquingKeysWith: { _, later in later })
   }
 
   private static func examine(

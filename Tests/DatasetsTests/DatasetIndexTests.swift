@@ -105,6 +105,42 @@ struct DatasetIndexTests {
       text.replacingOccurrences(of: "contentHash ", with: "contentHash 0"), "the index is damaged: its hash is another")
   }
 
+  @Test("a line that is there twice or in another's place is named, and names are told apart by their bytes")
+  func order() throws {
+    _ = try make()
+    let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n")
+    func description(_ changed: [Substring]) throws -> String? {
+      try Data((changed.joined(separator: "\n") + "\n").utf8).write(to: file)
+      return load()?.description
+    }
+    let remedy = "run 'spqat dataset index \(folder.url.relativePath)'"
+    #expect(
+      try description(Array(lines[...3]) + lines[3...])
+        == "\(file.path): line 5 repeats line 4: train/cat/00003.png; \(remedy)")
+    // After the last picture, where the tree has none to compare it with.
+    #expect(
+      try description(lines.dropLast() + [lines[1], lines[9]])
+        == "\(file.path): line 10 repeats line 2: train/cat/00001.png; \(remedy)")
+    #expect(
+      try description([lines[0], lines[2], lines[1]] + lines[3...])
+        == "\(file.path): line 2 is out of order: train/cat/00002.png; \(remedy)")
+    let (composed, decomposed) = ("train/cat/é.png", "train/cat/e\u{301}.png")
+    try folder.write(pictureFile(seed: 9), to: composed)
+    try folder.write(pictureFile(seed: 9), to: decomposed)
+    try touch(composed, 1_000_000)
+    try touch(decomposed, 1_000_000)
+    _ = try make()
+    #expect(load() == nil)
+    // From what is known already, by name, size and time.
+    #expect(try make().readCount == 0 && load() == nil)
+    let both = try String(contentsOf: file, encoding: .utf8).split(separator: "\n")
+    let one = both.filter { !$0.utf8.suffix(decomposed.utf8.count).elementsEqual(decomposed.utf8) }
+    #expect(one.count == both.count - 1)
+    let error = try description(one)
+    #expect(
+      error?.utf8.elementsEqual("\(folder[decomposed].path): is not in the index \(file.path); \(remedy)".utf8) == true)
+  }
+
   @Test("goes on where it was ended, and reads a line again that was cut off")
   func resumed() throws {
     _ = try make()
