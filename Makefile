@@ -91,11 +91,13 @@ soak: setup
 fuzz: setup
 	@Scripts/fuzz.sh
 
-# System calls that fail, chosen at random for SPQAT_FAULT_SECONDS (300 by default).
+# System calls that fail: for SPQAT_FAULT_SECONDS (300 by default) at random, or as FAULTS says, such as "--ways 1": every call
+# once, which takes an hour.
+FAULTS ?= --seconds $${SPQAT_FAULT_SECONDS:-300}
 faults: build
 	@mkdir -p .build/faults
 	@cc -O2 -Wall -Wextra -Werror -shared -fPIC -o .build/faults/inject.so Tests/Faults/inject.c -ldl
-	@python3 Tests/Faults/faults.py $(SPQAT) .build/faults/inject.so datasets/sample --seconds $${SPQAT_FAULT_SECONDS:-300}
+	@python3 Tests/Faults/faults.py $(SPQAT) .build/faults/inject.so datasets/sample $(FAULTS)
 
 # Thread sanitizer, then address and undefined-behaviour sanitizers: each builds everything once more.
 sanitize: setup

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Runs spqat with system calls that fail, one at a time, and checks what it makes of each.
 
-usage: faults.py SPQAT INJECT.so SAMPLE [--last K] [--seconds S] [--limit S] [--scenario NAME]... [--call CALL]... [--seed N]
+usage: faults.py SPQAT INJECT.so SAMPLE [--last K] [--ways N] [--seconds S] [--limit S] [--scenario NAME]...
+                 [--call CALL]... [--seed N]
 
-For every scenario, kind of call, place and error number, call 1 to K (200) fails, once or from there on; with --seconds a
-random choice of all these cases is tried until the time is up. After each case:
+For every scenario, kind of call, place and error number, call 1 to K (200) fails, once or from there on; with --ways each
+call fails in so many of these ways only, drawn at random; with --seconds a random choice of all these cases is tried until
+the time is up. After each case:
 
   - the exit status is a documented one; there was no signal, no crash report and no hang;
   - standard error holds progress and, with exit status 2, exactly one line that says why;
@@ -461,6 +463,7 @@ def main():
     parser.add_argument("library", type=pathlib.Path)
     parser.add_argument("sample", type=pathlib.Path)
     parser.add_argument("--last", type=int, default=200)
+    parser.add_argument("--ways", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--limit", type=float, default=LIMIT)
     parser.add_argument("--scenario", action="append")
@@ -480,6 +483,7 @@ def check(options, home):
     (home / "bin/gnuplot").write_text(GNUPLOT)
     (home / "bin/gnuplot").chmod(0o755)
     tool = Tool(str(options.spqat.resolve()), str(options.library.resolve()), home, options.limit)
+    chance = random.Random(options.seed)
     cases = []
     for scenario in scenarios(tool, home, options.sample.resolve(), options.scenario):
         total = 0
@@ -487,14 +491,14 @@ def check(options, home):
         for call in options.call or ERRORS:
             for where, counts in counted.items():
                 count = min(options.last, counts[call])
-                for error in ERRORS[call]:
-                    for onwards in [False, True] if error.endswith("+") else [False]:
-                        cases += [
-                            (scenario, Fault(call, error.rstrip("+"), onwards, where, at))
-                            for at in range(1, count + 1)]
+                ways = [(error.rstrip("+"), onwards) for error in ERRORS[call] for onwards in (False, True)
+                        if error.endswith("+") or not onwards]
+                for at in range(1, count + 1):
+                    chosen = ways if options.ways is None else chance.sample(ways, min(options.ways, len(ways)))
+                    cases += [(scenario, Fault(call, *way, where, at)) for way in chosen]
                 total += count
         print(f"faults: {scenario.name}: {total} calls to disturb", flush=True)
-    random.Random(options.seed).shuffle(cases)
+    chance.shuffle(cases)
 
     begun = time.monotonic()
     slots = threading.local()
