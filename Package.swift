@@ -163,7 +163,11 @@ if isFuzzed {
   package.products.append(.executable(name: "fuzz", targets: ["fuzz"]))
   package.targets.append(
     .executableTarget(
-      name: "fuzz", dependencies: ["Configuration", "Datasets", "Interchange", "Records", "Verification"],
+      name: "fuzz",
+      dependencies: [
+        "Configuration", "Datasets", "Interchange", "Networks", "Quantization", "Recipes", "Records", "Runs", "Tensor",
+        "Training", "Verification",
+      ],
       path: "Tests/Fuzz/Sources",
       swiftSettings: strict))
 }

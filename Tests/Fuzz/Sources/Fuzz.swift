@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// One input of libFuzzer: given to the reader that the environment names, which may refuse it and has nothing else to do.
 @_cdecl("LLVMFuzzerTestOneInput")
@@ -42,14 +43,33 @@ struct Reader: Sendable {
     }
   }
 
+  /// A reader of files that are changed copies of good ones, given such a file's path and which one it is a copy of. What
+  /// was read last stays where SPQAT_FUZZ_COPY says.
+  init(
+    changed name: String, of files: @autoclosure @escaping @Sendable () -> ChangedFiles,
+    _ body: @escaping @Sendable (URL, Int) throws -> Void
+  ) {
+    // Made when the first input comes, in the one process that reads this kind.
+    let originals = Mutex<ChangedFiles?>(nil)
+    let copy = ProcessInfo.processInfo.environment["SPQAT_FUZZ_COPY"]
+    self.init(name) { bytes in
+      let changed = originals.withLock { made in
+        if made == nil { made = files() }
+        return made!
+      }
+      let contents = Data(changed.file(bytes))
+      let file = Self.folder.appendingPathComponent("\(name).h5")
+      try contents.write(to: file)
+      if let copy { try contents.write(to: URL(fileURLWithPath: copy)) }
+      try body(file, changed.choice(bytes))
+    }
+  }
+
   func read(_ bytes: UnsafeRawBufferPointer) { try? body(bytes) }
 
-  /// In memory, where there is such a file system, and of this process alone.
+  /// Of this process alone. Crashes leave it behind; `make fuzz` removes what is below its TMPDIR.
   static let folder: URL = {
-    let memory = URL(fileURLWithPath: "/dev/shm")
-    let place =
-      FileManager.default.isWritableFile(atPath: memory.path) ? memory : FileManager.default.temporaryDirectory
-    let folder = place.appendingPathComponent("spqat-fuzz-\(getpid())")
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("spqat-fuzz-\(getpid())")
     try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     atexit { try? FileManager.default.removeItem(at: Reader.folder) }
     return folder

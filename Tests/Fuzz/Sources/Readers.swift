@@ -3,11 +3,16 @@ import Datasets
 import Foundation
 import Interchange
 import Records
+import Runs
+import Training
 import Verification
 
 extension Reader {
   /// Everything that reads bytes which somebody else may have written. `make fuzz` runs each.
-  static let all: [Reader] = [png, gzip, tar, idx, cifar, json, experiment, manifest, run, trace, safetensors]
+  static let all: [Reader] = [
+    png, gzip, tar, idx, cifar, json, experiment, setting, manifest, index, safetensors, slurm, lock, claim, run, trace,
+    checkpoint,
+  ]
 
   /// Images, with the checksums of all chunks made right: otherwise nothing but those would be tried.
   private static let png = Reader("png") { bytes in
@@ -61,16 +66,68 @@ extension Reader {
     _ = try DatasetManifest.read(root: file.deletingLastPathComponent())
   }
 
-  /// A changed file without the checksum at its end is as good as any.
-  private static let run = Reader(file: "run", as: "run.h5") { file in
-    _ = try RunFile.read(file.path, includingTensors: true, includingObservation: true)
+  /// Of two training pictures and one for testing, whose files are empty and were written at the beginning of 1970. Also read
+  /// as what an interrupted indexing left.
+  private static let index = Reader("index") { bytes in
+    let tree = folder.appendingPathComponent("tree")
+    if !FileManager.default.fileExists(atPath: tree.path) {
+      for picture in ["train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"] {
+        let file = tree.appendingPathComponent(picture)
+        try FileManager.default.createDirectory(
+          at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data().write(to: file)
+        utimes(file.path, [timeval(), timeval()])
+      }
+    }
+    let file = DatasetIndex.file(of: tree)
+    try Data(bytes).write(to: file)
+    _ = try DatasetIndex.load(file, root: tree, threads: 1)
   }
 
-  private static let trace = Reader(file: "trace", as: "trace.h5") { file in
+  private static let safetensors = Reader(file: "safetensors", as: "x.safetensors") { path in
+    let file = try SafetensorsFile(path.path)
+    for entry in file.header.entries { _ = try? file.floats(entry) }
+    _ = try ImportedNetwork(file, model: nil, recipe: nil)
+  }
+
+  /// What `sbatch` and whatever a site puts around it print.
+  private static let slurm = Reader("slurm") { bytes in
+    _ = SlurmJobs.number(in: String(decoding: bytes, as: UTF8.self))
+  }
+
+  /// What whoever holds a run's lock says in it.
+  private static let lock = Reader(file: "lock", as: "lock") { file in
+    _ = RunLock.lastHolder(at: file.path)
+  }
+
+  /// What an experiment set out to show.
+  private static let claim = Reader(file: "claim", as: "comparison.json") { file in
+    _ = try RecordedClaim.read(in: file.deletingLastPathComponent().path)
+  }
+
+  /// `--set`, whose text becomes part of an experiment.
+  private static let setting = Reader("setting") { bytes in
+    let override = try Experiment.Override(argument: String(decoding: bytes, as: UTF8.self))
+    _ = try Experiment.load(file: "Tests/Fuzz/seeds/experiment/axes.json", profile: nil, overrides: [override])
+  }
+
+  /// The final weights of a run that is read are also evaluated.
+  private static let run = Reader(changed: "run", of: SmallTraining.runs) { file, choice in
+    let record = try RunFile.read(file.path, includingTensors: true, includingObservation: true)
+    _ = try record.json()
+    let session = try SmallTraining.session(choice)
+    try session.load(final: record.tensors)
+    _ = try session.evaluate()
+  }
+
+  private static let trace = Reader(changed: "trace", of: ChangedFiles(folder: "Tests/Fixtures/traces")) { file, _ in
     _ = try Trace(path: file.path)
   }
 
-  private static let safetensors = Reader("safetensors") { bytes in
-    _ = try SafetensorsHeader(bytes, path: "x")
+  /// A checkpoint that is taken is trained on from: nothing else stands between its numbers and the next steps.
+  private static let checkpoint = Reader(changed: "checkpoint", of: SmallTraining.checkpoints) { file, choice in
+    let session = try SmallTraining.session(choice)
+    _ = try session.restoreCheckpoint(from: file.path)
+    _ = try session.train { $0.finishedEpoch ? .stop : .proceed }
   }
 }
