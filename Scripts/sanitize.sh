@@ -7,14 +7,16 @@ set -u
 cd "$(dirname "$0")/.."
 limit=${SPQAT_SANITIZE_SECONDS:-900}   # for the tests, and for the training, of one sanitizer
 tests='KernelsTests|TensorTests|StorageTests|PNGTests|SteadyStateTests'
+# Of the kernels' tests those with threads: the others call a kernel on the thread that owns the memory.
+threaded='CPUBackendTests|TensorTests|StorageTests|BatchSourceTests|PictureBatchesTests|DatasetIndexTests|SteadyStateTests'
 failed=0
 
 fail() { echo "sanitize: $*" >&2; failed=1; }
 
-# sanitizer, scratch path, functions that instrumented code calls, further options of the build
+# sanitizer, scratch path, tests, functions that instrumented code calls, further options of the build
 check() {
-  local sanitizer=$1 scratch=$2 calls=$3 work begun=$SECONDS unit call
-  shift 3
+  local sanitizer=$1 scratch=$2 tests=$3 calls=$4 work begun=$SECONDS unit call
+  shift 4
   work=$(mktemp -d)
   options=(-c release --disable-testable-imports --sanitize "$sanitizer" --scratch-path "$scratch" "$@")
   echo "sanitize: $sanitizer: building"
@@ -58,8 +60,8 @@ export SPQAT_SANITIZE=1
 [ $# -gt 0 ] || set -- thread address
 for sanitizer in "$@"; do
   case $sanitizer in
-    thread) check thread .build-tsan __tsan_ ;;
-    address) check address .build-asan '__asan_ __ubsan_' -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined ;;
+    thread) check thread .build-tsan "$threaded" __tsan_ ;;
+    address) check address .build-asan "$tests" '__asan_ __ubsan_' -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined ;;
     *) echo "sanitize: no sanitizer '$sanitizer'; there are thread and address" >&2; exit 2 ;;
   esac
 done

@@ -45,7 +45,9 @@ struct UntrustedFileTests {
         == "a.h5: /group: \(expected)")
   }
 
-  @Test("a file on which HDF5 crashes ends the program in one line with status 2")
+  @Test(
+    "a file on which HDF5 crashes ends the program in one line with status 2",
+    .disabled(if: isSanitized, "crashes are a sanitizer's (crash.c)"))
   func crashInside() async throws {
     let result = await #expect(
       processExitsWith: .exitCode(2), observing: [\.standardErrorContent]
