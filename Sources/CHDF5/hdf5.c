@@ -181,6 +181,35 @@ hid_t chdf5_growing_space(hsize_t count) {
   return H5Screate_simple(1, &count, &limit);
 }
 
+struct names {
+  chdf5_name_body body;
+  void *context;
+};
+
+static herr_t add_link(hid_t group, const char *name, const H5L_info_t *information, void *context) {
+  (void)group, (void)information;
+  struct names *names = context;
+  names->body(name, names->context);
+  return 0;
+}
+
+static herr_t add_attribute(hid_t object, const char *name, const H5A_info_t *information, void *context) {
+  (void)object, (void)information;
+  struct names *names = context;
+  names->body(name, names->context);
+  return 0;
+}
+
+herr_t chdf5_link_names(hid_t group, chdf5_name_body body, void *context) {
+  struct names names = {body, context};
+  return H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, add_link, &names);
+}
+
+herr_t chdf5_attribute_names(hid_t object, chdf5_name_body body, void *context) {
+  struct names names = {body, context};
+  return H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, add_attribute, &names);
+}
+
 struct error_search {
   char *text;
   size_t size;

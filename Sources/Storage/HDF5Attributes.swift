@@ -7,16 +7,7 @@ extension HDF5Group {
   public func attributeNames(on name: String? = nil) throws(Diagnostic) -> [String] {
     try HDF5Library.locked { () throws(Diagnostic) in
       let object = try openObject(name)
-      let count = H5Aget_num_attrs(object.id)
-      var names: [String] = []
-      for index in 0..<hsize_t(max(0, count)) {
-        let length = H5Aget_name_by_idx(object.id, ".", H5_INDEX_NAME, H5_ITER_INC, index, nil, 0, 0)
-        guard length > 0 else { throw damaged(name ?? "") }
-        var bytes = [CChar](repeating: 0, count: length + 1)
-        H5Aget_name_by_idx(object.id, ".", H5_INDEX_NAME, H5_ITER_INC, index, &bytes, bytes.count, 0)
-        names.append(String(decoding: bytes.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
-      }
-      return names
+      return try sortedNames(name ?? "") { chdf5_attribute_names(object.id, $0, $1) }
     }
   }
 

@@ -53,17 +53,7 @@ public struct HDF5Group: Sendable {
   public func names() throws(Diagnostic) -> [String] {
     try HDF5Library.locked { () throws(Diagnostic) in
       let group = try open("", as: .group)
-      var information = H5G_info_t()
-      guard H5Gget_info(group.id, &information) >= 0 else { throw damaged("") }
-      var names: [String] = []
-      for index in 0..<information.nlinks {
-        let length = H5Lget_name_by_idx(group.id, ".", H5_INDEX_NAME, H5_ITER_INC, index, nil, 0, 0)
-        guard length > 0 else { throw damaged("") }
-        var bytes = [CChar](repeating: 0, count: length + 1)
-        H5Lget_name_by_idx(group.id, ".", H5_INDEX_NAME, H5_ITER_INC, index, &bytes, bytes.count, 0)
-        names.append(String(decoding: bytes.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
-      }
-      return names
+      return try sortedNames("") { chdf5_link_names(group.id, $0, $1) }
     }
   }
 
@@ -75,6 +65,18 @@ public struct HDF5Group: Sendable {
   }
 
   // MARK: - For the other parts of this module; all within HDF5Library.locked
+
+  /// What one of `chdf5_link_names` and `chdf5_attribute_names` finds of `name`, sorted by bytes.
+  func sortedNames(
+    _ name: String, _ list: (chdf5_name_body, UnsafeMutableRawPointer) -> herr_t
+  ) throws(Diagnostic) -> [String] {
+    var names: [String] = []
+    let status = withUnsafeMutablePointer(to: &names) { names in
+      list({ $1!.assumingMemoryBound(to: [String].self).pointee.append(String(cString: $0!)) }, names)
+    }
+    guard status >= 0, !names.contains("") else { throw damaged(name) }
+    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
 
   /// The path from the root; "" names this group.
   func absolute(_ name: String) -> String {

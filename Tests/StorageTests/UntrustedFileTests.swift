@@ -165,6 +165,28 @@ struct UntrustedFileTests {
     }
   }
 
+  @Test("where a large group is damaged, asking for its names ends in one line")
+  func damagedNames() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("a.h5")
+    let names = (10..<40).map { "tensor-\($0)" }
+    try HDF5File.writeAtomically(to: path) { root in
+      for name in names.shuffled() { try root.write([1], to: name) }
+    }
+    #expect(try HDF5File.open(path).root.names() == names)
+    // Without the checksum; each link begins with its version, 4 bytes before its name.
+    var bytes = try Array(Data(contentsOf: URL(fileURLWithPath: path)).dropLast(16))
+    let name = try #require(bytes.indices.first { bytes[$0...].starts(with: "tensor-25".utf8) })
+    #expect(bytes[name - 4] == 1)
+    bytes[name - 4] = 77
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    let root = try HDF5File.open(path).root
+    for read in [{ _ = try root.names() }, { _ = try root.group("absent") }] as [() throws -> Void] {
+      let error = #expect(throws: Diagnostic.self) { try read() }
+      #expect(error?.description.hasPrefix("\(path): ") == true && error?.description.contains("HDF5 failed") == true)
+    }
+  }
+
   /// Wrong sizes by their offsets in a heap: its own, at 8, and that of its first string.
   private static let wrongSizes: [[Int]] = [
     [8, 0], [8, 4095], [8, .max], [8, -1], [24, 5000], [24, .max], [24, -8],

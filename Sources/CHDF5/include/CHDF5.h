@@ -45,6 +45,13 @@ void chdf5_enter(void);
 void chdf5_leave(void);
 void chdf5_on_crash(const char *message);
 
+/// Calls `body` with every name in a group, or of every attribute of an object, in the order in which they are stored.
+/// Asking for a sorted one makes HDF5 build a table each time, which it frees wrongly where the file is damaged.
+/// Negative on failure.
+typedef void (*chdf5_name_body)(const char *name, void *context);
+herr_t chdf5_link_names(hid_t group, chdf5_name_body body, void *context);
+herr_t chdf5_attribute_names(hid_t object, chdf5_name_body body, void *context);
+
 /// Opens a copy of a file's contents for reading.
 hid_t chdf5_open_in_memory(const void *bytes, size_t size);
 
