@@ -41,7 +41,7 @@ public struct ScalingEstimate: Sendable {
     public var alone: Double
     /// Milliseconds of a machine's cores: as `ScalingBenchmark.Row.atLeast`, times `efficiency`.
     public var compute: Double
-    /// What two runs here took, over what their tasks say that they take at least: 1 or more.
+    /// What the same images took on this machine's cores, over what their tasks say that they take at least: 1 or more.
     public var efficiency: Double
     /// Exchanges of sums.
     public var exchanges: Int
@@ -93,10 +93,10 @@ public struct ScalingEstimate: Sendable {
     progress("a machine's part on \(cores) cores")
     let (alone, computed) = try atLeast(cores, share)
     progress("this machine's \(available) cores")
-    var here = step
+    var here = share
     here.threads = available
     let measured = try here.run(steps: steps, instructionSet: instructionSet).milliseconds.median
-    let efficiency = max(1, measured / (try atLeast(available, step).atLeast))
+    let efficiency = max(1, measured / (try atLeast(available, share).atLeast))
     let network = try step.makeNetwork(instructionSet)
     let exchanges = Self.exchanges(of: network, frozenShare: step.method == .freeze ? step.frozenShare : 0)
     let rounds = nodes.trailingZeroBitCount
