@@ -92,7 +92,7 @@ fuzz: setup
 	@Scripts/fuzz.sh
 
 # System calls that fail: for SPQAT_FAULT_SECONDS (300 by default) at random, or as FAULTS says, such as "--ways 1": every call
-# once, which takes an hour.
+# once, in some hours (faults.py can be told of fewer scenarios and calls).
 FAULTS ?= --seconds $${SPQAT_FAULT_SECONDS:-300}
 faults: build
 	@mkdir -p .build/faults
