@@ -77,8 +77,9 @@ struct ErrorMessageTests {
         "experiment.json: batchsize: unknown key \"batchsize\"; did you mean \"batchSize\"? allowed: \"$schema\", "
           + "\"name\", \"title\", \"description\", \"dataset\", \"index\", \"decode\", \"onCorruptImage\", "
           + "\"subset\", \"recipe\", \"model\", \"bits\", \"images\", \"method\", \"freezing\", "
-          + "\"rangeGradient\", \"duration\", \"batchSize\", \"microbatch\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", "
-          + "\"learningRate\", \"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\", \"comparison\""),
+          + "\"rangeGradient\", \"gradients\", \"duration\", \"batchSize\", \"microbatch\", \"dropLastPartialBatch\", "
+          + "\"augment\", \"optimizer\", \"learningRate\", \"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\", "
+          + "\"comparison\""),
       .freezing(
         #"{"treshold": 0.1}"#,
         "experiment.json: freezing.treshold: unknown key \"treshold\"; did you mean \"threshold\"? allowed: "
@@ -133,7 +134,7 @@ struct ErrorMessageTests {
         "[]",
         "experiment.json: found a list, expected an object with \"$schema\", \"name\", \"title\", "
           + "\"description\", \"dataset\", \"index\", \"decode\", \"onCorruptImage\", \"subset\", \"recipe\", "
-          + "\"model\", \"bits\", \"images\", \"method\", \"freezing\", \"rangeGradient\", "
+          + "\"model\", \"bits\", \"images\", \"method\", \"freezing\", \"rangeGradient\", \"gradients\", "
           + "\"duration\", \"batchSize\", \"microbatch\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", "
           + "\"pretraining\", \"seeds\", \"axes\", \"profiles\", \"slurm\", \"comparison\""),
       Mistake(
@@ -280,7 +281,7 @@ struct ErrorMessageTests {
       Mistake(
         adding: #""axes": [{"seeds": [1, 2]}]"#,
         "experiment.json: axes.seeds: unknown axis \"seeds\"; allowed: \"subset\", \"recipe\", \"model\", \"bits\", "
-          + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", \"microbatch\", "
+          + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"gradients\", \"duration\", \"batchSize\", \"microbatch\", "
           + "\"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", \"pretraining\""),
       Mistake(
         adding: #""axes": [{"bits.weights": []}]"#,

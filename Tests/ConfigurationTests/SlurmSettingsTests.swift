@@ -27,7 +27,7 @@ struct SlurmSettingsTests {
       Mistake(
         adding: #""slurm": {"memroy": "4G"}"#,
         "experiment.json: slurm.memroy: unknown key \"memroy\"; did you mean \"memory\"? allowed: \"time\", \"memory\", "
-          + "\"cpus\", \"partition\""),
+          + "\"cpus\", \"nodes\", \"tasksPerNode\", \"partition\""),
       Mistake(
         adding: #""slurm": {"time": "2h"}"#,
         "experiment.json: slurm.time: found \"2h\", expected hours:minutes:seconds such as \"04:00:00\", or "
@@ -43,14 +43,18 @@ struct SlurmSettingsTests {
         adding: #""slurm": {"cpus": 0}"#,
         "experiment.json: slurm.cpus: found 0, expected a whole number from 1 to 1024"),
       Mistake(
+        adding: #""slurm": {"nodes": 65}"#,
+        "experiment.json: slurm.nodes: found 65, expected a whole number from 1 to 64"),
+      Mistake(
         adding: #""slurm": {"partition": "a\n#SBATCH --nice"}"#,
         "experiment.json: slurm.partition: found \"a\\n#SBATCH --nice\", expected a partition's name; see 'sinfo "
           + "--summarize'"),
       Mistake(
         #"{"name": "x", "bits": {"weights": 4, "activations": 4}, "method": "fullQAT", "axes": [{"slurm.cpus": [1, 2]}]}"#,
         "experiment.json: axes.slurm.cpus: unknown axis \"slurm\"; allowed: \"subset\", \"recipe\", \"model\", \"bits\", "
-          + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"duration\", \"batchSize\", \"microbatch\", "
-          + "\"dropLastPartialBatch\", \"augment\", \"optimizer\", \"learningRate\", \"pretraining\""),
+          + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"gradients\", \"duration\", "
+          + "\"batchSize\", \"microbatch\", \"dropLastPartialBatch\", \"augment\", \"optimizer\", "
+          + "\"learningRate\", \"pretraining\""),
     ])
   func mistakes(_ mistake: Mistake) throws {
     #expect(try complaint(mistake.text) == mistake.message)
