@@ -1,6 +1,13 @@
 #include "include/kernels.h"
 #include "target/tables.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+static int has_dot_products(void) { return (getauxval(AT_HWCAP) & 1 << 20) != 0; }  // HWCAP_ASIMDDP
+#elif defined(__aarch64__)
+static int has_dot_products(void) { return 1; }  // as every Apple processor with 64-bit Arm that runs macOS
+#endif
+
 const sq_kernels *sq_kernels_for(sq_isa isa) {
   switch (isa) {
     case SQ_ISA_REFERENCE: return &sq_kernels_reference;
@@ -13,6 +20,8 @@ const sq_kernels *sq_kernels_for(sq_isa isa) {
                      __builtin_cpu_supports("avx512vnni")
                  ? &sq_kernels_avx512
                  : NULL;
+#elif defined(__aarch64__)
+    case SQ_ISA_NEON: return has_dot_products() ? &sq_kernels_neon : NULL;
 #endif
     default: return NULL;
   }

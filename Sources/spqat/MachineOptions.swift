@@ -9,7 +9,7 @@ struct MachineOptions: ParsableArguments {
 
   @Option(
     name: .customLong("instruction-set"),
-    help: "reference, portable, avx2 or avx512; the best of this machine by default.")
+    help: "reference, portable, avx2, avx512 or neon; the best of this machine by default.")
   var instructionSet: InstructionSet = .best
 
   mutating func validate() throws {

@@ -8,8 +8,11 @@
 // pixels at a time, broadcast, against the same step of the weights of as many output channels as a vector has lanes:
 // - bytes: 4 levels a step. AVX-512 adds the four products into 32 bits directly (vpdpbusd). AVX2 adds pairs of
 //   products in 16 bits (vpmaddubsw) over as many steps as cannot overflow whatever the levels are, then widens.
+//   NEON has dot products of signed bytes (sdot), which hold levels up to 127.
 // - words: 2 levels a step as 16-bit integers, whose products are added in pairs: where one pair of byte products might
-//   already overflow 16 bits, and always in the portable code, since every processor has something for it.
+//   already overflow 16 bits, and always in the portable code, since every processor has something for it. There a word
+//   holds the levels of two images where those are small, a + 2^k b: the product with a weight w is aw + 2^k bw, and a
+//   32-bit sum of such products has both images' sums in it, for as many steps as keep the lower one within k bits.
 // One channel a group: depthwise.h.
 
 #include "../include/integer_convolution.h"
@@ -19,7 +22,7 @@
 #include "integer_bounds.h"
 
 enum {
-#if SQ_TARGET == SQ_TARGET_AVX512
+#if SQ_TARGET == SQ_TARGET_AVX512 || SQ_TARGET == SQ_TARGET_NEON
   tile_pixels = 8,
 #else
   tile_pixels = 4,
@@ -35,12 +38,23 @@ typedef struct integer_plan {
   sq_conv s;  // of one image; 1x1 convolutions: of a row of pixels
   int32_t in_group, out_group, blocks_per_group;
   int32_t words;                                // levels as 16-bit integers
+  int32_t shift;                                // k, where a word holds the levels of two images; 0: of one
   int32_t group_bytes, pixel_bytes, row_bytes;  // of the padded copy
   int32_t height, width;
   int32_t row_steps;   // steps of a window in one kernel row
-  int32_t safe_steps;  // that 16 bits hold
+  int32_t safe_steps;  // that 16 bits, or the lower one of two sums, hold
   int32_t pointwise;
 } integer_plan;
+
+#if SQ_TARGET == SQ_TARGET_PORTABLE
+/// How a word holds two levels, where that leaves room for enough steps to pay; else 0.
+static int32_t shared_word_shift(int32_t max_input, int32_t pair, int32_t *safe_steps) {
+  int32_t shift = 14;
+  while (shift > 0 && (max_input << shift) + max_input > INT16_MAX) shift--;
+  *safe_steps = shift > 0 ? ((1 << (shift - 1)) - 1) / pair : 0;
+  return *safe_steps >= 16 ? shift : 0;
+}
+#endif
 
 static integer_plan plan_integer(const sq_conv *shape, int32_t max_input, int32_t max_weight) {
   integer_plan p = {.s = *shape};
@@ -55,8 +69,11 @@ static integer_plan plan_integer(const sq_conv *shape, int32_t max_input, int32_
   p.safe_steps = INT16_MAX / pair;
 #if SQ_TARGET == SQ_TARGET_PORTABLE
   p.words = 1;
+  p.shift = shared_word_shift(larger(1, max_input), pair, &p.safe_steps);
 #elif SQ_TARGET == SQ_TARGET_AVX2
   p.words = p.safe_steps == 0;
+#elif SQ_TARGET == SQ_TARGET_NEON
+  p.words = max_input > INT8_MAX;
 #endif
   const int32_t per_step = p.words ? 2 : 4;
   p.group_bytes = (p.in_group + per_step - 1) / per_step * step_bytes;
@@ -137,15 +154,27 @@ static void integer_pack(
   }
 }
 
-/// Copies an image into the padded copy, whose borders are zeros already.
-static void copy_levels(const integer_plan *p, const uint8_t *image, int32_t pixels, uint8_t *copy) {
+/// Puts levels into words, or into the upper parts of words that have a level already.
+SQ_INLINE void copy_words(const uint8_t *from, int32_t count, int32_t shift, int16_t *to) {
+  if (shift > 0)
+    ELEMENTWISE_FOR (int32_t i = 0; i < count; i++) to[i] = (int16_t)(to[i] + (from[i] << shift));
+  else
+    ELEMENTWISE_FOR (int32_t i = 0; i < count; i++) to[i] = from[i];
+}
+
+/// Copies an image into the padded copy, whose borders are zeros already: with a shift into the upper parts of words.
+static void copy_levels(const integer_plan *p, const uint8_t *image, int32_t pixels, int32_t shift, uint8_t *copy) {
   const sq_conv *s = &p->s;
   const int32_t rows = smaller(s->in_height, p->height - s->pad_top);
   const int32_t columns = smaller(smaller(s->in_width, p->width - s->pad_left), pixels);
-  const int dense = !p->words && p->pixel_bytes == s->in_channels;
+  const int dense = p->pixel_bytes == s->in_channels * (p->words ? 2 : 1);
   for (int32_t y = 0; y < rows; y++) {
     const uint8_t *from = image + (size_t)y * s->in_width * s->in_channels;
     uint8_t *to = copy + (size_t)(y + s->pad_top) * p->row_bytes + (size_t)s->pad_left * p->pixel_bytes;
+    if (dense && p->words) {
+      copy_words(from, columns * s->in_channels, shift, (int16_t *)to);
+      continue;
+    }
     if (dense) {
       memcpy(to, from, (size_t)columns * s->in_channels);
       continue;
@@ -153,10 +182,12 @@ static void copy_levels(const integer_plan *p, const uint8_t *image, int32_t pix
     for (int32_t x = 0; x < columns; x++)
       for (int32_t group = 0; group < s->groups; group++, from += p->in_group, to += p->group_bytes)
         for (int32_t i = 0; i < p->in_group; i++) {
-          if (p->words)
-            ((int16_t *)to)[i] = from[i];
-          else
+          if (!p->words)
             to[i] = from[i];
+          else if (shift > 0)
+            ((int16_t *)to)[i] += (int16_t)(from[i] << shift);
+          else
+            ((int16_t *)to)[i] = from[i];
         }
   }
 }
@@ -225,6 +256,121 @@ SQ_INLINE void write_tile(
     write_vector(t, sums, 1, pixels, t->channels - SQ_LANES);
 }
 
+/// Writes `valid` pixels of a tile.
+SQ_INLINE void write_pixels(
+    const tile_output *output, sq_int_vector (*sums)[tile_vectors], const int vectors, int32_t valid) {
+  if (valid == tile_pixels) {
+    write_tile(output, sums, vectors, tile_pixels);
+    return;
+  }
+  sq_int_vector last[tile_pixels][tile_vectors];  // a copy, since it is indexed by variables
+  UNROLLED_FOR (int k = 0; k < tile_pixels; k++)
+    UNROLLED_FOR (int v = 0; v < vectors; v++) last[k][v] = sums[k][v];
+  for (int32_t k = 0; k < valid; k++) {
+    tile_output pixel = *output;
+    if (pixel.values) pixel.values += (size_t)k * output->out_channels;
+    if (pixel.integers) pixel.integers += (size_t)k * output->out_channels;
+    if (pixel.shorts) pixel.shorts += (size_t)k * output->out_channels;
+    write_tile(&pixel, last + k, vectors, 1);
+  }
+}
+
+#if SQ_LANES == 4
+/// Adds the products of some steps of words; returns the weights that follow.
+SQ_INLINE const char *add_word_steps(
+    const uint8_t *const *windows, size_t at, const char *weights, int32_t steps, sq_int_vector (*sums)[tile_vectors]) {
+  for (int32_t step = 0; step < steps; step++, at += step_bytes, weights += block_channels * step_bytes) {
+    sq_int_vector w[tile_vectors];
+    UNROLLED_FOR (int v = 0; v < tile_vectors; v++)
+      w[v] = *(const sq_int_vector_unaligned *)(weights + 4 * SQ_LANES * v);
+    UNROLLED_FOR (int k = 0; k < tile_pixels; k++) {
+      const sq_int_vector x = broadcast_step(windows[k] + at);
+      UNROLLED_FOR (int v = 0; v < tile_vectors; v++) sums[k][v] += sq_multiply_pairs(x, w[v]);
+    }
+  }
+  return weights;
+}
+#endif
+
+#if SQ_TARGET == SQ_TARGET_NEON
+/// The same of bytes, for `vectors` vectors of output channels: four steps of a pixel are loaded at once.
+SQ_INLINE const char *add_byte_steps(
+    const uint8_t *const *windows, size_t at, const char *weights, int32_t steps, sq_int_vector (*sums)[tile_vectors],
+    const int vectors) {
+#define ADD_STEP(k, v, x, lane)                \
+  sums[k][v] = (sq_int_vector)vdotq_laneq_s32( \
+      (int32x4_t)sums[k][v], vld1q_s8((const int8_t *)weights + 4 * SQ_LANES * v), x, lane)
+#define ADD_STEP_OF_ALL(lane)                                                \
+  do {                                                                       \
+    UNROLLED_FOR (int k = 0; k < tile_pixels; k++)                           \
+      UNROLLED_FOR (int v = 0; v < vectors; v++) ADD_STEP(k, v, x[k], lane); \
+    weights += block_channels * step_bytes;                                  \
+  } while (0)
+  int8x16_t x[tile_pixels];
+  for (; steps >= 4; steps -= 4, at += 4 * step_bytes) {
+    UNROLLED_FOR (int k = 0; k < tile_pixels; k++) x[k] = vld1q_s8((const int8_t *)windows[k] + at);
+    ADD_STEP_OF_ALL(0);
+    ADD_STEP_OF_ALL(1);
+    ADD_STEP_OF_ALL(2);
+    ADD_STEP_OF_ALL(3);
+  }
+  for (; steps > 0; steps--, at += step_bytes) {
+    UNROLLED_FOR (int k = 0; k < tile_pixels; k++) x[k] = (int8x16_t)broadcast_step(windows[k] + at);
+    ADD_STEP_OF_ALL(0);
+  }
+#undef ADD_STEP_OF_ALL
+#undef ADD_STEP
+  return weights;
+}
+#endif
+
+#if SQ_TARGET == SQ_TARGET_PORTABLE
+/// Takes the sums of two images, low + 2^shift high, apart and adds them to each image's.
+SQ_INLINE void part_sums(
+    sq_int_vector (*both)[tile_vectors], int32_t shift, sq_int_vector (*low)[tile_vectors],
+    sq_int_vector (*high)[tile_vectors]) {
+  for (int k = 0; k < tile_pixels; k++)
+    for (int v = 0; v < tile_vectors; v++) {
+      const sq_int_vector lower = both[k][v] << (32 - shift) >> (32 - shift);
+      low[k][v] += lower;
+      high[k][v] += (both[k][v] - lower) >> shift;
+      both[k][v] = (sq_int_vector){};
+    }
+}
+
+/// As multiply_integer_tile, of two images at once.
+static __attribute__((noinline)) void multiply_shared_words(
+    const integer_plan *p, const uint8_t *copy, const int32_t *window_offsets, const char *weights,
+    const tile_output *outputs, const int32_t *valid) {
+  const int32_t runs = p->s.groups == 1 ? 1 : p->s.kernel_width;
+  const uint8_t *windows[tile_pixels];
+  sq_int_vector both[tile_pixels][tile_vectors], sums[2][tile_pixels][tile_vectors] = {};
+  UNROLLED_FOR (int k = 0; k < tile_pixels; k++) {
+    windows[k] = copy + window_offsets[k];
+    UNROLLED_FOR (int v = 0; v < tile_vectors; v++) both[k][v] = (sq_int_vector){};
+  }
+  int32_t room = p->safe_steps;
+  for (int32_t ky = 0; ky < p->s.kernel_height; ky++)
+    for (int32_t run = 0; run < runs; run++) {
+      size_t at = (size_t)ky * p->row_bytes + (size_t)run * p->pixel_bytes;
+      for (int32_t left = p->row_steps; left > 0;) {
+        const int32_t steps = smaller(left, room);
+        weights = add_word_steps(windows, at, weights, steps, both);
+        at += (size_t)steps * step_bytes;
+        left -= steps;
+        room -= steps;
+        if (room == 0) {
+          part_sums(both, p->shift, sums[0], sums[1]);
+          room = p->safe_steps;
+        }
+      }
+    }
+  part_sums(both, p->shift, sums[0], sums[1]);
+  write_pixels(outputs, sums[0], tile_vectors, valid[0]);
+  write_pixels(outputs + 1, sums[1], tile_vectors, valid[1]);
+}
+#endif
+
 /// The sums of `tile_pixels` windows of the padded copy, for `vectors` vectors of output channels, of which `valid`
 /// pixels are written.
 SQ_INLINE void multiply_integer_tile(
@@ -237,20 +383,18 @@ SQ_INLINE void multiply_integer_tile(
     windows[k] = copy + window_offsets[k];
     UNROLLED_FOR (int v = 0; v < vectors; v++) sums[k][v] = (sq_int_vector){};
   }
-#if SQ_TARGET == SQ_TARGET_PORTABLE
+#if SQ_LANES == 4
   (void)words;
   for (int32_t ky = 0; ky < p->s.kernel_height; ky++)
     for (int32_t run = 0; run < runs; run++) {
-      size_t at = (size_t)ky * p->row_bytes + (size_t)run * p->pixel_bytes;
-      for (int32_t step = 0; step < p->row_steps; step++, at += step_bytes, weights += block_channels * step_bytes) {
-        sq_int_vector w[tile_vectors];
-        UNROLLED_FOR (int v = 0; v < vectors; v++)
-          w[v] = *(const sq_int_vector_unaligned *)(weights + 4 * SQ_LANES * v);
-        UNROLLED_FOR (int k = 0; k < tile_pixels; k++) {
-          const sq_int_vector x = broadcast_step(windows[k] + at);
-          UNROLLED_FOR (int v = 0; v < vectors; v++) sums[k][v] += sq_multiply_pairs(x, w[v]);
-        }
+      const size_t at = (size_t)ky * p->row_bytes + (size_t)run * p->pixel_bytes;
+#if SQ_TARGET == SQ_TARGET_NEON
+      if (!words) {
+        weights = add_byte_steps(windows, at, weights, p->row_steps, sums, vectors);
+        continue;
       }
+#endif
+      weights = add_word_steps(windows, at, weights, p->row_steps, sums);
     }
 #elif SQ_TARGET == SQ_TARGET_AVX512
   (void)words;
@@ -304,20 +448,7 @@ SQ_INLINE void multiply_integer_tile(
     for (int v = 0; v < vectors; v++)
       sums[k][v] += (sq_int_vector)(words ? narrow[k][v] : _mm256_madd_epi16(narrow[k][v], ones));
 #endif
-  if (valid == tile_pixels) {
-    write_tile(output, sums, vectors, tile_pixels);
-  } else {
-    sq_int_vector last[tile_pixels][tile_vectors];  // a copy, since it is indexed by variables
-    UNROLLED_FOR (int k = 0; k < tile_pixels; k++)
-      UNROLLED_FOR (int v = 0; v < vectors; v++) last[k][v] = sums[k][v];
-    for (int32_t k = 0; k < valid; k++) {
-      tile_output pixel = *output;
-      if (pixel.values) pixel.values += (size_t)k * output->out_channels;
-      if (pixel.integers) pixel.integers += (size_t)k * output->out_channels;
-      if (pixel.shorts) pixel.shorts += (size_t)k * output->out_channels;
-      write_tile(&pixel, last + k, vectors, 1);
-    }
-  }
+  write_pixels(output, sums, vectors, valid);
 }
 
 #define MULTIPLY(name, vectors, words)                                                         \
@@ -336,41 +467,57 @@ static void add_as_doubles(double *totals, const float *floats, int32_t channels
 }
 
 static void forward_image(
-    const integer_plan *p, const uint8_t *copy, const int32_t *windows, int32_t pixels, const char *packed, float scale,
-    const float *bias, float *output, int32_t *sums, int16_t *short_sums, double *statistics) {
+    const integer_plan *p, const uint8_t *copy, const int32_t *windows, int32_t pixels, int32_t next_pixels,
+    const char *packed, float scale, const float *bias, float *output, int32_t *sums, int16_t *short_sums,
+    double *statistics) {
   const sq_conv *s = &p->s;
+  const int32_t statistics_pixels = statistics_tiles / (p->shift > 0 ? 2 : 1) * tile_pixels;
   float totals[2 * block_channels] __attribute__((aligned(64)));
+  (void)next_pixels;
   for (int32_t group = 0; group < s->groups; group++)
     for (int32_t b = 0; b < p->blocks_per_group; b++) {
       const char *weights = packed + (group * p->blocks_per_group + b) * block_bytes(p);
       const int32_t first_channel = group * p->out_group + b * block_channels;
-      tile_output tile = {
+      tile_output tiles[2] = {{
           .scale = scale,
           .bias = bias ? bias + first_channel : NULL,
           .channels = smaller(block_channels, p->out_group - b * block_channels),
           .out_channels = s->out_channels,
           .totals = statistics ? totals : NULL,
-      };
+      }};
+      tile_output *tile = tiles;
+      tiles[1] = tiles[0];
       const uint8_t *group_copy = copy + (size_t)group * p->group_bytes;
       for (int32_t first = 0; first < pixels;) {
-        const int32_t end = smaller(pixels, first + statistics_tiles * tile_pixels);
+        const int32_t end = smaller(pixels, first + statistics_pixels);
         if (statistics) memset(totals, 0, sizeof totals);
         for (; first < end; first += tile_pixels) {
           const size_t at = (size_t)first * s->out_channels + first_channel;
           const int32_t valid = smaller(tile_pixels, pixels - first);
-          if (output) tile.values = output + at;
-          if (sums) tile.integers = sums + at;
-          if (short_sums) tile.shorts = short_sums + at;
+          if (output) tile->values = output + at;
+          if (sums) tile->integers = sums + at;
+          if (short_sums) tile->shorts = short_sums + at;
+#if SQ_TARGET == SQ_TARGET_PORTABLE
+          if (p->shift > 0) {
+            const int32_t both_valid[2] = {valid, smaller(tile_pixels, larger(0, next_pixels - first))};
+            const size_t next = at + (size_t)pixels * s->out_channels;
+            if (output) tiles[1].values = output + next;
+            if (sums) tiles[1].integers = sums + next;
+            if (short_sums) tiles[1].shorts = short_sums + next;
+            multiply_shared_words(p, group_copy, windows + first, weights, tiles, both_valid);
+            continue;
+          }
+#endif
           if (p->words)
-            multiply_words(p, group_copy, windows + first, weights, &tile, valid);
-          else if (tile.channels > SQ_LANES)
-            multiply_bytes_wide(p, group_copy, windows + first, weights, &tile, valid);
+            multiply_words(p, group_copy, windows + first, weights, tile, valid);
+          else if (tile->channels > SQ_LANES)
+            multiply_bytes_wide(p, group_copy, windows + first, weights, tile, valid);
           else
-            multiply_bytes_slim(p, group_copy, windows + first, weights, &tile, valid);
+            multiply_bytes_slim(p, group_copy, windows + first, weights, tile, valid);
         }
         if (statistics) {
-          add_as_doubles(statistics + first_channel, totals, tile.channels);
-          add_as_doubles(statistics + s->out_channels + first_channel, totals + block_channels, tile.channels);
+          add_as_doubles(statistics + first_channel, totals, tile->channels);
+          add_as_doubles(statistics + s->out_channels + first_channel, totals + block_channels, tile->channels);
         }
       }
     }
@@ -393,15 +540,21 @@ static void integer_forward(
   memset(scratch, 0, (size_t)p.row_bytes * p.height);
   int32_t *windows = (int32_t *)((char *)scratch + copy_bytes(&p));
   fill_windows(&p, windows);
-  // An image, or for 1x1 convolutions a row of pixels, at a time.
+  // An image, or for 1x1 convolutions a row of pixels, at a time; or two of them.
   const size_t pixels = count * out_image, unit = p.pointwise ? pointwise_pixels : out_image;
-  for (size_t done = 0; done < pixels; done += unit) {
-    const int32_t unit_pixels = (int32_t)(pixels - done < unit ? pixels - done : unit);
-    const size_t in_first = p.pointwise ? first * in_image + done : (first + done / unit) * in_image;
+  const int32_t together = p.shift > 0 ? 2 : 1;
+  for (size_t done = 0; done < pixels; done += together * unit) {
+    int32_t unit_pixels[2] = {0};
+    for (int32_t i = 0; i < together && done + i * unit < pixels; i++) {
+      const size_t begin = done + i * unit;
+      unit_pixels[i] = (int32_t)(pixels - begin < unit ? pixels - begin : unit);
+      const size_t in_first = p.pointwise ? first * in_image + begin : (first + begin / unit) * in_image;
+      copy_levels(
+          &p, input + in_first * shape->in_channels, p.pointwise ? unit_pixels[i] : p.s.in_width, i * p.shift, scratch);
+    }
     const size_t out_first = (first * out_image + done) * shape->out_channels;
-    copy_levels(&p, input + in_first * shape->in_channels, p.pointwise ? unit_pixels : p.s.in_width, scratch);
     forward_image(
-        &p, scratch, windows, unit_pixels, packed, scale, bias, output ? output + out_first : NULL,
+        &p, scratch, windows, unit_pixels[0], unit_pixels[1], packed, scale, bias, output ? output + out_first : NULL,
         sums ? sums + out_first : NULL, short_sums ? short_sums + out_first : NULL, statistics);
   }
 }

@@ -12,15 +12,21 @@
 #include "../target/vector.h"
 #include "direct.h"
 
-// Tiles that leave registers for the operands: GRADIENT_VECTORS and SWAPPED_VECTORS go with them.
+// Tiles that leave registers for the operands and, without a fused multiply-add, for the products: GRADIENT_VECTORS and
+// SWAPPED_VECTORS go with them.
 #if SQ_REGISTERS >= 32
 #define BROADCASTS 8
 #define SWAPPED_BROADCASTS 12
+#define GRADIENT_VECTORS 3
+#elif SQ_LANES == 4
+#define BROADCASTS 4
+#define SWAPPED_BROADCASTS 4
+#define GRADIENT_VECTORS 2
 #else
 #define BROADCASTS 4
 #define SWAPPED_BROADCASTS 6
-#endif
 #define GRADIENT_VECTORS 3
+#endif
 #define SWAPPED_VECTORS 2
 
 // Pixels of a strip that are to stay in the first-level cache.
@@ -52,8 +58,16 @@ SQ_INLINE void add_gradient_tile(const gradient_tile *t, const int broadcasts, c
     const float *broadcast = swapped ? by_offset + *offsets : by_step;
     sq_float_vector w[GRADIENT_VECTORS];
     UNROLLED_FOR (int v = 0; v < vectors; v++) w[v] = sq_load(vector + v * SQ_LANES);
+#if SQ_LANES == 4
+    sq_float_vector four = {};
+#endif
     UNROLLED_FOR (int i = 0; i < broadcasts; i++) {
+#if SQ_LANES == 4
+      if (i % 4 == 0 && i + 4 <= broadcasts) four = sq_load(broadcast + i);
+      sq_float_vector x = i / 4 * 4 + 4 <= broadcasts ? sq_splat_lane(four, i % 4) : sq_splat(broadcast[i]);
+#else
       sq_float_vector x = sq_splat(broadcast[i]);
+#endif
       UNROLLED_FOR (int v = 0; v < vectors; v++) sum[i][v] += x * w[v];
     }
   }
@@ -93,9 +107,11 @@ static __attribute__((noinline)) void add_gradient_tiles_1(const gradient_tile *
 static __attribute__((noinline)) void add_gradient_tiles_2(const gradient_tile *t, int broadcasts) {
   add_gradient_tiles(t, broadcasts, 2, 0);
 }
+#if GRADIENT_VECTORS > 2
 static __attribute__((noinline)) void add_gradient_tiles_3(const gradient_tile *t, int broadcasts) {
   add_gradient_tiles(t, broadcasts, 3, 0);
 }
+#endif
 static __attribute__((noinline)) void add_swapped_tiles_1(const gradient_tile *t, int broadcasts) {
   add_gradient_tiles(t, broadcasts, 1, 1);
 }
@@ -107,7 +123,12 @@ typedef void (*gradient_tile_kernel)(const gradient_tile *, int broadcasts);
 
 /// For 1, 2, ... vectors, along the run and along the output channels.
 static const gradient_tile_kernel gradient_tiles[GRADIENT_VECTORS] = {
-    add_gradient_tiles_1, add_gradient_tiles_2, add_gradient_tiles_3};
+    add_gradient_tiles_1,
+    add_gradient_tiles_2,
+#if GRADIENT_VECTORS > 2
+    add_gradient_tiles_3,
+#endif
+};
 static const gradient_tile_kernel swapped_gradient_tiles[SWAPPED_VECTORS] = {add_swapped_tiles_1, add_swapped_tiles_2};
 
 /// Cuts `size` into pieces of at most `most` that differ by at most one; the start of piece `i`.

@@ -228,6 +228,17 @@ SQ_INLINE void multiply_winograd_tiles(const winograd_row *a, int32_t first_tile
   const float *weight = a->weights;
   for (int32_t vector = 0; vector < a->vectors; vector++) {
     const float *values = a->values + vector * a->vector_floats + (ptrdiff_t)first_tile * winograd_columns * SQ_LANES;
+#if SQ_LANES == 4
+    UNROLLED_FOR (int p = 0; p < winograd_columns; p++) {
+      sq_float_vector value[WINOGRAD_TILES];
+      UNROLLED_FOR (int t = 0; t < tiles; t++) value[t] = sq_load(values + (t * winograd_columns + p) * SQ_LANES);
+      UNROLLED_FOR (int lane = 0; lane < SQ_LANES; lane++) {
+        sq_float_vector w = sq_load(weight + (lane * winograd_columns + p) * SQ_LANES);
+        UNROLLED_FOR (int t = 0; t < tiles; t++) sum[t][p] += sq_splat_lane(value[t], lane) * w;
+      }
+    }
+    weight += SQ_LANES * winograd_columns * SQ_LANES;
+#else
 #pragma clang loop unroll_count(2)
     for (int lane = 0; lane < SQ_LANES; lane++, weight += winograd_columns * SQ_LANES) {
       UNROLLED_FOR (int p = 0; p < winograd_columns; p++) {
@@ -236,6 +247,7 @@ SQ_INLINE void multiply_winograd_tiles(const winograd_row *a, int32_t first_tile
           sum[t][p] += sq_splat(values[(t * winograd_columns + p) * SQ_LANES + lane]) * w;
       }
     }
+#endif
   }
   UNROLLED_FOR (int t = 0; t < tiles; t++) {
     const sq_float_vector *m = sum[t];

@@ -42,12 +42,13 @@ typedef enum sq_isa {
   SQ_ISA_REFERENCE = 0,  ///< plain scalar loops in the order of the formula
   SQ_ISA_PORTABLE = 1,   ///< vector extensions with the build's default target (SSE2, NEON, ...)
   SQ_ISA_AVX2 = 2,       ///< AVX2 + FMA
-  SQ_ISA_AVX512 = 3      ///< AVX-512 F, BW, DQ, VL and VNNI
+  SQ_ISA_AVX512 = 3,     ///< AVX-512 F, BW, DQ, VL and VNNI
+  SQ_ISA_NEON = 4        ///< NEON with dot products
 } sq_isa;
 
 /// All kernels of one instruction set.
 typedef struct sq_kernels {
-  const char *name;  ///< of the instruction set: "reference", "portable", "avx2" or "avx512"
+  const char *name;  ///< of the instruction set: "reference", "portable", "avx2", "avx512" or "neon"
   sq_convolution_kernels convolution;
   sq_integer_convolution_kernels integer_convolution;
   sq_sparse_weight_gradient_kernels sparse_weight_gradient;

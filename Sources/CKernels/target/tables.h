@@ -9,6 +9,8 @@ extern const sq_kernels sq_kernels_portable;
 #if defined(__x86_64__)
 extern const sq_kernels sq_kernels_avx2;
 extern const sq_kernels sq_kernels_avx512;
+#elif defined(__aarch64__)
+extern const sq_kernels sq_kernels_neon;
 #endif
 
 #endif

@@ -30,6 +30,7 @@
 #define SQ_TARGET_PORTABLE 1
 #define SQ_TARGET_AVX2 2
 #define SQ_TARGET_AVX512 3
+#define SQ_TARGET_NEON 4
 
 #if SQ_TARGET == SQ_TARGET_AVX512
 #define SQ_LANES 16
@@ -48,6 +49,13 @@
 #define SQ_ISA_NAME "avx2"
 #define SQ_KERNELS_BEGIN _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
 #define SQ_KERNELS_END _Pragma("clang attribute pop")
+#elif SQ_TARGET == SQ_TARGET_NEON
+#define SQ_LANES 4
+#define SQ_REGISTERS 32
+#define SQ_NAME(name) name##_neon
+#define SQ_ISA_NAME "neon"
+#define SQ_KERNELS_BEGIN _Pragma("clang attribute push(__attribute__((target(\"dotprod\"))), apply_to = function)")
+#define SQ_KERNELS_END _Pragma("clang attribute pop")
 #else
 #define SQ_LANES 4
 #if defined(__aarch64__)
@@ -61,7 +69,11 @@
 #define SQ_KERNELS_END
 #endif
 
-#if SQ_TARGET == SQ_TARGET_PORTABLE || defined(__x86_64__)
+#if SQ_TARGET == SQ_TARGET_PORTABLE
+#define SQ_TARGET_BUILDS 1
+#elif defined(__x86_64__) && SQ_TARGET != SQ_TARGET_NEON
+#define SQ_TARGET_BUILDS 1
+#elif defined(__aarch64__) && SQ_TARGET == SQ_TARGET_NEON
 #define SQ_TARGET_BUILDS 1
 #else
 #define SQ_TARGET_BUILDS 0
@@ -92,6 +104,21 @@ SQ_KERNELS_BEGIN
 SQ_INLINE sq_float_vector sq_load(const float *p) { return *(const sq_float_vector_unaligned *)p; }
 SQ_INLINE void sq_store(float *p, sq_float_vector v) { *(sq_float_vector_unaligned *)p = v; }
 SQ_INLINE sq_float_vector sq_splat(float x) { return x - (sq_float_vector){}; }
+
+/// One of four neighbouring floats in all lanes. Of a constant lane it is one shuffle, or none where a multiply-add
+/// takes a lane as its operand: cheaper than sq_splat for vectors of four, whose instruction sets load no broadcasts.
+SQ_INLINE sq_float_vector sq_splat_lane(sq_float_vector v, const int lane) {
+#if SQ_LANES == 4
+  switch (lane) {
+    case 0: return __builtin_shufflevector(v, v, 0, 0, 0, 0);
+    case 1: return __builtin_shufflevector(v, v, 1, 1, 1, 1);
+    case 2: return __builtin_shufflevector(v, v, 2, 2, 2, 2);
+    default: return __builtin_shufflevector(v, v, 3, 3, 3, 3);
+  }
+#else
+  return sq_splat(v[lane]);
+#endif
+}
 
 /// SQ_LANES bytes as floats.
 SQ_INLINE sq_float_vector sq_load_u8(const uint8_t *p) {

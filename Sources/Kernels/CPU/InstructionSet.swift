@@ -10,6 +10,8 @@ public enum InstructionSet: String, Codable, Sendable, CaseIterable {
   case avx2
   /// With BW, DQ, VL and VNNI; x86-64 alone.
   case avx512
+  /// With dot products; 64-bit Arm alone.
+  case neon
 
   var code: sq_isa {
     switch self {
@@ -17,6 +19,7 @@ public enum InstructionSet: String, Codable, Sendable, CaseIterable {
     case .portable: SQ_ISA_PORTABLE
     case .avx2: SQ_ISA_AVX2
     case .avx512: SQ_ISA_AVX512
+    case .neon: SQ_ISA_NEON
     }
   }
 
