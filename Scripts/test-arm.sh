@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compiles the kernels for 64-bit Arm and holds each against the reference under qemu-user (Tests/Arm/check_kernels.c).
+# Compiles the kernels for 64-bit Arm without a warning, and holds each against the reference under qemu-user
+# (Tests/Arm/check_kernels.c): on a processor without dot products, on one with them, and on one with everything.
 # Rounds of random shapes: SPQAT_ARM_ROUNDS, 200 by default. Skipped, with exit status 0, where the cross tools are missing
 # and cannot be installed.
 set -euo pipefail
@@ -31,4 +32,11 @@ if ! command -v qemu-aarch64 >/dev/null 2>&1 || ! builds; then
 fi
 
 arm -static -fuse-ld=lld -o "$base/check" Sources/CKernels/*.c Sources/CKernels/elementwise/*.c Tests/Arm/check_kernels.c -lm
-qemu-aarch64 "$base/check" "$rounds"
+for cpu in cortex-a53 neoverse-n1 max; do
+  expected="portable neon"
+  [ "$cpu" = cortex-a53 ] && expected=portable
+  say "$cpu"
+  qemu-aarch64 -cpu "$cpu" "$base/check" "$rounds" | tee "$base/output"
+  found=$(sed -n 's/^\([a-z0-9]*\): [0-9]* checks.*/\1/p' "$base/output" | tr '\n' ' ')
+  [ "$found" = "$expected " ] || { say "$cpu has '$found', not '$expected '"; exit 1; }
+done

@@ -30,6 +30,8 @@ static void *memory(size_t bytes) {
   return memset(result, 0x7f, whole);
 }
 
+static void *zeros(size_t bytes) { return memset(memory(bytes), 0, bytes); }
+
 static float *floats(size_t count) {
   float *result = memory(count * sizeof(float));
   for (size_t i = 0; i < count; i++) result[i] = dyadic();
@@ -77,9 +79,10 @@ static void sums_close(
 
 typedef struct conv_results {
   float *output, *input_gradient, *weight_gradient, *level_gradient, *sparse_gradient, *scaled;
+  float *sparse_float_gradient, *integer_gradient, *unfrozen_gradient;
   double *statistics;
   int32_t *sums;
-  int integers;
+  int integers, integer_gradients;
 } conv_results;
 
 typedef struct conv_operands {
@@ -145,13 +148,21 @@ static conv_results convolve(const sq_kernels *k, const conv_operands *o) {
       .weight_gradient = floats(o->weights),
       .level_gradient = floats(o->weights),
       .sparse_gradient = memory(o->weights * sizeof(float)),
+      .sparse_float_gradient = memory(o->weights * sizeof(float)),
+      .integer_gradient = memory(o->weights * sizeof(float)),
+      .unfrozen_gradient = memory(o->weights * sizeof(float)),
       .scaled = floats(o->outputs),
       .statistics = memory(2 * sizeof(double) * (size_t)s->out_channels),
       .sums = memory(o->outputs * sizeof(int32_t)),
-      .integers = k->integer_convolution.supports(s, o->max_input, o->max_weight)};
+      .integers = k->integer_convolution.supports(s, o->max_input, o->max_weight),
+      .integer_gradients = k->integer_weight_gradient.supports(s, o->max_input)};
   size_t bytes = k->convolution.scratch_bytes(s);
   if (r.integers && k->integer_convolution.scratch_bytes(s) > bytes) bytes = k->integer_convolution.scratch_bytes(s);
   if (k->sparse_weight_gradient.scratch_bytes(s) > bytes) bytes = k->sparse_weight_gradient.scratch_bytes(s);
+  if (r.integer_gradients) {
+    const size_t needed = k->integer_weight_gradient.scratch_bytes(s, o->max_input, s->batch);
+    if (needed > bytes) bytes = needed;
+  }
   void *scratch = memory(bytes);
   float *forward = memory(sizeof(float) * k->convolution.forward_packed_count(s));
   float *backward = memory(sizeof(float) * k->convolution.backward_input_packed_count(s));
@@ -162,10 +173,21 @@ static conv_results convolve(const sq_kernels *k, const conv_operands *o) {
   k->convolution.backward_input(s, o->gradient, backward, r.input_gradient, 0, s->batch, scratch);
   k->convolution.backward_weight(s, o->input, o->gradient, r.weight_gradient, 0, s->batch, scratch);
   k->convolution.backward_weight_u8(s, o->levels, o->gradient, r.level_gradient, 0, s->batch, scratch);
-  for (size_t i = 0; i < o->weights; i++) r.sparse_gradient[i] = 1;
+  for (size_t i = 0; i < o->weights; i++)
+    r.sparse_gradient[i] = r.sparse_float_gradient[i] = r.unfrozen_gradient[i] = 1;
   k->sparse_weight_gradient.index_build(s, o->frozen, index);
   k->sparse_weight_gradient.backward_weight_u8(
       s, o->levels, o->gradient, index, r.sparse_gradient, 0, s->batch, scratch);
+  k->sparse_weight_gradient.backward_weight(
+      s, o->input, o->gradient, index, r.sparse_float_gradient, 0, s->batch, scratch);
+  if (r.integer_gradients) {
+    const sq_integer_weight_gradient_kernels *g = &k->integer_weight_gradient;
+    void *unfrozen = memory(g->index_bytes(s));
+    g->index_build(s, o->frozen, unfrozen);
+    g->backward_weight(s, o->levels, o->max_input, o->gradient, r.integer_gradient, 0, s->batch, scratch);
+    g->backward_unfrozen(s, o->levels, o->max_input, o->gradient, unfrozen, r.unfrozen_gradient, 0, s->batch, scratch);
+    free(unfrozen);
+  }
   if (r.integers) {
     void *packed = memory(k->integer_convolution.packed_bytes(s, o->max_input, o->max_weight));
     k->integer_convolution.pack(s, o->weight_levels, o->max_input, o->max_weight, packed);
@@ -181,6 +203,7 @@ static conv_results convolve(const sq_kernels *k, const conv_operands *o) {
 static void free_results(conv_results r) {
   free(r.output), free(r.input_gradient), free(r.weight_gradient), free(r.level_gradient), free(r.sparse_gradient);
   free(r.scaled), free(r.statistics), free(r.sums);
+  free(r.sparse_float_gradient), free(r.integer_gradient), free(r.unfrozen_gradient);
 }
 
 static void check_convolutions(const sq_kernels *k, const sq_kernels *reference) {
@@ -198,6 +221,11 @@ static void check_convolutions(const sq_kernels *k, const sq_kernels *reference)
   close_to("weight gradient", shape, a.weight_gradient, b.weight_gradient, o.weights, 4e-6);
   close_to("weight gradient from levels", shape, a.level_gradient, b.level_gradient, o.weights, 4e-6);
   close_to("sparse weight gradient", shape, a.sparse_gradient, b.sparse_gradient, o.weights, 4e-6);
+  close_to("sparse gradient from floats", shape, a.sparse_float_gradient, b.sparse_float_gradient, o.weights, 4e-6);
+  if (a.integer_gradients && b.integer_gradients) {
+    equal("integer weight gradient", shape, a.integer_gradient, b.integer_gradient, o.weights * sizeof(float));
+    equal("unfrozen integer gradient", shape, a.unfrozen_gradient, b.unfrozen_gradient, o.weights * sizeof(float));
+  }
   if (a.integers && b.integers) {
     equal("integer convolution", shape, a.sums, b.sums, o.outputs * sizeof(int32_t));
     equal("scaled integer convolution", shape, a.scaled, b.scaled, o.outputs * sizeof(float));
@@ -299,6 +327,94 @@ static void check_weights(const sq_kernels *k, const sq_kernels *reference) {
   for (int i = 0; i < 2; i++) free(values[i]), free(gradients[i]), free(levels[i]), free(trained[i]), free(velocity[i]);
 }
 
+/// Three forward passes of freezing, the weights moving in between.
+static void check_freezing(const sq_kernels *k, const sq_kernels *reference) {
+  const size_t count = 1 + draw(900);
+  const sq_weight_quantizer quantizer = {
+      .offset = 0, .inverse_step = 4, .lowest = -4, .highest = 3, .multiplier = 1, .value_scale = 0.25f};
+  const sq_freezing_step step = {
+      .ema = 0.5f,
+      .reset_distance = 1,
+      .distance_scale = 0.5f,
+      .freeze_threshold = (float)draw(9) / 32,
+      .mode = (int32_t)draw(3),
+      .freeze_unchanged = (int32_t)draw(3)};
+  enum { passes = 3 };
+  float *weights[passes], *distance[2], *history_distance[2], *freezing_distance[2];
+  int32_t *settling[2], *changes[2], *freezing_step[2];
+  int16_t *previous[2], *freezing_index[2];
+  uint8_t *frozen[2];
+  int64_t counts[2] = {0}, moves[2] = {0};
+  char detail[60];
+  snprintf(detail, sizeof detail, "%zu weights, mode %d, unchanged %d", count, step.mode, step.freeze_unchanged);
+  for (int pass = 0; pass < passes; pass++) weights[pass] = floats(count);
+  for (int i = 0; i < 2; i++) {
+    const sq_quantization_kernels *q = i ? &reference->quantization : &k->quantization;
+    distance[i] = zeros(count * 4), history_distance[i] = zeros(count * 4), freezing_distance[i] = zeros(count * 4);
+    settling[i] = zeros(count * 4), changes[i] = zeros(count * 4), freezing_step[i] = zeros(count * 4);
+    previous[i] = zeros(count * 2), freezing_index[i] = zeros(count * 2), frozen[i] = zeros(count);
+    sq_level_history history = {
+        .settling_step = settling[i],
+        .level_changes = changes[i],
+        .distance = history_distance[i],
+        .freezing_step = freezing_step[i],
+        .freezing_index = freezing_index[i],
+        .freezing_distance = freezing_distance[i]};
+    for (int pass = 0; pass < passes; pass++) {
+      history.number = pass + 1;
+      counts[i] += q->update_freezing(
+          &quantizer, &step, weights[pass], (int64_t)count, distance[i], previous[i], frozen[i], &history, &moves[i]);
+    }
+  }
+  equal("frozen weights", detail, frozen[0], frozen[1], count);
+  equal("numbers of frozen weights", detail, &counts[0], &counts[1], sizeof counts[0]);
+  equal("moves of frozen weights", detail, &moves[0], &moves[1], sizeof moves[0]);
+  equal("mean distances", detail, distance[0], distance[1], count * 4);
+  equal("indices", detail, previous[0], previous[1], count * 2);
+  equal("distances", detail, history_distance[0], history_distance[1], count * 4);
+  equal("settling", detail, settling[0], settling[1], count * 4);
+  equal("level changes", detail, changes[0], changes[1], count * 4);
+  equal("freezing steps", detail, freezing_step[0], freezing_step[1], count * 4);
+  equal("freezing indices", detail, freezing_index[0], freezing_index[1], count * 2);
+  equal("freezing distances", detail, freezing_distance[0], freezing_distance[1], count * 4);
+  for (int pass = 0; pass < passes; pass++) free(weights[pass]);
+  for (int i = 0; i < 2; i++)
+    free(distance[i]), free(history_distance[i]), free(freezing_distance[i]), free(settling[i]), free(changes[i]),
+        free(freezing_step[i]), free(previous[i]), free(freezing_index[i]), free(frozen[i]);
+}
+
+static void check_shortcut(const sq_kernels *k, const sq_kernels *reference) {
+  const int32_t size = 2 + (int32_t)draw(9), stride = 1 + (int32_t)draw(2), channels = 1 + (int32_t)draw(40);
+  const sq_conv s = {
+      .batch = 2,
+      .in_height = size,
+      .in_width = size + 1,
+      .in_channels = channels,
+      .out_height = (size + stride - 1) / stride,
+      .out_width = (size + stride) / stride,
+      .out_channels = channels + (int32_t)draw(40),
+      .kernel_height = 1,
+      .kernel_width = 1,
+      .stride_y = stride,
+      .stride_x = stride,
+      .groups = 1};
+  const size_t inputs = (size_t)(s.batch * s.in_height * s.in_width * s.in_channels);
+  const size_t outputs = (size_t)(s.batch * s.out_height * s.out_width * s.out_channels);
+  float *input = floats(inputs), *gradient = floats(outputs), *output[2], *back[2];
+  char shape[80];
+  snprintf(shape, sizeof shape, "%dx%dx%d -> %d, stride %d", size, size + 1, channels, s.out_channels, stride);
+  for (int i = 0; i < 2; i++) {
+    const sq_pooling_kernels *p = i ? &reference->pooling : &k->pooling;
+    output[i] = floats(outputs), back[i] = floats(inputs);
+    p->pad_shortcut_forward(&s, input, output[i], 0, s.batch);
+    p->pad_shortcut_backward(&s, gradient, back[i], 0, s.batch);
+  }
+  equal("shortcut", shape, output[0], output[1], outputs * sizeof(float));
+  equal("gradient through the shortcut", shape, back[0], back[1], inputs * sizeof(float));
+  free(input), free(gradient);
+  for (int i = 0; i < 2; i++) free(output[i]), free(back[i]);
+}
+
 static void check_pooling(const sq_kernels *k, const sq_kernels *reference) {
   sq_conv s = {.batch = 2, .in_height = 4 + (int32_t)draw(6), .in_width = 4 + (int32_t)draw(6), .groups = 1};
   s.in_channels = s.out_channels = 1 + (int32_t)draw(40);
@@ -334,7 +450,7 @@ static void check_pooling(const sq_kernels *k, const sq_kernels *reference) {
 int main(int argc, char **argv) {
   const int rounds = argc > 1 ? atoi(argv[1]) : 200;
   const sq_kernels *reference = sq_kernels_for(SQ_ISA_REFERENCE);
-  for (int isa = SQ_ISA_PORTABLE; isa <= SQ_ISA_AVX512; isa++) {
+  for (int isa = SQ_ISA_PORTABLE; isa <= SQ_ISA_NEON; isa++) {
     const sq_kernels *k = sq_kernels_for((sq_isa)isa);
     if (!k) continue;
     instruction_set = k->name;
@@ -343,6 +459,8 @@ int main(int argc, char **argv) {
       check_convolutions(k, reference);
       check_normalization(k, reference);
       check_weights(k, reference);
+      check_freezing(k, reference);
+      check_shortcut(k, reference);
       check_pooling(k, reference);
     }
     printf("%s: %d checks in %d rounds, %d failures\n", k->name, checks, rounds, failures);
