@@ -82,6 +82,7 @@ typedef struct conv_results {
   float *sparse_float_gradient, *integer_gradient, *unfrozen_gradient;
   double *statistics;
   int32_t *sums;
+  int16_t *shorts;
   int integers, integer_gradients;
 } conv_results;
 
@@ -154,6 +155,7 @@ static conv_results convolve(const sq_kernels *k, const conv_operands *o) {
       .scaled = floats(o->outputs),
       .statistics = memory(2 * sizeof(double) * (size_t)s->out_channels),
       .sums = memory(o->outputs * sizeof(int32_t)),
+      .shorts = memory(o->outputs * sizeof(int16_t)),
       .integers = k->integer_convolution.supports(s, o->max_input, o->max_weight),
       .integer_gradients = k->integer_weight_gradient.supports(s, o->max_input)};
   size_t bytes = k->convolution.scratch_bytes(s);
@@ -192,8 +194,8 @@ static conv_results convolve(const sq_kernels *k, const conv_operands *o) {
     void *packed = memory(k->integer_convolution.packed_bytes(s, o->max_input, o->max_weight));
     k->integer_convolution.pack(s, o->weight_levels, o->max_input, o->max_weight, packed);
     k->integer_convolution.forward(
-        s, o->levels, packed, o->max_input, o->max_weight, 0.125f, NULL, r.scaled, r.sums, r.statistics, 0, s->batch,
-        scratch);
+        s, o->levels, packed, o->max_input, o->max_weight, 0.125f, NULL, r.scaled, r.sums, r.shorts, r.statistics, 0,
+        s->batch, scratch);
     free(packed);
   }
   free(scratch), free(forward), free(backward), free(index);
@@ -202,7 +204,7 @@ static conv_results convolve(const sq_kernels *k, const conv_operands *o) {
 
 static void free_results(conv_results r) {
   free(r.output), free(r.input_gradient), free(r.weight_gradient), free(r.level_gradient), free(r.sparse_gradient);
-  free(r.scaled), free(r.statistics), free(r.sums);
+  free(r.scaled), free(r.statistics), free(r.sums), free(r.shorts);
   free(r.sparse_float_gradient), free(r.integer_gradient), free(r.unfrozen_gradient);
 }
 
@@ -228,6 +230,9 @@ static void check_convolutions(const sq_kernels *k, const sq_kernels *reference)
   }
   if (a.integers && b.integers) {
     equal("integer convolution", shape, a.sums, b.sums, o.outputs * sizeof(int32_t));
+    const int64_t largest = (int64_t)s->kernel_height * s->kernel_width * (s->in_channels / s->groups) * o.max_input;
+    if (largest * o.max_weight <= INT16_MAX)
+      equal("sums of 16 bits", shape, a.shorts, b.shorts, o.outputs * sizeof(int16_t));
     equal("scaled integer convolution", shape, a.scaled, b.scaled, o.outputs * sizeof(float));
     double size = 0;
     for (size_t i = 0; i < o.outputs; i++) size += fabs((double)b.scaled[i]);
@@ -257,7 +262,7 @@ static void check_normalization(const sq_kernels *k, const sq_kernels *reference
     const sq_normalize forward = {
         .channels = channels,
         .relu = 1,
-        .input = input,
+        .input = {.floats = input},
         .scale = scale,
         .shift = shift,
         .residual = residual,
@@ -268,7 +273,7 @@ static void check_normalization(const sq_kernels *k, const sq_kernels *reference
     const sq_normalize_backward backward = {
         .channels = channels,
         .relu = 1,
-        .input = input,
+        .input = {.floats = input},
         .scale = scale,
         .shift = shift,
         .output = output[i],
@@ -277,7 +282,7 @@ static void check_normalization(const sq_kernels *k, const sq_kernels *reference
         .quantized = {{.lower = -0.5f, .inverse_step = 4, .levels = 15, .gradient_scale = 0.5f, .gradient = g[1]}},
         .pre_gradient = gradient[i]};
     n->normalize_backward(&backward, 0, rows, channel_sums[i], range_sums[i]);
-    n->channel_affine(input, g[0], scale, shift, residual, affine[i], channels, 0, rows);
+    n->channel_affine(input, (sq_channels){.floats = g[0]}, scale, shift, residual, affine[i], channels, 0, rows);
     n->statistics(input, channels, 0, rows, sums[i]);
     n->range_statistics(input, 0, (int64_t)count, ranges[i]);
   }
