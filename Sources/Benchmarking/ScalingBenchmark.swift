@@ -35,6 +35,8 @@ public struct ScalingBenchmark: Sendable {
     public var atLeast: Double
     /// How much faster than a step divided for one core, at most.
     public var speedUpAtMost: Double
+    /// Bytes of weight gradients that are not yet added up, for all cores together.
+    public var partialSumBytes: Int
     /// Milliseconds measured with so many threads; nil where the machine has fewer cores.
     public var measured: Double?
     /// How much faster than measured on one thread.
@@ -59,7 +61,8 @@ public struct ScalingBenchmark: Sendable {
       rows.append(
         Row(
           cores: cores, alone: median(\.seconds), serial: median(\.serial), longest: median(\.tasks.longest),
-          atLeast: atLeast, speedUpAtMost: (rows.first?.alone ?? median(\.seconds)) / atLeast, measured: measured,
+          atLeast: atLeast, speedUpAtMost: (rows.first?.alone ?? median(\.seconds)) / atLeast,
+          partialSumBytes: profiles[0].partialSumBytes, measured: measured,
           speedUp: measured.flatMap { measured in (rows.first.map(\.measured) ?? measured).map { $0 / measured } }))
     }
     return rows
@@ -86,6 +89,9 @@ public struct ScalingBenchmark: Sendable {
           "ms_at_least", unit: "ms", description: "Computed from the tasks' times", decimals: 2,
           .doubles(rows.map(\.atLeast))),
         .init("speed_up_at_most", decimals: 2, .doubles(rows.map(\.speedUpAtMost))),
+        .init(
+          "partial_sums_mib", unit: "MiB", description: "Weight gradients not yet added up, of all cores", decimals: 1,
+          .doubles(rows.map { Double($0.partialSumBytes) / 1_048_576 })),
         .init(
           "ms_measured", unit: "ms", description: "With so many threads", decimals: 2,
           .doubles(rows.map { $0.measured ?? .nan })),

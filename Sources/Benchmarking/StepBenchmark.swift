@@ -122,6 +122,7 @@ public struct StepBenchmark: Sendable {
     /// Of the whole step.
     var seconds: Double
     var tasks: TaskProfile
+    var partialSumBytes: Int
     /// Seconds outside all tasks.
     var serial: Double { seconds - tasks.total }
   }
@@ -131,7 +132,8 @@ public struct StepBenchmark: Sendable {
     steps: Int, warmUp: Int = 2, instructionSet: InstructionSet = .best
   ) throws(NetworkError) -> [Profile] {
     let learner = try makeLearner(instructionSet)
-    let pool = learner.network.backend.pool
+    let backend = learner.network.backend
+    let pool = backend.pool
     return (0..<warmUp + steps).map { _ in
       let tasks = TaskProfile()
       pool.profile = tasks
@@ -139,7 +141,7 @@ public struct StepBenchmark: Sendable {
       _ = learner.computeGradients(images: batch)
       learner.applyGradients()
       pool.profile = nil
-      return Profile(seconds: StepClock.now() - start, tasks: tasks)
+      return Profile(seconds: StepClock.now() - start, tasks: tasks, partialSumBytes: backend.partialSumBytes)
     }.suffix(steps)
   }
 

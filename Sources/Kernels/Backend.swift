@@ -30,6 +30,8 @@ public protocol Backend: AnyObject {
   func allocate<Element: BitwiseCopyable>(_ type: Element.Type, count: Int) -> Buffer<Element>
   /// The host's threads, on which batches are prepared.
   var pool: ThreadPool { get }
+  /// Of weight gradients that wait to be added up, for all threads together.
+  var partialSumBytes: Int { get }
   /// Those among which the images of every pass are divided: operations work on this process's images alone (`share`), and
   /// sums are over all of them.
   var processes: any Communicator { get }
@@ -229,7 +231,7 @@ public struct AffineGradient {
 }
 
 /// Seconds that the parts of a convolution's backward pass took.
-public struct BackwardSeconds: Sendable {
+public struct BackwardSeconds: Sendable, BitwiseCopyable {
   /// The output gradient, where it is affine, and what was called for each piece.
   public var normalization = 0.0
   /// 0 or next to it where no input gradient was asked for.

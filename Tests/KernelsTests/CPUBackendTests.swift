@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Synchronization
 import Tensor
 import TestSupport
 import Testing
@@ -77,6 +78,9 @@ struct CPUBackendTests {
     ConvolutionShape(
       batch: 9, inputHeight: 6, inputWidth: 5, inputChannels: 8, outputChannels: 8, kernel: 3, padding: 1, groups: 8),
     ConvolutionShape(batch: 10, inputHeight: 1, inputWidth: 1, inputChannels: 24, outputChannels: 10, kernel: 1),
+    // Wide enough that many threads divide its channels, into blocks that are not all equal.
+    ConvolutionShape(
+      batch: 10, inputHeight: 7, inputWidth: 7, inputChannels: 24, outputChannels: 60, kernel: 3, padding: 1),
     // Large enough that the backward pass cuts a slice into pieces.
     ConvolutionShape(
       batch: 42, inputHeight: 32, inputWidth: 32, inputChannels: 3, outputChannels: 16, kernel: 3, padding: 1),
@@ -92,10 +96,13 @@ struct CPUBackendTests {
     var levelOutput: [Float]
     var levelWeightGradient: [Float]
     var sparseLevelWeightGradient: [Float]
+    var eachPiece: [Int: [Range<Int>]]
   }
 
-  private func results(_ shape: ConvolutionShape, images: Int, backend: CPUBackend) -> Results {
-    let operation = CPUConvolution(shape: shape, backend: backend)
+  private func results(
+    _ shape: ConvolutionShape, images: Int, gradients: LevelGradients = .float32, backend: CPUBackend
+  ) -> Results {
+    let operation = CPUConvolution(shape: shape, gradients: gradients, backend: backend)
     let input = Buffer(normals(shape.inputCount, seed: 1))
     let weights = Buffer(normals(shape.weightCount, seed: 2))
     let gradient = Buffer(normals(shape.outputCount, seed: 3))
@@ -107,10 +114,13 @@ struct CPUBackendTests {
     let weightGradient = Buffer<Float>(count: shape.weightCount)
     let sums = ChannelSums(channels: shape.outputChannels)
     operation.packBackward(weights: weights)
+    let pieces = Mutex<[Int: [Range<Int>]]>([:])
     func backward(from input: ConvolutionInput, sparse: Bool) -> [Float] {
+      pieces.withLock { $0 = [:] }
       operation.backward(
         outputGradient: .buffer(gradient), inputGradient: inputGradient, input: input,
-        weightGradient: weightGradient, scale: 0.5, images: images, sparse: sparse)
+        weightGradient: weightGradient, scale: 0.5, images: images, sparse: sparse
+      ) { images, slice in pieces.withLock { $0[slice, default: []].append(images) } }
       return weightGradient.array
     }
     operation.pack(weights: weights)
@@ -127,13 +137,18 @@ struct CPUBackendTests {
         sums: nil)
       levelOutput = output.array
     }
+    // An index for integers is for levels alone.
+    let sparseInput: ConvolutionInput = gradients == .float32 ? .floats(input) : .levels(levels)
     let gradients = [false, true].map { sparse in
-      (backward(from: .floats(input), sparse: sparse), backward(from: .levels(levels), sparse: sparse))
+      (
+        backward(from: sparse ? sparseInput : .floats(input), sparse: sparse),
+        backward(from: .levels(levels), sparse: sparse)
+      )
     }
     return Results(
       output: floatOutput, sums: floatSums, inputGradient: inputGradient.array, weightGradient: gradients[0].0,
       sparseWeightGradient: gradients[1].0, levelOutput: levelOutput, levelWeightGradient: gradients[0].1,
-      sparseLevelWeightGradient: gradients[1].1)
+      sparseLevelWeightGradient: gradients[1].1, eachPiece: pieces.withLock { $0 })
   }
 
   @Test("convolutions give the same bits with any number of threads", arguments: shapes.indices)
@@ -144,6 +159,64 @@ struct CPUBackendTests {
       for threads in [2, 3, 7, 16, 33, 64] {
         #expect(results(shape, images: images, backend: CPUBackend(threads: threads)) == one)
       }
+    }
+  }
+
+  @Test("gradients in integers give the same bits with any number of threads", arguments: shapes.indices)
+  func threadsOfIntegers(shape: Int) {
+    let shape = Self.shapes[shape]
+    let all = [1, 2, 7, 64].map {
+      results(shape, images: shape.batch, gradients: .int16(maximumInput: 15), backend: CPUBackend(threads: $0))
+    }
+    for threads in all.dropFirst() { #expect(threads == all[0]) }
+  }
+
+  @Test("few and many unfrozen weights, in blocks of channels or together, and an affine output gradient")
+  func channelBlocks() {
+    let shape = ConvolutionShape(
+      batch: 6, inputHeight: 6, inputWidth: 6, inputChannels: 16, outputChannels: 32, kernel: 3, padding: 1)
+    let input = Buffer(normals(shape.inputCount, seed: 1))
+    let weights = Buffer(normals(shape.weightCount, seed: 2))
+    let draws = normals(shape.weightCount, seed: 3)
+    let factors = (5...7).map { Buffer(normals(shape.outputChannels, seed: $0)) }
+    let affine = AffineGradient(
+      x: Buffer(normals(shape.outputCount, seed: 8)),
+      y: .sums(Buffer(normals(shape.outputCount, seed: 9).map { Int16(100 * $0) }), unit: Buffer([0.01])),
+      a: factors[0], b: factors[1], d: factors[2])
+    func gradients(_ backend: CPUBackend, above threshold: Float) -> [[Float]] {
+      let operation = CPUConvolution(shape: shape, backend: backend)
+      operation.packBackward(weights: weights)
+      // The first channels are wholly frozen.
+      operation.index(
+        frozen: Buffer(draws.enumerated().map { $1 > threshold && $0 >= shape.weightCount / 4 ? 0 : 1 }))
+      return [Buffer<Float>(count: shape.inputCount), nil].flatMap { inputGradient in
+        let result = Buffer([Float](repeating: .nan, count: shape.weightCount))
+        operation.backward(
+          outputGradient: .affine(affine), inputGradient: inputGradient, input: .floats(input),
+          weightGradient: result, scale: 0.5, images: shape.batch, sparse: true)
+        return [result.array, inputGradient?.array ?? []]
+      }
+    }
+    for threshold: Float in [-3, -0.5, 1, 2.5, .infinity] {
+      let one = gradients(CPUBackend(threads: 1), above: threshold)
+      let many = gradients(CPUBackend(threads: 16), above: threshold)
+      #expect(many == one)
+      #expect(one[0].prefix(shape.weightCount / 4).allSatisfy { $0 == 0 })
+    }
+  }
+
+  @Test("weight gradients that are not yet added up stay within 64 MiB", arguments: [1, 2, 3, 8, 16, 64])
+  func partialSums(threads: Int) {
+    // ResNet-18's widest layer and its last.
+    for shape in [
+      ConvolutionShape(
+        batch: 64, inputHeight: 7, inputWidth: 7, inputChannels: 512, outputChannels: 512, kernel: 3, padding: 1),
+      ConvolutionShape(
+        batch: 64, inputHeight: 1, inputWidth: 1, inputChannels: 512, outputChannels: 1000, kernel: 1),
+    ] {
+      let backend = CPUBackend(threads: threads)
+      _ = CPUConvolution(shape: shape, backend: backend)
+      #expect(backend.partialSumBytes > 4 * shape.weightCount && backend.partialSumBytes <= 64 << 20)
     }
   }
 

@@ -28,10 +28,13 @@ public final class CPUBackend: Backend {
   /// Per thread: weight gradients that are still to be added to a task's.
   private(set) var pieceSums: [Buffer<Float>]
 
+  /// A convolution's output gradient, where blocks of channels are tasks of their own.
+  private(set) var gradient = Buffer<Float>(count: 0)
+
   /// Three numbers of each slice, for `rangeStatistics`.
   let rangePartials = Buffer<Double>(count: 3 * BatchTree.maximumLeaves)
-  /// Seconds of each task by part of a convolution's backward pass.
-  let taskSeconds = Buffer<Double>(count: 3 * BatchTree.maximumLeaves)
+  /// Of each task of a convolution's backward pass.
+  private(set) var taskSeconds = Buffer<BackwardSeconds>(count: 0)
 
   /// Filled by `measure` and `add` from the thread that drives the training, not by operations.
   public let clock = StepClock()
@@ -78,12 +81,25 @@ public final class CPUBackend: Backend {
     }
   }
 
+  /// 64 MiB at most, unless a layer's channels cannot be divided so far.
+  public var partialSumBytes: Int {
+    MemoryLayout<Float>.stride * (partials.count + pieceSums.reduce(0) { $0 + $1.count })
+  }
+
   func reserveScratch(bytes: Int) {
     if scratch[0].count < bytes { scratch = scratch.map { _ in Buffer(count: bytes) } }
   }
 
   func reservePartials(count: Int) {
     if partials.count < count { partials = Buffer(count: count) }
+  }
+
+  func reserveGradient(count: Int) {
+    if gradient.count < count { gradient = Buffer(count: count) }
+  }
+
+  func reserveTaskSeconds(tasks: Int) {
+    if taskSeconds.count < tasks { taskSeconds = Buffer(count: tasks) }
   }
 
   func reservePieces(gradient: Int, sums: Int) {

@@ -19,6 +19,15 @@ struct UnfrozenWeights {
     listed = 4 * count <= all ? mask.indices.lazy.filter { mask[$0] == 0 }.map(Int32.init) : nil
   }
 
+  /// Those of a block, listed where the whole layer's are.
+  init(block: Range<Int>, of whole: UnfrozenWeights) {
+    frozen = Buffer(count: block.count)
+    frozen.pointer.update(from: whole.frozen.pointer + block.lowerBound, count: block.count)
+    let mask = UnsafeBufferPointer(start: frozen.pointer, count: block.count)
+    count = mask.reduce(0) { $0 + ($1 == 0 ? 1 : 0) }
+    listed = whole.listed == nil ? nil : mask.indices.lazy.filter { mask[$0] == 0 }.map(Int32.init)
+  }
+
   /// Zeros at least where the gradients of these weights are added.
   func clear(_ gradient: UnsafeMutablePointer<Float>) {
     if let listed {
