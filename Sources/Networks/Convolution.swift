@@ -155,6 +155,8 @@ public final class Convolution: Layer {
   public var weightQuantizer: (any WeightQuantizer)? { arithmetic.weights?.quantizer }
   /// Of the input; nil: it is read as floats.
   public var activationQuantizer: (any ActivationQuantizer)? { arithmetic.copy?.quantizer }
+  /// Whether the weights' gradient is a sum of products of whole numbers.
+  public var formsGradientInIntegers: Bool { gradients.fromLevels != .float32 && shape.groups == 1 }
   /// nil where the weights never freeze.
   public var freezing: FreezingState? { arithmetic.weights?.freezing }
   /// False for the layer that sees the images and whose input is not quantized.

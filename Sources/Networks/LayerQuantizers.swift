@@ -9,7 +9,7 @@ public struct LayerQuantizers {
   public var activation: (any ActivationQuantizer)?
   /// Whether weights may freeze.
   public var freezes: Bool
-  /// Of the weights' gradients, where the input is quantized.
+  /// Of the weights' gradients, where the input is quantized and no image.
   public var gradients: GradientArithmetic
 
   /// - Precondition: An input is quantized, or weights freeze, only where weights are quantized.
@@ -33,7 +33,7 @@ public struct LayerQuantizers {
     self.init(
       weight: quantization.weightQuantizer(at: place, layer: name),
       activation: quantization.activationQuantizer(at: place, layer: name), freezes: quantization.scheme[place].freezes,
-      gradients: quantization.gradients)
+      gradients: place.seesImages ? .float32 : quantization.gradients)
   }
 
   /// For the layer's convolution.

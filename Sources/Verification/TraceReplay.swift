@@ -1,7 +1,7 @@
 import Diagnostics
 public import Kernels
 import Networks
-import Quantization
+public import Quantization
 import Storage
 import Tensor
 import Training
@@ -14,11 +14,14 @@ public struct TraceReplay {
   let learner: Learner
   var network: Network { learner.network }
 
+  /// - Parameter gradients: how weight gradients are formed from levels.
   /// - Throws: `Diagnostic` where the trace does not describe this network's layers and tensors.
-  public init(trace: Trace, backend: CPUBackend) throws {
+  public init(trace: Trace, gradients: GradientArithmetic = .float32, backend: CPUBackend) throws {
     self.trace = trace
+    var quantization = trace.quantization
+    quantization.gradients = gradients
     let network = try Network(
-      spec: trace.model, quantization: trace.quantization, batch: trace.imagesPerBatch, backend: backend)
+      spec: trace.model, quantization: quantization, batch: trace.imagesPerBatch, backend: backend)
     learner = Learner(
       network: network,
       optimizer: Optimizer(

@@ -16,7 +16,7 @@ struct BenchCommand: ParsableCommand {
     discussion: """
       Let nothing else run meanwhile. Ratios within one run hold; absolute figures move with the machine.
       """,
-    subcommands: [Everything.self, Kernels.self, Step.self, Scaling.self, Thresholds.self],
+    subcommands: [Everything.self, Kernels.self, Step.self, Scaling.self, Thresholds.self, Gradients.self],
     defaultSubcommand: Everything.self)
 
   struct Output: ParsableArguments {

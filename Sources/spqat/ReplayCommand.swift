@@ -1,6 +1,7 @@
 public import ArgumentParser
 import Foundation
 public import Kernels
+import Quantization
 import Verification
 
 struct ReplayCommand: ParsableCommand {
@@ -16,6 +17,9 @@ struct ReplayCommand: ParsableCommand {
 
   @OptionGroup var machine: MachineOptions
 
+  @Option(help: "Numbers of the weight gradients: float32 or int16.")
+  var gradients: GradientArithmetic = .float32
+
   @Flag(help: "Print one JSON object instead of tables.")
   var json = false
 
@@ -23,7 +27,7 @@ struct ReplayCommand: ParsableCommand {
     let report: ReplayReport
     do {
       let replay = try TraceReplay(
-        trace: Trace(path: trace),
+        trace: Trace(path: trace), gradients: gradients,
         backend: CPUBackend(threads: machine.threads, instructionSet: machine.instructionSet))
       if !json { printStepHeader() }
       report = try replay.run { step in

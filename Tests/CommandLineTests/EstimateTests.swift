@@ -8,11 +8,11 @@ struct EstimateTests {
       var method: String
       var nodes: Int
       var batch: Int
-      var kib_sent: Double
-      var ms_compute: Double
-      var ms_exchange: Double
-      var ms_step: Double
-      var images_per_second: Double
+      var kibSent: Double
+      var msCompute: Double
+      var msExchange: Double
+      var msStep: Double
+      var imagesPerSecond: Double
       var hours: Double
     }
     var estimate: [Row]
@@ -25,26 +25,28 @@ struct EstimateTests {
       ["estimate", workplace.experiment, "--steps", "1", "--json", "--set", "batchSize=32", "--images", "320"]
         + arguments)
     #expect(output.status == 0, "\(output.standardError)")
-    return try JSONDecoder().decode(Report.self, from: Data(output.standardOutput.utf8)).estimate
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(Report.self, from: Data(output.standardOutput.utf8)).estimate
   }
 
   @Test("one machine sends nothing, others less the more is frozen; a step's parts add up")
   func bytes() throws {
     let alone = try estimate(["--cores", "4"])
     #expect(alone.map(\.method) == ["fullPrecision", "fullQAT", "freeze"])
-    #expect(alone.allSatisfy { $0.kib_sent == 0 && $0.ms_exchange == 0 && $0.ms_step > 0 })
+    #expect(alone.allSatisfy { $0.kibSent == 0 && $0.msExchange == 0 && $0.msStep > 0 })
     let few = try estimate(["--nodes", "2", "--frozen", "0.9", "--network-gbps", "1"])
     let more = try estimate(["--nodes", "2", "--frozen", "0.5", "--network-gbps", "1"])
-    #expect(few[1].kib_sent == more[1].kib_sent && few[1].kib_sent > more[2].kib_sent)
-    #expect(more[2].kib_sent > few[2].kib_sent && few[2].kib_sent > 0)
-    #expect(more[2].ms_exchange > few[2].ms_exchange)
+    #expect(few[1].kibSent == more[1].kibSent && few[1].kibSent > more[2].kibSent)
+    #expect(more[2].kibSent > few[2].kibSent && few[2].kibSent > 0)
+    #expect(more[2].msExchange > few[2].msExchange)
     for row in few {
-      #expect(abs(row.ms_compute + row.ms_exchange - row.ms_step) <= 1e-9 * row.ms_step)
-      #expect(abs(row.images_per_second * row.ms_step - 32_000) <= 1e-6)
+      #expect(abs(row.msCompute + row.msExchange - row.msStep) <= 1e-9 * row.msStep)
+      #expect(abs(row.imagesPerSecond * row.msStep - 32_000) <= 1e-6)
     }
     // Rounds, not machines, are what bytes grow with.
     let eight = try estimate(["--nodes", "8", "--frozen", "0.9", "--network-gbps", "1"])
-    #expect(abs(eight[1].kib_sent - 3 * few[1].kib_sent) <= 1e-6)
+    #expect(abs(eight[1].kibSent - 3 * few[1].kibSent) <= 1e-6)
   }
 
   @Test("what cannot be is refused in one line")

@@ -62,6 +62,19 @@ struct ReplayTests {
     }
   }
 
+  @Test("gradients in 16-bit integers are float64's to 1e-3, layer by layer", arguments: TraceFile.replayed)
+  func integerGradients(file: TraceFile) throws {
+    let trace = try Trace(path: file.path)
+    let report = try TraceReplay(trace: trace, gradients: .int16, backend: CPUBackend(threads: 2)).run()
+    // Learned ranges' gradients are differences of large sums, and differ more.
+    let weights = report.firstGradients.filter { $0.name.hasSuffix(".weight") }
+    #expect(weights.count >= trace.layers.count)
+    for comparison in weights { #expect(comparison.deviation <= 1e-3, "\(comparison)") }
+    for step in report.steps.prefix(2) { #expect(step.lossDeviation <= step.lossTolerance, "\(step)") }
+    let floats = try TraceReplay(trace: trace, backend: CPUBackend(threads: 2)).run()
+    #expect(report.firstGradients.map(\.deviation) != floats.firstGradients.map(\.deviation))
+  }
+
   @Test("the report as JSON gives all it holds")
   func reportAsJSON() throws {
     let file = try #require(TraceFile.committed.first)
