@@ -9,6 +9,8 @@ struct BackwardTasks: Equatable {
   /// Weight gradients of a block that a thread has at most, beside the task's own, and not yet added up: one a level of the
   /// node's tree, and one for the pieces of a slice.
   let pendingSums: Int
+  /// Weight gradients of all tasks and threads together.
+  let floats: Int
 
   /// Sums of weight gradients that threads may have together: 64 MiB.
   static let partialBudget = 16 << 20
@@ -39,6 +41,7 @@ struct BackwardTasks: Equatable {
     self.blocks = blocks
     nodes = division.nodes
     pendingSums = division.pendingSums
+    floats = division.floats
   }
 
   /// The channels of a block; none has more than the first.

@@ -21,12 +21,10 @@ public final class CPUBackend: Backend {
   let pooling: sq_pooling_kernels
 
   private(set) var scratch: [Buffer<UInt8>]
-  /// Weight gradients of the nodes of the batch's tree that are one task each.
+  /// Weight gradients of the nodes of the batch's tree that are one task each, then those that each thread has still to add.
   private(set) var partials = Buffer<Float>(count: 0)
   /// Per thread: a piece of a convolution's output gradient.
   private(set) var pieces: [Buffer<Float>]
-  /// Per thread: weight gradients that are still to be added to a task's.
-  private(set) var pieceSums: [Buffer<Float>]
 
   /// A convolution's output gradient, where blocks of channels are tasks of their own.
   private(set) var gradient = Buffer<Float>(count: 0)
@@ -56,7 +54,6 @@ public final class CPUBackend: Backend {
     pooling = kernels.pooling
     scratch = (0..<threads).map { _ in Buffer(count: 0) }
     pieces = (0..<threads).map { _ in Buffer(count: 0) }
-    pieceSums = (0..<threads).map { _ in Buffer(count: 0) }
   }
 
   /// The instruction set's raw value: "avx2", for example.
@@ -82,9 +79,7 @@ public final class CPUBackend: Backend {
   }
 
   /// 64 MiB at most, unless a layer's channels cannot be divided so far.
-  public var partialSumBytes: Int {
-    MemoryLayout<Float>.stride * (partials.count + pieceSums.reduce(0) { $0 + $1.count })
-  }
+  public var partialSumBytes: Int { MemoryLayout<Float>.stride * partials.count }
 
   func reserveScratch(bytes: Int) {
     if scratch[0].count < bytes { scratch = scratch.map { _ in Buffer(count: bytes) } }
@@ -102,9 +97,8 @@ public final class CPUBackend: Backend {
     if taskSeconds.count < tasks { taskSeconds = Buffer(count: tasks) }
   }
 
-  func reservePieces(gradient: Int, sums: Int) {
+  func reservePieces(gradient: Int) {
     if pieces[0].count < gradient { pieces = pieces.map { _ in Buffer(count: gradient) } }
-    if pieceSums[0].count < sums { pieceSums = pieceSums.map { _ in Buffer(count: sums) } }
   }
 
   /// One task for each slice of a batch that is this process's.

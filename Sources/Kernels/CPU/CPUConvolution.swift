@@ -59,10 +59,8 @@ public final class CPUConvolution: ConvolutionOperation {
       let most = Int32(min(imagesPerPiece, BatchTree.largestSlice(upTo: shape.batch)))
       backend.reserveScratch(bytes: backend.integerGradient.scratch_bytes(part, integerMaximum, most))
     }
-    backend.reservePartials(count: tasks.nodes * shape.weightCount)
-    backend.reservePieces(
-      gradient: imagesPerPiece * (shape.outputCount / shape.batch),
-      sums: tasks.pendingSums * blocks[0].weights.count)
+    backend.reservePartials(count: tasks.floats)
+    backend.reservePieces(gradient: imagesPerPiece * (shape.outputCount / shape.batch))
     if tasks.blocks > 1 { backend.reserveGradient(count: shape.outputCount) }
     backend.reserveTaskSeconds(tasks: tasks.nodes * tasks.blocks + own)
   }

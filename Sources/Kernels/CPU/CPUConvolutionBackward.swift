@@ -194,9 +194,10 @@ extension CPUConvolution {
 
   /// A node's gradient of a block's weights (`place` 0), and those of the thread that are still to be added to it.
   private func sum(_ place: Int, _ node: Int, _ block: ChannelBlock, _ worker: Int) -> UnsafeMutablePointer<Float> {
-    place == 0
-      ? backend.partials.pointer + node * shape.weightCount + block.weights.lowerBound
-      : backend.pieceSums[worker].pointer + (place - 1) * block.weights.count
+    let nodes = backend.partials.pointer
+    if place == 0 { return nodes + node * shape.weightCount + block.weights.lowerBound }
+    let pending = nodes + tasks.nodes * shape.weightCount
+    return pending + (worker * tasks.pendingSums + place - 1) * blocks[0].weights.count
   }
 
   /// Adds a piece's share of a slice to the node's weight gradient.
