@@ -163,13 +163,16 @@ static H5T_conv_ret_t refuse_overflow(
   return H5T_CONV_ABORT;
 }
 
+// Every read needs it, and a property list is dear to make. Callers hold the one lock.
 hid_t chdf5_strict_transfer(void) {
+  static hid_t strict = H5I_INVALID_HID;
+  if (strict >= 0) return strict;
   hid_t list = H5Pcreate(H5P_DATASET_XFER);
   if (list >= 0 && H5Pset_type_conv_cb(list, refuse_overflow, NULL) < 0) {
     H5Pclose(list);
     return H5I_INVALID_HID;
   }
-  return list;
+  return strict = list;
 }
 
 hid_t chdf5_scalar_space(void) { return H5Screate(H5S_SCALAR); }

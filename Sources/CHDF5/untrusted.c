@@ -2,10 +2,30 @@
 
 #include "CHDF5.h"
 
-int chdf5_link_leaves_file(hid_t file, const char *path) {
+static herr_t refuse(
+    const char *file, const char *group, const char *other, const char *object, unsigned *flags, hid_t access,
+    void *context) {
+  (void)file, (void)group, (void)other, (void)object, (void)flags, (void)access, (void)context;
+  return -1;
+}
+
+// The path of a soft link may lead through one to another file.
+static int is_in_file(hid_t file, const char *path) {
+  hid_t access = H5Pcreate(H5P_LINK_ACCESS);
+  if (access < 0) return 0;
+  int found = H5Pset_elink_cb(access, refuse, NULL) >= 0 && H5Oexists_by_name(file, path, access) > 0;
+  H5Pclose(access);
+  return found;
+}
+
+chdf5_link chdf5_follow(hid_t file, const char *path) {
   H5L_info_t link;
-  if (H5Lget_info(file, path, &link, H5P_DEFAULT) < 0) return 0;
-  return link.type != H5L_TYPE_HARD && link.type != H5L_TYPE_SOFT;
+  if (H5Lget_info(file, path, &link, H5P_DEFAULT) < 0) return CHDF5_LINK_NOWHERE;
+  switch (link.type) {
+    case H5L_TYPE_HARD: return CHDF5_LINK_INSIDE;
+    case H5L_TYPE_SOFT: return is_in_file(file, path) ? CHDF5_LINK_INSIDE : CHDF5_LINK_NOWHERE;
+    default: return CHDF5_LINK_OUTSIDE;
+  }
 }
 
 chdf5_layout chdf5_dataset_layout(hid_t dataset) {

@@ -43,7 +43,7 @@ public struct HDF5Group: Sendable {
   public func member(_ name: String) throws(Diagnostic) -> Member? {
     try HDF5Library.locked { () throws(Diagnostic) in
       let id = try file.identifier()
-      guard exists(absolute(name), in: id) else { return nil }
+      guard try exists(absolute(name), in: id) else { return nil }
       let object = try openObject(at: absolute(name), in: id)
       return H5Iget_type(object.id) == H5I_GROUP ? .group : .dataset
     }
@@ -88,7 +88,7 @@ public struct HDF5Group: Sendable {
     let id = try file.identifier()
     let path = absolute(name)
     let kind = wanted == .group ? "group" : "dataset"
-    guard exists(path, in: id) else {
+    guard try exists(path, in: id) else {
       throw Diagnostic(file.path, at: path, "no such \(kind)\(try neighbours(of: path))")
     }
     let object = try openObject(at: path, in: id)
@@ -103,7 +103,7 @@ public struct HDF5Group: Sendable {
   func openObject(_ name: String?) throws(Diagnostic) -> Handle {
     let id = try file.identifier()
     let path = absolute(name ?? "")
-    guard exists(path, in: id) else {
+    guard try exists(path, in: id) else {
       throw Diagnostic(file.path, at: path, "no such dataset or group\(try neighbours(of: path))")
     }
     return try openObject(at: path, in: id)
@@ -114,7 +114,7 @@ public struct HDF5Group: Sendable {
     guard !name.utf8.contains(0), parts.allSatisfy({ !$0.isEmpty && $0 != "." }) else {
       throw Diagnostic(file.path, at: absolute(name), "the name has an empty part, '.' or a NUL character")
     }
-    guard !exists(absolute(name), in: try file.identifier()) else {
+    guard try !exists(absolute(name), in: try file.identifier()) else {
       throw Diagnostic(file.path, at: absolute(name), "the name is already in use in this file")
     }
   }
@@ -128,17 +128,8 @@ public struct HDF5Group: Sendable {
     Diagnostic(file.path, at: absolute(name), "HDF5 failed: \(HDF5Library.errorText)")
   }
 
-  /// Opens the object at a path that exists; refuses to leave the file for it.
-  func openObject(at path: String, in id: hid_t) throws(Diagnostic) -> Handle {
-    var partial = ""
-    for part in path.split(separator: "/") {
-      partial += "/" + part
-      guard chdf5_link_leaves_file(id, partial) == 0 else {
-        throw Diagnostic(
-          file.path, at: partial, "links to another file, which is not followed",
-          remedy: "copy what it links to into this file")
-      }
-    }
+  /// Opens the object at a path that exists.
+  private func openObject(at path: String, in id: hid_t) throws(Diagnostic) -> Handle {
     let object = try Handle(H5Oopen(id, path, 0)) { Diagnostic(file.path, at: path, "HDF5 failed: \($0)") }
     guard H5Iget_type(object.id) == H5I_DATASET else { return object }
     let problem: String? =
@@ -155,15 +146,20 @@ public struct HDF5Group: Sendable {
     return object
   }
 
-  /// HDF5 asks for one look per part of the path.
-  private func exists(_ path: String, in id: hid_t) -> Bool {
+  /// Refuses to leave the file for it. HDF5 asks for one look per part of the path.
+  private func exists(_ path: String, in id: hid_t) throws(Diagnostic) -> Bool {
     guard !path.utf8.contains(0) else { return false }
     var partial = ""
     for part in path.split(separator: "/") {
       partial += "/" + part
-      // Looking for its object would open the other file.
-      if chdf5_link_leaves_file(id, partial) != 0 { return true }
-      guard H5Lexists(id, partial, 0) > 0, H5Oexists_by_name(id, partial, 0) > 0 else { return false }
+      switch chdf5_follow(id, partial) {
+      case CHDF5_LINK_INSIDE: continue
+      case CHDF5_LINK_OUTSIDE:
+        throw Diagnostic(
+          file.path, at: partial, "links to another file, which is not followed",
+          remedy: "copy what it links to into this file")
+      default: return false
+      }
     }
     return true
   }
@@ -171,7 +167,7 @@ public struct HDF5Group: Sendable {
   private func neighbours(of path: String) throws(Diagnostic) -> String {
     var parts = path.split(separator: "/").map(String.init)
     let id = try file.identifier()
-    repeat { parts.removeLast() } while !exists("/" + parts.joined(separator: "/"), in: id)
+    repeat { parts.removeLast() } while try !exists("/" + parts.joined(separator: "/"), in: id)
     let parent = HDF5Group(file: file, path: "/" + parts.joined(separator: "/"))
     guard try parent.member("") == .group else { return "" }
     let names = try parent.names()

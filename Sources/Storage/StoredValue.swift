@@ -49,11 +49,12 @@ struct StoredValue: ~Copyable {
   }
 
   func read(_ memoryType: hid_t, into destination: UnsafeMutableRawPointer) throws(Diagnostic) {
-    let transfer = try own(chdf5_strict_transfer())
+    let transfer = chdf5_strict_transfer()
+    guard transfer >= 0 else { throw error(cause: .system, "cannot be read (\(HDF5Library.errorText))") }
     let status =
       isAttribute
       ? H5Aread(handle.id, memoryType, destination)
-      : H5Dread(handle.id, memoryType, 0, 0, transfer.id, destination)
+      : H5Dread(handle.id, memoryType, 0, 0, transfer, destination)
     guard status < 0 else { return }
     if chdf5_error_is_conversion() != 0 {
       throw error("holds a value that does not fit the type asked for")

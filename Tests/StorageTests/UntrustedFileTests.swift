@@ -43,6 +43,11 @@ struct UntrustedFileTests {
     #expect(
       try message({ file, _, _ in H5Lcreate_external("other.h5", "/", file, "group", 0, 0) }, read: "group/x")
         == "a.h5: /group: \(expected)")
+    let around = try message { file, _, _ in
+      H5Lcreate_external("other.h5", "/", file, "group", 0, 0)
+      H5Lcreate_soft("/group/x", file, "x", 0, 0)
+    }
+    #expect(around == "a.h5: /x: no such dataset; / has group, x")
   }
 
   @Test(

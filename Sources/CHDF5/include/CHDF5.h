@@ -67,7 +67,8 @@ hid_t chdf5_group_creation(void);
 hid_t chdf5_dataset_creation(void);
 hid_t chdf5_attribute_creation(void);
 
-/// A new transfer property list that fails, instead of clamping, where a stored value does not fit the type in memory.
+/// The transfer property list that fails, instead of clamping, where a stored value does not fit the type in memory.
+/// Never close it.
 hid_t chdf5_strict_transfer(void);
 
 hid_t chdf5_scalar_space(void);
@@ -84,8 +85,17 @@ int chdf5_error_is_truncation(void);
 /// Whether the error stack says that a value did not fit the type asked for.
 int chdf5_error_is_conversion(void);
 
-/// Whether the link at `path` is neither hard nor soft: following it would open another file.
-int chdf5_link_leaves_file(hid_t file, const char *path);
+typedef enum chdf5_link {
+  /// To an object of the file.
+  CHDF5_LINK_INSIDE,
+  /// There is no link, or it leads to no object of the file.
+  CHDF5_LINK_NOWHERE,
+  /// Following it would open another file.
+  CHDF5_LINK_OUTSIDE,
+} chdf5_link;
+
+/// Where the link at `path` leads. Those on the way to it have to lead inside.
+chdf5_link chdf5_follow(hid_t file, const char *path);
 
 typedef enum chdf5_layout {
   /// The data lie in the file, compressed by deflate or not at all.
