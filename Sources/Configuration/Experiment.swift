@@ -282,6 +282,12 @@ private struct Source {
         }
       }
     }
+    guard combinations.count * seeds.count <= Self.maximumPoints else {
+      throw SettingError(
+        path: SettingPath(["seeds"]),
+        problem: "\(seeds.count) seeds of \(combinations.count) settings make more than \(Self.maximumPoints) runs; "
+          + "split the sweep")
+    }
     let varied = Set(axes.joined().map(\.path.description))
     var points: [Experiment.Point] = []
     var seen: Set<RunSettings> = []

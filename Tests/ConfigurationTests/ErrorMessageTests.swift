@@ -279,6 +279,9 @@ struct ErrorMessageTests {
         adding: #""axes": [{"bits.weights": [2]}, {"bits.weights": [3]}]"#,
         "experiment.json: axes.bits.weights: is varied twice; keep one"),
       Mistake(
+        adding: #""axes": [{"subset": \#(Array(1...101))}], "seeds": \#(Array(1...100))"#,
+        "experiment.json: seeds: 100 seeds of 101 settings make more than 10000 runs; split the sweep"),
+      Mistake(
         adding: #""axes": [{"seeds": [1, 2]}]"#,
         "experiment.json: axes.seeds: unknown axis \"seeds\"; allowed: \"subset\", \"recipe\", \"model\", \"bits\", "
           + "\"images\", \"method\", \"freezing\", \"rangeGradient\", \"gradients\", \"duration\", \"batchSize\", \"microbatch\", "
