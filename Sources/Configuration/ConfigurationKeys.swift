@@ -79,15 +79,19 @@ package enum ConfigurationKeys {
   }
 
   /// The keys of the object at `section` (empty: the file's own).
-  package static func names(in section: String) -> [String] {
-    let prefix = section.isEmpty ? "" : "\(section)."
-    var names: [String] = []
-    for outline in outlines where outline.path.hasPrefix(prefix) {
-      let name = String(outline.path.dropFirst(prefix.count).prefix { $0 != "." })
-      if !names.contains(name) { names.append(name) }
-    }
-    return names
-  }
+  package static func names(in section: String) -> [String] { namesBySection[section] ?? [] }
+
+  // Every run of a sweep is checked against them.
+  private static let namesBySection = Dictionary(
+    uniqueKeysWithValues: sections.map { section in
+      let depth = section.isEmpty ? 0 : SettingPath(dotted: section).components.count
+      var names: [String] = []
+      for outline in outlines where section.isEmpty || outline.path.hasPrefix("\(section).") {
+        let name = SettingPath(dotted: outline.path).components[depth]
+        if !names.contains(name) { names.append(name) }
+      }
+      return (section, names)
+    })
 
   /// What the sections below the file itself are for.
   package static let described: [SettingSection] =

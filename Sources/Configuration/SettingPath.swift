@@ -7,7 +7,8 @@ public struct SettingPath: Hashable, Sendable, CustomStringConvertible {
   public init(_ components: [String] = []) { self.components = components }
   /// Splits at every dot, so that a key with a dot in it cannot be reached; nothing between two dots is an empty key.
   public init(dotted text: String) {
-    components = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    components = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+      .map { String(Substring($0)) }
   }
 
   func appending(_ key: String) -> SettingPath { SettingPath(components + [key]) }

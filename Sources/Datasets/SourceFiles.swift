@@ -8,7 +8,7 @@ func readFile(_ url: URL, limit: Int) throws(Diagnostic) -> Data {
   guard FileManager.default.fileExists(atPath: url.path), !isFolder(url) else {
     throw Diagnostic(url.path, "no such file", remedy: "check the path")
   }
-  let size = (try? FileManager.default.attributesOfItem(atPath: url.path)[.size] as? NSNumber)?.intValue ?? 0
+  let size = (try? FileStatus(url.path))?.bytes ?? 0
   guard size <= limit else {
     throw Diagnostic(
       url.path, "the file has \(size) bytes, more than the \(limit) that the data set's can have",

@@ -103,8 +103,12 @@ public struct SlurmJobs: Sendable {
   /// It is a line of its own, where there are several clusters with the cluster's name behind a semicolon; sites add
   /// banners and warnings around it.
   public static func number(in output: String) -> String? {
-    let numbers = output.split(whereSeparator: \.isNewline).compactMap { line in
-      line.wholeMatch(of: /\s*([0-9]+)(;\S+)?\s*/).map { String($0.1) }
+    let numbers = output.split(whereSeparator: \.isNewline).compactMap { line -> String? in
+      let words = line.split(whereSeparator: \.isWhitespace)
+      guard words.count == 1 else { return nil }
+      let parts = words[0].split(separator: ";", maxSplits: 1, omittingEmptySubsequences: false)
+      let isNumber = parts[0].utf8.allSatisfy { (48...57).contains($0) }
+      return isNumber && parts.allSatisfy { !$0.isEmpty } ? String(parts[0]) : nil
     }
     return numbers.count == 1 ? numbers[0] : nil
   }

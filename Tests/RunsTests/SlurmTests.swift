@@ -125,7 +125,8 @@ struct SlurmJobsTests {
     arguments: [
       ("4711\n", "4711"), ("4711;cluster\n", "4711"), ("sbatch: no partition specified\n4711\n", "4711"),
       ("\n 4711 \n\nGoodbye\n", "4711"), ("", nil), ("Submitted batch job 4711\n", nil), ("1\n2\n", nil), ("-1\n", nil),
-      ("4711 4712\n", nil), ("sbatch: warning: 12\n", nil),
+      ("4711 4712\n", nil), ("sbatch: warning: 12\n", nil), ("4711;\n", nil), (";cluster\n", nil), ("\u{661}\n", nil),
+      ("4711;a;b\r\n", "4711"),
     ] as [(String, String?)])
   func number(output: String, number: String?) {
     #expect(SlurmJobs.number(in: output) == number)
