@@ -165,8 +165,8 @@ if isFuzzed {
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "Configuration", "Datasets", "Interchange", "Networks", "Quantization", "Recipes", "Records", "Runs", "Tensor",
-        "Training", "Verification",
+        "Configuration", "Datasets", "Interchange", "Networks", "Quantization", "Recipes", "Records", "Runs", "Storage",
+        "Tensor", "Training", "Verification",
       ],
       path: "Tests/Fuzz/Sources",
       swiftSettings: strict))

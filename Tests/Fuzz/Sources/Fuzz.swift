@@ -36,9 +36,9 @@ struct Reader: Sendable {
 
   /// A reader of files, given the path of one with the bytes.
   init(file name: String, as fileName: String, _ body: @escaping @Sendable (URL) throws -> Void) {
+    let file = Self.folder.appendingPathComponent(fileName)
     self.init(name) { bytes in
-      let file = Self.folder.appendingPathComponent(fileName)
-      try Data(bytes).write(to: file)
+      write(bytes, to: file)
       try body(file)
     }
   }
@@ -51,16 +51,17 @@ struct Reader: Sendable {
   ) {
     // Made when the first input comes, in the one process that reads this kind.
     let originals = Mutex<ChangedFiles?>(nil)
+    let file = Self.folder.appendingPathComponent("\(name).h5")
     let copy = ProcessInfo.processInfo.environment["SPQAT_FUZZ_COPY"]
     self.init(name) { bytes in
       let changed = originals.withLock { made in
         if made == nil { made = files() }
         return made!
       }
-      let contents = Data(changed.file(bytes))
-      let file = Self.folder.appendingPathComponent("\(name).h5")
-      try contents.write(to: file)
-      if let copy { try contents.write(to: URL(fileURLWithPath: copy)) }
+      changed.file(bytes).withUnsafeBytes { contents in
+        write(contents, to: file)
+        if let copy { write(contents, to: URL(fileURLWithPath: copy)) }
+      }
       try body(file, changed.choice(bytes))
     }
   }
@@ -83,4 +84,13 @@ struct Reader: Sendable {
     }
     return reader
   }()
+}
+
+/// Replaces the file's contents: less work than `Data.write`, which most inputs would be busy with.
+func write(_ bytes: UnsafeRawBufferPointer, to file: URL) {
+  let descriptor = open(file.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+  defer { close(descriptor) }
+  guard Foundation.write(descriptor, bytes.baseAddress, bytes.count) == bytes.count else {
+    fatalError("\(file.path) cannot be written")
+  }
 }

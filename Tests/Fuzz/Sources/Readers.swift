@@ -36,23 +36,34 @@ extension Reader {
     _ = try untar(Data(file), path: "x")
   }
 
-  private static let idx = Reader(file: "idx", as: "train-images-idx3-ubyte") { file in
+  /// The images of a folder whose labels are good, or, of one dimension, the labels of one whose images are.
+  private static let idx = Reader("idx") { bytes in
+    let images = folder.appendingPathComponent("train-images-idx3-ubyte")
+    let labels = folder.appendingPathComponent("train-labels-idx1-ubyte")
+    let isLabels = bytes.count > 3 && bytes[3] == 1
+    let good: [UInt8] =
+      isLabels
+      ? [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8] : [0, 0, 8, 1, 0, 0, 0, 2, 3, 9]
+    write(bytes, to: isLabels ? labels : images)
+    good.withUnsafeBytes { write($0, to: isLabels ? images : labels) }
     var files = FashionMNISTFiles()
     (files.side, files.trainCount, files.testCount) = (2, 2, 1)
-    _ = try files.read(file.deletingLastPathComponent())
+    _ = try files.read(folder)
   }
 
   /// Of a tar archive, which the reader wants compressed.
-  private static let cifar = Reader("cifar") { bytes in
-    var archive = Array(bytes)
-    Checksums.mend(tar: &archive)
+  private static let cifar: Reader = {
     let file = folder.appendingPathComponent("cifar.tar.gz")
-    try Data(Checksums.gzip(archive)).write(to: file)
     var files = CIFARFiles.cifar10
     files.train = [CIFARFiles.File(name: "a.bin", records: 1)]
     files.test = [CIFARFiles.File(name: "b.bin", records: 1)]
-    _ = try files.read(file, acceptOtherChecksum: true)
-  }
+    return Reader("cifar") { [files] bytes in
+      var archive = Array(bytes)
+      Checksums.mend(tar: &archive)
+      Checksums.gzip(archive).withUnsafeBytes { write($0, to: file) }
+      _ = try files.read(file, acceptOtherChecksum: true)
+    }
+  }()
 
   private static let json = Reader("json") { bytes in
     _ = try JSONParser.parse(Array(bytes))
@@ -66,23 +77,22 @@ extension Reader {
     _ = try DatasetManifest.read(root: file.deletingLastPathComponent())
   }
 
-  /// Of two training pictures and one for testing, whose files are empty and were written at the beginning of 1970. Also read
-  /// as what an interrupted indexing left.
-  private static let index = Reader("index") { bytes in
+  /// Of two training pictures and two for testing, whose files are empty and were written at the beginning of 1970.
+  private static let index: Reader = {
     let tree = folder.appendingPathComponent("tree")
-    if !FileManager.default.fileExists(atPath: tree.path) {
-      for picture in ["train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"] {
-        let file = tree.appendingPathComponent(picture)
-        try FileManager.default.createDirectory(
-          at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try Data().write(to: file)
-        utimes(file.path, [timeval(), timeval()])
-      }
+    for picture in ["train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"] {
+      let file = tree.appendingPathComponent(picture)
+      try? FileManager.default.createDirectory(
+        at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+      write(UnsafeRawBufferPointer(start: nil, count: 0), to: file)
+      utimes(file.path, [timeval(), timeval()])
     }
     let file = DatasetIndex.file(of: tree)
-    try Data(bytes).write(to: file)
-    _ = try DatasetIndex.load(file, root: tree, threads: 1)
-  }
+    return Reader("index") { bytes in
+      write(bytes, to: file)
+      _ = try DatasetIndex.load(file, root: tree, threads: 1)
+    }
+  }()
 
   private static let safetensors = Reader(file: "safetensors", as: "x.safetensors") { path in
     let file = try SafetensorsFile(path.path)
@@ -105,22 +115,23 @@ extension Reader {
     _ = try RecordedClaim.read(in: file.deletingLastPathComponent().path)
   }
 
-  /// `--set`, whose text becomes part of an experiment.
+  /// `--set`, whose text becomes part of an experiment: of one with few runs, each of which is decoded again.
   private static let setting = Reader("setting") { bytes in
     let override = try Experiment.Override(argument: String(decoding: bytes, as: UTF8.self))
-    _ = try Experiment.load(file: "Tests/Fuzz/seeds/experiment/axes.json", profile: nil, overrides: [override])
+    _ = try Experiment.load(file: "Tests/Fuzz/setting.json", profile: nil, overrides: [override])
   }
 
-  /// The final weights of a run that is read are also evaluated.
+  /// The final weights of a run that is read are also evaluated, where they are those of a whole network.
   private static let run = Reader(changed: "run", of: SmallTraining.runs) { file, choice in
     let record = try RunFile.read(file.path, includingTensors: true, includingObservation: true)
     _ = try record.json()
+    guard SmallTraining.isWhole(run: choice) else { return }
     let session = try SmallTraining.session(choice)
     try session.load(final: record.tensors)
     _ = try session.evaluate()
   }
 
-  private static let trace = Reader(changed: "trace", of: ChangedFiles(folder: "Tests/Fixtures/traces")) { file, _ in
+  private static let trace = Reader(changed: "trace", of: SmallTrace.traces) { file, _ in
     _ = try Trace(path: file.path)
   }
 

@@ -51,28 +51,33 @@ enum SmallTraining {
       })
   }
 
-  /// A finished run of each recipe, with what became of its levels.
+  /// A finished run of each recipe, with what became of its levels; first without most of its tensors and layers, which
+  /// are read alike and take most of the time.
   static var runs: ChangedFiles {
-    ChangedFiles(
-      specs.indices.map { index in
-        file { path in
-          let session = try session(index)
-          _ = try session.train { _ in .proceed }
-          var record = RunRecord(
-            id: "0123456789ab", kind: .freeze, recipe: RecipeName(rawValue: "spqat"),
-            bits: BitWidths(weights: 2, activations: 2), label: "freeze seed=7",
-            axes: [AxisSetting(name: "method", value: "freeze")], configuration: #"{"seed":7}"#,
-            provenance: Provenance())
-          record.classNames = data.classNames
-          (record.epochs, record.layers, record.layerEpochs) = (session.epochs, session.layers, session.layerEpochs)
-          record.outcome = session.outcome
-          (record.tensors, record.observation) = (session.finalTensors(), session.observation)
-          try RunFile.write(record, to: path)
-        }
-      })
+    let records = specs.indices.map { index in
+      do {
+        let session = try session(index)
+        _ = try session.train { _ in .proceed }
+        var record = RunRecord(
+          id: "0123456789ab", kind: .freeze, recipe: RecipeName(rawValue: "spqat"),
+          bits: BitWidths(weights: 2, activations: 2), label: "freeze seed=7",
+          axes: [AxisSetting(name: "method", value: "freeze")], configuration: #"{"seed":7}"#,
+          provenance: Provenance())
+        record.classNames = data.classNames
+        (record.epochs, record.layers, record.layerEpochs) = (session.epochs, session.layers, session.layerEpochs)
+        record.outcome = session.outcome
+        (record.tensors, record.observation) = (session.finalTensors(), session.observation)
+        return record
+      } catch { fatalError("\(error)") }
+    }
+    return ChangedFiles(
+      (records.map(\.shortened) + records).map { record in file { path in try RunFile.write(record, to: path) } })
   }
 
-  private static func file(_ write: (String) throws -> Void) -> [UInt8] {
+  /// Whether that one of the runs has all tensors.
+  static func isWhole(run choice: Int) -> Bool { choice >= specs.count }
+
+  static func file(_ write: (String) throws -> Void) -> [UInt8] {
     do {
       let file = Reader.folder.appendingPathComponent("written.h5")
       try write(file.path)
@@ -84,5 +89,42 @@ enum SmallTraining {
   static func session(_ choice: Int) throws -> TrainingSession {
     try TrainingSession(
       spec: specs[choice % specs.count], data: data, normalization: Normalization(data.manifest), threads: 1)
+  }
+}
+
+extension RunRecord {
+  /// Of the first layer that freezes, as if it had four weights, and with a tensor of each type.
+  fileprivate var shortened: RunRecord {
+    var record = self
+    guard let layer = layers.firstIndex(where: { $0.freezableWeights > 0 }) else { return self }
+    record.layers = [layers[layer]]
+    record.layers[0].freezableWeights = 4
+    record.layerEpochs = layerEpochs.filter { $0.layer == layers[layer].name }
+    record.tensors = [
+      tensors.first { if case .float = $0.elements { true } else { false } },
+      tensors.first { if case .uint8 = $0.elements { true } else { false } },
+      tensors.first { if case .int8 = $0.elements { true } else { false } },
+    ].compactMap(\.self)
+    record.observation = observation?.shortened(to: 4)
+    return record
+  }
+}
+
+extension ObservationRecord {
+  /// Of the first weights of the first layer, with the histograms of the first step.
+  fileprivate func shortened(to weights: Int) -> ObservationRecord {
+    func shortened(_ histograms: DistanceHistograms) -> DistanceHistograms {
+      DistanceHistograms(
+        steps: Array(histograms.steps.prefix(1)),
+        counts: histograms.counts.prefix(DistanceBins.count * 4).map { min($0, Int32(weights)) })
+    }
+    return ObservationRecord(
+      moments: moments, levels: Array(levels.prefix(weights * moments.count)),
+      settlingSteps: Array(settlingSteps.prefix(weights)), levelChanges: Array(levelChanges.prefix(weights)),
+      decisions: decisions.map { decisions in
+        Decisions(
+          steps: Array(decisions.steps.prefix(weights)), levels: Array(decisions.levels.prefix(weights)),
+          distances: decisions.distances.prefix(DistanceBins.count).map { min($0, Int32(weights)) })
+      }, distances: shortened(distances), meanDistances: meanDistances.map(shortened))
   }
 }
