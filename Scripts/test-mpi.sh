@@ -47,7 +47,9 @@ cp -r datasets/sample "$work/data/sample"
 sweep() { # EXPERIMENT RESULTS PROCESSES OPTIONS...
   local launcher=()
   [ "$3" -eq 1 ] || launcher=(mpirun -n "$3")
-  "${launcher[@]}" "$spqat" sweep "$work/$1.json" --datasets "$work/data" --threads 1 --results "$work/$2" "${@:4}"
+  # Of four processes each has fewer slices than threads.
+  "${launcher[@]}" "$spqat" sweep "$work/$1.json" --datasets "$work/data" --threads "$([ "$3" -eq 4 ] && echo 3 || echo 1)" \
+    --results "$work/$2" "${@:4}"
 }
 compare() { # EXPERIMENT RESULTS
   local file
@@ -66,6 +68,13 @@ for experiment in together pictures; do
     say "$experiment: $(ls "$work/one/$experiment"/runs/*.h5 | wc -l) runs by $processes processes, the same to the bit as by one"
   done
 done
+
+# Processes that are bound to a core each, where the machine has more for them.
+if [ "$(nproc)" -ge 4 ]; then
+  mpirun -n 2 --bind-to core "$spqat" sweep "$work/together.json" --datasets "$work/data" --results "$work/bound" --dry-run \
+    >"$work/out" 2>&1 || fail "bound to cores: $(tail -n 1 "$work/out")"
+  grep -q "mpirun has bound every process to 1 of this machine's" "$work/out" || fail "no warning of processes bound to a core"
+fi
 
 # What cannot be divided is refused in one line.
 for count in 3 16; do

@@ -1,4 +1,5 @@
 public import Kernels
+public import Quantization
 public import Tables
 import Tensor
 
@@ -229,7 +230,11 @@ public struct KernelBenchmark: Sendable {
 extension KernelBenchmark {
   /// From which frozen share on the sparse weight gradient beats the dense one, by shape: what `SparseThresholds` is
   /// made from.
-  public func breakEven(progress: (String) -> Void = { _ in }) -> Table {
+  /// - Parameter gradients: how both are formed from the levels, of two bits.
+  public func breakEven(
+    gradients: GradientArithmetic = .float32, progress: (String) -> Void = { _ in }
+  ) -> Table {
+    let arithmetic: LevelGradients = gradients == .int16 ? .int16(maximumInput: 3) : .float32
     let shares = stride(from: 0.1, through: 0.95, by: 0.05).map { $0 }
     var names: [String] = []
     var denseTimes: [Double] = []
@@ -237,7 +242,7 @@ extension KernelBenchmark {
     for (name, _, shape) in network.shapes {
       progress("\(network.rawValue) \(name)")
       let backend = CPUBackend(threads: threads, instructionSet: instructionSet)
-      let operation = CPUConvolution(shape: shape, backend: backend)
+      let operation = CPUConvolution(shape: shape, gradients: arithmetic, backend: backend)
       let data = OperandSet(shape: shape)
       func time(sparse: Bool) -> Double {
         let times = (0..<repetitions).map { _ in
@@ -262,7 +267,8 @@ extension KernelBenchmark {
     }
     return Table(
       title:
-        "Frozen share from which the sparse weight gradient is faster, \(network.rawValue), \(instructionSet.rawValue)",
+        "Frozen share from which the sparse weight gradient is faster, \(network.rawValue), \(instructionSet.rawValue), "
+        + gradients.rawValue,
       columns: [
         .init("shape", .strings(names)),
         .init("dense_ms", unit: "ms", description: "Dense weight gradient", decimals: 3, .doubles(denseTimes)),

@@ -162,6 +162,8 @@ extension BenchCommand {
 
     @OptionGroup var machine: MachineOptions
     @OptionGroup var output: Output
+    @Option(help: "Numbers of the weight gradients: float32 or int16.")
+    var gradients: GradientArithmetic = .float32
     @Option(help: "Repetitions of every measurement.") var repetitions = 9
 
     func run() throws {
@@ -169,7 +171,7 @@ extension BenchCommand {
       for network in KernelBenchmark.Network.allCases {
         let table = KernelBenchmark(
           network: network, threads: machine.threads, repetitions: repetitions, instructionSet: machine.instructionSet
-        ).breakEven()
+        ).breakEven(gradients: gradients)
         tables.append(("thresholds_\(network.rawValue)", table))
         if !output.json { print(table.markdown()) }
       }

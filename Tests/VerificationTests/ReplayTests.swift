@@ -1,6 +1,7 @@
 import Diagnostics
 import Foundation
 import Kernels
+import Quantization
 import Storage
 import TestSupport
 import Testing
