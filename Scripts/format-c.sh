@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lays out the C sources as .clang-format says.
+# Lays out the C and C++ sources as .clang-format says.
 #   format-c.sh           rewrites them
 #   format-c.sh --check   changes nothing; names what differs and fails
 # One version everywhere, since versions differ: the clang-format on PATH where it is that one, else PyPI's in .venv-clang-format.
@@ -28,6 +28,6 @@ fi
 
 mode=(-i)
 [ "${1:-}" = --check ] && mode=(--dry-run --Werror)
-git ls-files --cached --others --exclude-standard 'Sources/*.c' 'Sources/*.h' 'Scripts/mpi/*.c' | while read -r file; do
+git ls-files --cached --others --exclude-standard 'Sources/*.c' 'Sources/*.h' 'Scripts/mpi/*.c' 'Scripts/peer/*.cpp' | while read -r file; do
   if [ -e "$file" ]; then printf '%s\0' "$file"; fi
 done | xargs -0 "$tool" "${mode[@]}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Times a training step of ResNet-20 on CIFAR-sized random batches, or of ResNet-18 or MobileNetV2 on those of ImageNet's
-size, in eager PyTorch on the CPU, the way a user would otherwise run it, and prints one JSON line.
+size, in PyTorch on the CPU, the way a user would otherwise run it, and prints one JSON line.
 
     pip install -r Scripts/peer/requirements.txt
     pytorch_step.py --recipe spqat --mode freeze --bits 2 --frozen-share 0.6
@@ -8,6 +8,10 @@ size, in eager PyTorch on the CPU, the way a user would otherwise run it, and pr
 Modes: fullPrecision (no quantizers), fullQAT, and freeze. `freeze` holds a random share of the weights of every layer
 that freezes and, like the published code, computes the whole backward pass, updates every weight's distance, and masks
 afterwards; its bookkeeping runs in full, but its threshold lets no further weight freeze, so the share stays put.
+
+The same step runs eagerly or, with --compile, its forward and backward passes as torch.compile makes them (the quantizers
+and the bookkeeping in them; optimizers stay as they are), and with --channels-last in that memory format. Compiling needs
+a C++ compiler; where that fails, one line says so and the exit status is 3.
 """
 
 import argparse
@@ -112,6 +116,7 @@ def keeps_edges(options):
 class Convolution(nn.Conv2d):
     def __init__(self, inputs, outputs, kernel, options, stride=1, first=False, groups=1):
         super().__init__(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.to(memory_format=options.memory_format)  # before the freezing state takes the weight's format
         quantized = options.mode != "fullPrecision" and not (first and keeps_edges(options))
         self.quantizers = Quantizers(self.weight, options, first=first) if quantized else None
 
@@ -255,6 +260,10 @@ def train_step(model, optimizers, frozen, images, labels):
     return loss.detach()
 
 
+def first_line(problem):
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0]
+
+
 def peak_mebibytes():
     """Peak resident memory; the system counts in KiB on Linux, in bytes on macOS."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
@@ -286,7 +295,10 @@ def main():
     parser.add_argument("--frozen-share", type=share, default=0.6, help="of every layer that freezes; mode freeze only")
     parser.add_argument("--steps", type=positive, default=12, help="timed, after the untimed ones")
     parser.add_argument("--warm-up", type=positive, default=3, help="untimed steps")
+    parser.add_argument("--channels-last", action="store_true", help="in channels-last memory format")
+    parser.add_argument("--compile", action="store_true", help="by torch.compile")
     options = parser.parse_args()
+    options.memory_format = torch.channels_last if options.channels_last else torch.contiguous_format
 
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
@@ -295,23 +307,35 @@ def main():
     model = network(options, classes)
     optimizers = make_optimizers(model, options.recipe)
     frozen = [m.freezing for m in model.modules() if isinstance(m, Quantizers) and m.freezing]
-    batches = [
-        (torch.randn(options.batch, 3, side, side), torch.randint(0, classes, (options.batch,))) for _ in range(4)
-    ]
-    milliseconds, untimed = [], options.warm_up
-    for step in range(untimed + options.steps):
+    batches = [(torch.randn(options.batch, 3, side, side).contiguous(memory_format=options.memory_format),
+                torch.randint(0, classes, (options.batch,))) for _ in range(4)]
+    if options.compile:
+        model = torch.compile(model, fullgraph=True)
+
+    def step(number):
+        return train_step(model, optimizers, frozen, *batches[number % len(batches)])
+
+    try:
+        for number in range(options.warm_up):
+            loss = step(number)
+    except Exception as problem:  # torch.compile's are of many classes, some of them private
+        if not options.compile:
+            raise
+        print(f"torch.compile failed: {first_line(problem)}", file=sys.stderr)
+        sys.exit(3)
+    timed = []
+    for number in range(options.steps):
         start = time.perf_counter()
-        loss = train_step(model, optimizers, frozen, *batches[step % len(batches)])
-        milliseconds.append(1e3 * (time.perf_counter() - start))
+        loss = step(options.warm_up + number)
+        timed.append(1e3 * (time.perf_counter() - start))
     if not math.isfinite(loss.item()):
         sys.exit("the loss is not finite: nothing to compare with")
-    timed = milliseconds[untimed:]
     lower, median, upper = statistics.quantiles(timed, n=4, method="inclusive") if len(timed) > 1 else timed * 3
     print(json.dumps({
         "peer": "PyTorch", "model": options.model, "size": side, "torchVersion": torch.__version__,
         "recipe": options.recipe, "mode": options.mode, "bits": options.bits, "batch": options.batch,
-        "threads": options.threads, "frozenShare": options.frozen_share if options.mode == "freeze" else 0.0,
-        "steps": options.steps,
+        "threads": options.threads, "compiled": options.compile, "channelsLast": options.channels_last,
+        "frozenShare": options.frozen_share if options.mode == "freeze" else 0.0, "steps": options.steps,
         "stepMilliseconds": round(median, 2), "minimumMilliseconds": round(min(timed), 2),
         "lowerQuartileMilliseconds": round(lower, 2),
         "upperQuartileMilliseconds": round(upper, 2), "imagesPerSecond": round(1e3 * options.batch / median, 1),
