@@ -1,12 +1,13 @@
-// Times oneDNN's convolutions in the 3x3 shapes of ResNet-20 and prints one JSON object: milliseconds a call by layer and
-// over the network, each layer as often as it occurs. Built by bench-peer.sh where libdnnl-dev is installed.
+// Times oneDNN's convolutions in the 3x3 shapes of ResNet-20 and prints one JSON object: milliseconds a call by layer
+// and over the network, each layer as often as it occurs. Built by bench-peer.sh where libdnnl-dev is installed.
 //
 //   onednn_convolutions [--batch 128] [--size 32] [--threads 2] [--calls 5]
 //
 // Forward in float32 and, of all layers but the first (which reads images), of levels: unsigned bytes by signed ones to
 // floats; gradients of inputs (of all but the first) and of weights in float32. Every operation has its operands in the
-// memory formats that oneDNN prefers for it: what brings them there is outside of the timed part, and a layer's operands
-// are the same in every call, so that small ones stay in the caches. Both favour oneDNN over a step that does the same.
+// memory formats that oneDNN prefers for it: what brings them there is outside of the timed part, and a layer's
+// operands are the same in every call, so that small ones stay in the caches. Both favour oneDNN over a step that does
+// the same.
 #include <omp.h>
 
 #include <algorithm>
@@ -33,7 +34,8 @@ struct Options {
   int batch = 128, size = 32, threads = 2, calls = 5;
 };
 
-// The operations of a step, as the JSON object names them, and the median time of a call of each; nothing where negative.
+// The operations of a step, as the JSON object names them, and the median time of a call of each; nothing where
+// negative.
 static const std::vector<const char *> operations = {"forward", "forwardBytes", "inputGradient", "weightGradient"};
 struct Timing {
   double milliseconds = -1;
@@ -54,35 +56,31 @@ class Bench {
     const auto forward = forward_operation(layer, prop_kind::forward_training, any(input), any(weight), any(output));
     memory result = empty(forward.dst_desc());
     timings[0] = median_time<dnnl::convolution_forward>(
-        forward,
-        {{DNNL_ARG_SRC, levels(input, forward.src_desc(), 0)},
-         {DNNL_ARG_WEIGHTS, levels(weight, forward.weights_desc(), -2)},
-         {DNNL_ARG_DST, result}});
+        forward, {{DNNL_ARG_SRC, levels(input, forward.src_desc(), 0)},
+                  {DNNL_ARG_WEIGHTS, levels(weight, forward.weights_desc(), -2)},
+                  {DNNL_ARG_DST, result}});
     if (!first) {
       const auto bytes = forward_operation(
           layer, prop_kind::forward_inference, any(input, memory::data_type::u8), any(weight, memory::data_type::s8),
           any(output));
       memory of_bytes = empty(bytes.dst_desc());
       timings[1] = median_time<dnnl::convolution_forward>(
-          bytes,
-          {{DNNL_ARG_SRC, levels(input, bytes.src_desc(), 0)},
-           {DNNL_ARG_WEIGHTS, levels(weight, bytes.weights_desc(), -2)},
-           {DNNL_ARG_DST, of_bytes}});
+          bytes, {{DNNL_ARG_SRC, levels(input, bytes.src_desc(), 0)},
+                  {DNNL_ARG_WEIGHTS, levels(weight, bytes.weights_desc(), -2)},
+                  {DNNL_ARG_DST, of_bytes}});
       // Levels are small integers, so their sums are exact in both.
       if (plain(result, output) != plain(of_bytes, output)) throw std::string("bytes and floats give different sums");
       const auto backward = input_gradient_operation(layer, any(input), any(weight), any(output), forward);
       timings[2] = median_time<dnnl::convolution_backward_data>(
-          backward,
-          {{DNNL_ARG_DIFF_SRC, empty(backward.diff_src_desc())},
-           {DNNL_ARG_WEIGHTS, levels(weight, backward.weights_desc(), -2)},
-           {DNNL_ARG_DIFF_DST, levels(output, backward.diff_dst_desc(), -2)}});
+          backward, {{DNNL_ARG_DIFF_SRC, empty(backward.diff_src_desc())},
+                     {DNNL_ARG_WEIGHTS, levels(weight, backward.weights_desc(), -2)},
+                     {DNNL_ARG_DIFF_DST, levels(output, backward.diff_dst_desc(), -2)}});
     }
     const auto backward = weight_gradient_operation(layer, any(input), any(weight), any(output), forward);
     timings[3] = median_time<dnnl::convolution_backward_weights>(
-        backward,
-        {{DNNL_ARG_SRC, levels(input, backward.src_desc(), 0)},
-         {DNNL_ARG_DIFF_WEIGHTS, empty(backward.diff_weights_desc())},
-         {DNNL_ARG_DIFF_DST, levels(output, backward.diff_dst_desc(), -2)}});
+        backward, {{DNNL_ARG_SRC, levels(input, backward.src_desc(), 0)},
+                   {DNNL_ARG_DIFF_WEIGHTS, empty(backward.diff_weights_desc())},
+                   {DNNL_ARG_DIFF_DST, levels(output, backward.diff_dst_desc(), -2)}});
     return timings;
   }
 
@@ -101,7 +99,8 @@ class Bench {
   Forward forward_operation(const Layer &layer, prop_kind kind, Desc input, Desc weight, Desc output) {
     return {engine, kind, algorithm::convolution_auto, input, weight, output, strides(layer), {1, 1}, {1, 1}};
   }
-  InputGradient input_gradient_operation(const Layer &layer, Desc input, Desc weight, Desc output, const Forward &hint) {
+  InputGradient input_gradient_operation(
+      const Layer &layer, Desc input, Desc weight, Desc output, const Forward &hint) {
     return {engine, algorithm::convolution_auto, input, weight, output, strides(layer), {1, 1}, {1, 1}, hint};
   }
   WeightGradient weight_gradient_operation(
@@ -112,7 +111,8 @@ class Bench {
   Forward forward_operation(const Layer &layer, prop_kind kind, Desc input, Desc weight, Desc output) {
     return {{kind, algorithm::convolution_auto, input, weight, output, strides(layer), {1, 1}, {1, 1}}, engine};
   }
-  InputGradient input_gradient_operation(const Layer &layer, Desc input, Desc weight, Desc output, const Forward &hint) {
+  InputGradient input_gradient_operation(
+      const Layer &layer, Desc input, Desc weight, Desc output, const Forward &hint) {
     return {{algorithm::convolution_auto, input, weight, output, strides(layer), {1, 1}, {1, 1}}, engine, hint};
   }
   WeightGradient weight_gradient_operation(
@@ -188,14 +188,13 @@ int main(int count, char **arguments) {
   }
   omp_set_num_threads(options.threads);
   const int size = options.size;
-  const std::vector<Layer> layers = {
-      {3, 16, size, 1, 1},      {16, 16, size, 1, 6},     {16, 32, size / 2, 2, 1},
-      {32, 32, size / 2, 1, 5}, {32, 64, size / 4, 2, 1}, {64, 64, size / 4, 1, 5}};
+  const std::vector<Layer> layers = {{3, 16, size, 1, 1},      {16, 16, size, 1, 6},     {16, 32, size / 2, 2, 1},
+                                     {32, 32, size / 2, 1, 5}, {32, 64, size / 4, 2, 1}, {64, 64, size / 4, 1, 5}};
   std::vector<double> totals(operations.size());
   const dnnl_version_t *version = dnnl_version();
   printf(
-      "{\"onednnVersion\": \"%d.%d.%d\", \"batch\": %d, \"threads\": %d, \"layers\": [", version->major,
-      version->minor, version->patch, options.batch, options.threads);
+      "{\"onednnVersion\": \"%d.%d.%d\", \"batch\": %d, \"threads\": %d, \"layers\": [", version->major, version->minor,
+      version->patch, options.batch, options.threads);
   try {
     Bench bench(options);
     for (const Layer &layer : layers) {
