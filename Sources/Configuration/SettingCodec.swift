@@ -145,9 +145,10 @@ extension SettingCodec<[UInt64]> {
           throw SettingProblem(text: "found \(json.found), expected a list")
         }
         var seeds: [UInt64] = []
+        var seen: Set<UInt64> = []
         for value in values {
           let seed = try SettingCodec<UInt64>.seed.decode(value)
-          guard !seeds.contains(seed) else { throw SettingProblem(text: "\(seed) appears twice; keep one") }
+          guard seen.insert(seed).inserted else { throw SettingProblem(text: "\(seed) appears twice; keep one") }
           seeds.append(seed)
         }
         guard !seeds.isEmpty else { throw SettingProblem(text: "found an empty list, expected at least one seed") }

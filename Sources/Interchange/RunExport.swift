@@ -21,19 +21,23 @@ public enum RunExport: String, CaseIterable, Sendable {
   case onnx
   /// An event file in a folder of the run's own.
   case tensorboard
+  /// The run's file without tensors and without what became of weights' levels: small, and enough for tables, comparisons and
+  /// reports.
+  case hdf5
 
   /// Writes the files, each replaced as a whole.
   ///
   /// - Parameters:
   ///   - output: the file, for `csv` the beginning of the files' names, for `tensorboard` the folder that holds those of runs;
-  ///     an ending such as ".csv" is added where it is missing.
+  ///     an ending such as ".csv" (of `hdf5` ".h5") is added where it is missing.
   ///   - batchNorm: for `onnx`.
   /// - Returns: the paths written.
   public func write(
     _ run: RunRecord, to output: String, batchNorm: ONNXBatchNorm = .folded
   ) throws -> [String] {
-    let prefix = output.hasSuffix(".\(rawValue)") ? String(output.dropLast(rawValue.count + 1)) : output
-    let path = "\(prefix).\(rawValue)"
+    let ending = self == .hdf5 ? ".h5" : ".\(rawValue)"
+    let prefix = output.hasSuffix(ending) ? String(output.dropLast(ending.count)) : output
+    let path = prefix + ending
     switch self {
     case .csv:
       let tables = [("epochs", run.epochTable), ("layers", run.layerTable), ("layer-epochs", run.layerEpochTable)]
@@ -61,6 +65,10 @@ public enum RunExport: String, CaseIterable, Sendable {
       try Array(file).withUnsafeBytes { bytes in try replaceFile(at: path, with: bytes) }
     case .tensorboard:
       return [try run.writeTensorBoard(in: output)]
+    case .hdf5:
+      var small = run
+      (small.tensors, small.observation) = ([], nil)
+      try RunFile.write(small, to: path)
     }
     return [path]
   }
@@ -75,7 +83,15 @@ public enum RunExport: String, CaseIterable, Sendable {
     guard run.tensors.isEmpty else { return }
     throw Diagnostic(
       "run \(run.id)",
-      "has no final weights, since it \(run.outcome.status == .diverged ? "diverged" : "did not finish")")
+      "has no final weights, since it \(Self.reasonForNoTensors(run))")
+  }
+
+  private static func reasonForNoTensors(_ run: RunRecord) -> String {
+    switch run.outcome.status {
+    case .diverged: "diverged"
+    case .finished: "was exported without them"
+    default: "did not finish"
+    }
   }
 
   private static func onnx(_ run: RunRecord, batchNorm: ONNXBatchNorm) throws -> Data {

@@ -92,7 +92,15 @@ public final class RunTrainer {
 
   /// Of the network that the run starts from; nil: random weights.
   func initialTensors(of run: PlannedRun) throws -> [NamedTensor]? {
-    if let parent = run.parent { return try results.record(parent, includingTensors: true).tensors }
+    if let parent = run.parent {
+      let tensors = try results.record(parent, includingTensors: true).tensors
+      guard !tensors.isEmpty else {
+        throw Diagnostic(
+          results.runFile(parent), "has no weights for \(run.id) to start from, since it was exported without tensors",
+          remedy: "put the whole file in its place, or move it away, and it is trained again")
+      }
+      return tensors
+    }
     return try run.weights?.tensors(for: run.spec.model)
   }
 

@@ -48,6 +48,10 @@ struct EvaluateCommand: ParsableCommand {
     guard record.outcome.status == .finished else {
       throw Diagnostic(file, "the run is \(record.outcome.status.rawValue), it has no final weights")
     }
+    guard !record.tensors.isEmpty else {
+      throw Diagnostic(
+        file, "has no final weights, since it was exported without tensors", remedy: "give the whole file")
+    }
     let stored = try StoredSpecification(canonicalForm: record.configuration, file: file)
     // Before memory is asked for: an edited configuration may describe a network that no machine holds.
     let parameters = ModelSummary(try stored.spec.model.graph(), quantization: nil).parameters

@@ -1,5 +1,6 @@
 public import ArgumentParser
 import Diagnostics
+import Foundation
 public import Interchange
 import Records
 import Reporting
@@ -16,7 +17,9 @@ struct ExportCommand: ParsableCommand {
       deviation in the metadata.
       tensorboard: series and histograms as an event file in a folder of the run's own, as 'spqat sweep --tensorboard' \
       writes it.
-      Of a folder of results, csv writes one long table with a row for each run and epoch, tensorboard the files of all runs.
+      hdf5: the run's file without tensors and levels, a tenth of its size; tables, comparisons and reports read it as before.
+      Of a folder of results, csv writes one long table with a row for each run and epoch, tensorboard and hdf5 the files of \
+      all runs.
       """)
 
   @Argument(help: ArgumentHelp("A run's file, the beginning of its id, or a folder of results.", valueName: "run"))
@@ -25,13 +28,13 @@ struct ExportCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Where results are kept.", valueName: "dir"))
   var results = "results"
 
-  @Option(help: "csv, json, safetensors, onnx or tensorboard.")
+  @Option(help: "csv, json, safetensors, onnx, tensorboard or hdf5.")
   var format: RunExport
 
   @Option(
     help: ArgumentHelp(
       "The file, for csv the beginning of the files' names (default: the run's id, or the folder's name), for tensorboard "
-        + "the folder (default: tensorboard).",
+        + "the folder (default: tensorboard), as for hdf5 of a folder of results (default: its name and -small).",
       valueName: "path"))
   var output: String?
 
@@ -47,19 +50,43 @@ struct ExportCommand: ParsableCommand {
     let run = try RunFile.read(
       file, includingTensors: format.needsTensors, includingObservation: format.needsObservation)
     let output = output ?? (format == .tensorboard ? "tensorboard" : run.id)
+    if format == .hdf5 { try refuse(writing: output, over: file) }
     for path in try format.write(run, to: output, batchNorm: batchNorm) { print(path) }
   }
 
   private func exportFolder() throws {
-    guard format == .csv || format == .tensorboard else {
+    guard [.csv, .tensorboard, .hdf5].contains(format) else {
       throw Diagnostic(
-        target.text, "is a folder of results, which is exported as csv or tensorboard alone",
+        target.text, "is a folder of results, which is exported as csv, tensorboard or hdf5 alone",
         remedy: "give one of its runs for \(format.rawValue)")
     }
     let collection = try RunCollection.load(target.text)
     for problem in collection.problems { printError(problem) }
     if format == .csv { return print(try collection.writeEpochs(to: output ?? collection.name)) }
-    for run in collection.runs { if let file = collection.files[run.id] { try export(file) } }
+    let folder = output ?? (format == .tensorboard ? "tensorboard" : "\(collection.name)-small")
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    } catch {
+      throw Diagnostic(cause: .system, folder, "cannot be made", remedy: "choose another folder with --output")
+    }
+    for run in collection.runs {
+      guard let file = collection.files[run.id] else { continue }
+      guard format == .hdf5 else {
+        try export(file)
+        continue
+      }
+      let path = "\(folder)/\(run.id).h5"
+      try refuse(writing: path, over: file)
+      for path in try format.write(try RunFile.read(file, includingTensors: false), to: path) { print(path) }
+    }
+  }
+
+  /// The whole file is not replaced by the small one.
+  private func refuse(writing output: String, over file: String) throws(Diagnostic) {
+    let path = output.hasSuffix(".h5") ? output : "\(output).h5"
+    func place(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path }
+    guard place(path) == place(file) else { return }
+    throw Diagnostic(file, "is the run's own file, whose tensors would be lost", remedy: "give another --output")
   }
 }
 

@@ -75,7 +75,10 @@ struct Spqat: ParsableCommand {
       print(fullMessage(for: error))
       return 0
     } catch  where exitCode(for: error) == .validationFailure {
-      printError("\(oneLine(message(for: error))); see 'spqat --help'")
+      // Long choices come as lists.
+      let message = message(for: error).replacing("one of the following:\n  - ", with: "one of ")
+        .replacing("\n  - ", with: ", ")
+      printError("\(oneLine(message)); see 'spqat --help'")
       return 2
     } catch {
       printError(oneLine("\(error)"))

@@ -162,7 +162,8 @@ struct ReportingCommandTests {
     #expect(lines.first?.hasPrefix("id,label,kind,method,recipe,weight_bits,activation_bits,seed,parent,") == true)
     try expectError(
       ["export", folder, "--format", "json"],
-      "\(folder): is a folder of results, which is exported as csv or tensorboard alone; give one of its runs for json")
+      "\(folder): is a folder of results, which is exported as csv, tensorboard or hdf5 alone; give one of its runs for json"
+    )
   }
 
   @Test("a run that experiments share is one run, whichever file is taken")
@@ -283,7 +284,7 @@ struct ReportingCommandTests {
     try fileRuns(seeds: 1...2)
     try expectError(
       ["export", "c0", "--format", "xml"],
-      "The value 'xml' is invalid for '--format <format>'. Please provide one of 'csv', 'json', 'safetensors', 'onnx' or 'tensorboard'.; see "
+      "The value 'xml' is invalid for '--format <format>'. Please provide one of csv, json, safetensors, onnx, tensorboard, hdf5; see "
         + "'spqat --help'")
     try expectError(["export", "c0"], "Missing expected argument '--format <format>'; see 'spqat --help'")
     try expectError(

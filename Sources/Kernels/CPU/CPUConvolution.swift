@@ -52,12 +52,14 @@ public final class CPUConvolution: ConvolutionOperation {
       bytes: withUnsafePointer(to: c) {
         max(backend.convolution.scratch_bytes($0), backend.integerConvolution.scratch_bytes($0))
       })
-    withUnsafePointer(to: blocks[0].c) { backend.reserveScratch(bytes: backend.convolution.scratch_bytes($0)) }
-    withUnsafePointer(to: blocks[0].cPart) { part in
-      backend.reserveScratch(bytes: backend.sparseGradient.scratch_bytes(part))
-      guard let integerMaximum else { return }
-      let most = Int32(min(imagesPerPiece, BatchTree.largestSlice(upTo: shape.batch)))
-      backend.reserveScratch(bytes: backend.integerGradient.scratch_bytes(part, integerMaximum, most))
+    for block in blocks {
+      withUnsafePointer(to: block.c) { backend.reserveScratch(bytes: backend.convolution.scratch_bytes($0)) }
+      withUnsafePointer(to: block.cPart) { part in
+        backend.reserveScratch(bytes: backend.sparseGradient.scratch_bytes(part))
+        guard let integerMaximum else { return }
+        let most = Int32(min(imagesPerPiece, BatchTree.largestSlice(upTo: shape.batch)))
+        backend.reserveScratch(bytes: backend.integerGradient.scratch_bytes(part, integerMaximum, most))
+      }
     }
     backend.reservePartials(count: tasks.floats)
     backend.reservePieces(gradient: imagesPerPiece * (shape.outputCount / shape.batch))
