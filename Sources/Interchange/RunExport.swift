@@ -35,9 +35,8 @@ public enum RunExport: String, CaseIterable, Sendable {
   public func write(
     _ run: RunRecord, to output: String, batchNorm: ONNXBatchNorm = .folded
   ) throws -> [String] {
-    let ending = self == .hdf5 ? ".h5" : ".\(rawValue)"
-    let prefix = output.hasSuffix(ending) ? String(output.dropLast(ending.count)) : output
-    let path = prefix + ending
+    let path = path(output)
+    let prefix = String(path.dropLast(ending.count))
     switch self {
     case .csv:
       let tables = [("epochs", run.epochTable), ("layers", run.layerTable), ("layer-epochs", run.layerEpochTable)]
@@ -72,6 +71,11 @@ public enum RunExport: String, CaseIterable, Sendable {
     }
     return [path]
   }
+
+  /// The file of an output, of which `csv` and `tensorboard` make others.
+  public func path(_ output: String) -> String { output.hasSuffix(ending) ? output : output + ending }
+
+  private var ending: String { self == .hdf5 ? ".h5" : ".\(rawValue)" }
 
   /// Whether the format holds tensors.
   public var needsTensors: Bool { self == .safetensors || self == .onnx }

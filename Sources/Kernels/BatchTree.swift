@@ -27,11 +27,11 @@ public struct BatchTree: Sendable, Equatable {
 
   /// Images of the largest slice of any batch of up to so many.
   static func largestSlice(upTo images: Int) -> Int {
-    (1...images).reduce(1) {
-      let tree = BatchTree(images: $1)
-      return max($0, (tree.images + tree.leaves - 1) / tree.leaves)
-    }
+    (1...images).reduce(1) { max($0, BatchTree(images: $1).largestSlice) }
   }
+
+  /// Images of the largest slice.
+  var largestSlice: Int { (images + leaves - 1) / leaves }
 
   /// The images of one of `count` nodes of a level, from the first images to the last; `count` divides `leaves`.
   public func images(of node: Int, among count: Int) -> Range<Int> {

@@ -29,7 +29,7 @@ public struct GradientCheck {
   public func deviations(
     in run: PlannedRun, onStep: (StepReport) -> Void, shouldStop: () -> Bool
   ) throws -> [GradientComparison.Deviation] {
-    for other in run.prerequisites where try results.state(other) != .finished {
+    if let other = try results.unfinishedPrerequisite(of: run) {
       throw Diagnostic(
         results.runFile(other), "is not there, and \(run.label) needs it: \(run.prerequisite(other))",
         remedy: "train it first: 'spqat sweep' with --only \(other)")

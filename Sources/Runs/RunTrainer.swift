@@ -262,6 +262,11 @@ extension ResultsDirectory {
     return record.outcome.status == .finished ? .finished : .diverged(step: record.outcome.steps)
   }
 
+  /// The first run that `run` needs and that is not finished; nil: it can begin.
+  public func unfinishedPrerequisite(of run: PlannedRun) throws -> String? {
+    try run.prerequisites.first { try state($0) != .finished }
+  }
+
   /// The record, without tensors, of a run that finished or diverged; nil where none is filed.
   func ended(_ id: String) throws -> RunRecord? {
     guard FileManager.default.fileExists(atPath: runFile(id)) else { return nil }

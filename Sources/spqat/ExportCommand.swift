@@ -63,29 +63,27 @@ struct ExportCommand: ParsableCommand {
     let collection = try RunCollection.load(target.text)
     for problem in collection.problems { printError(problem) }
     if format == .csv { return print(try collection.writeEpochs(to: output ?? collection.name)) }
-    let folder = output ?? (format == .tensorboard ? "tensorboard" : "\(collection.name)-small")
+    guard format == .hdf5 else {
+      for run in collection.runs { if let file = collection.files[run.id] { try export(file) } }
+      return
+    }
+    let folder = output ?? "\(collection.name)-small"
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
       throw Diagnostic(cause: .system, folder, "cannot be made", remedy: "choose another folder with --output")
     }
     for run in collection.runs {
-      guard let file = collection.files[run.id] else { continue }
-      guard format == .hdf5 else {
-        try export(file)
-        continue
-      }
-      let path = "\(folder)/\(run.id).h5"
-      try refuse(writing: path, over: file)
-      for path in try format.write(try RunFile.read(file, includingTensors: false), to: path) { print(path) }
+      let output = "\(folder)/\(run.id)"
+      if let file = collection.files[run.id] { try refuse(writing: output, over: file) }
+      for path in try format.write(run, to: output) { print(path) }
     }
   }
 
   /// The whole file is not replaced by the small one.
   private func refuse(writing output: String, over file: String) throws(Diagnostic) {
-    let path = output.hasSuffix(".h5") ? output : "\(output).h5"
     func place(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path }
-    guard place(path) == place(file) else { return }
+    guard place(format.path(output)) == place(file) else { return }
     throw Diagnostic(file, "is the run's own file, whose tensors would be lost", remedy: "give another --output")
   }
 }

@@ -154,7 +154,7 @@ struct WorkerCommand: ParsableCommand {
       shouldStop: { Interruption.isRequested || getppid() != parent })
     guard processes.isFirst else { return try trainer.follow(loaded.plan) }
     defer { trainer.release() }
-    for other in run.prerequisites where try loaded.results.state(other) != .finished {
+    if let other = try loaded.results.unfinishedPrerequisite(of: run) {
       throw Diagnostic(options.config, "\(id) needs \(run.prerequisite(other)), which is not finished")
     }
     var end = trainer.train(run)

@@ -13,11 +13,11 @@ struct BackwardPieces {
   let sparse: Bool
 
   init(
-    tree: BatchTree, processes: any Communicator, mostNodes: Int, imagesPerPiece: Int, input: ConvolutionInput,
+    _ share: BatchShare, mostNodes: Int, imagesPerPiece: Int, input: ConvolutionInput,
     sparse: Bool
   ) {
-    self.tree = tree
-    own = tree.leaves(of: processes)
+    tree = share.tree
+    own = share.leaves
     nodes = min(mostNodes, own.count)
     self.imagesPerPiece = imagesPerPiece
     self.input = input
@@ -31,9 +31,8 @@ struct BackwardPieces {
 
   /// Some slices piece by piece, in order: a piece has the images of as many slices as fit, a power of two, or a part of one's.
   func overPieces(of slices: Range<Int>, _ body: (_ piece: Range<Int>, _ slices: Range<Int>) -> Void) {
-    let imagesOfSlice = (tree.images + tree.leaves - 1) / tree.leaves
     var atOnce = 1
-    while 2 * atOnce <= slices.count && 2 * atOnce * imagesOfSlice <= imagesPerPiece { atOnce *= 2 }
+    while 2 * atOnce <= slices.count && 2 * atOnce * tree.largestSlice <= imagesPerPiece { atOnce *= 2 }
     for group in stride(from: slices.lowerBound, to: slices.upperBound, by: atOnce) {
       let end = tree[group + atOnce - 1].upperBound
       var first = tree[group].lowerBound

@@ -44,9 +44,9 @@ public final class CPUConvolution: ConvolutionOperation {
     tasks = BackwardTasks(
       weights: shape.weightCount, channels: shape.outputChannels, groups: shape.groups, leaves: own,
       threads: backend.pool.threads)
-    let (tasks, most) = (tasks, (tree.images + tree.leaves - 1) / tree.leaves)
+    let tasks = tasks
     blocks = (0..<tasks.blocks).map { block in
-      ChannelBlock(of: c, block: block, among: tasks.blocks, images: min(imagesPerPiece, most))
+      ChannelBlock(of: c, block: block, among: tasks.blocks, images: min(imagesPerPiece, tree.largestSlice))
     }
     backend.reserveScratch(
       bytes: withUnsafePointer(to: c) {
@@ -74,13 +74,18 @@ public final class CPUConvolution: ConvolutionOperation {
   ) {
     precondition(images >= 1 && images <= shape.batch)
     guard let sums else {
-      backend.overImages(images) { body($0, nil, UnsafeMutableRawPointer(backend.scratch[$1].pointer)) }
+      backend.overImages(images) { body($0, nil, scratch($1)) }
       return
     }
     sums.prepare(channels: shape.outputChannels, BatchShare(images: images, of: backend.processes))
     backend.overLeaves(images) { slice, images, worker in
-      body(images, sums.slice(slice), UnsafeMutableRawPointer(backend.scratch[worker].pointer))
+      body(images, sums.slice(slice), scratch(worker))
     }
+  }
+
+  /// Of a thread's tasks, for one kernel at a time.
+  func scratch(_ worker: Int) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(backend.scratch[worker].pointer)
   }
 
   // MARK: Forward

@@ -26,7 +26,7 @@ extension CPUConvolution {
     let start = StepClock.now()
     precondition(images >= 1 && images <= shape.batch)
     let pass = BackwardPieces(
-      tree: BatchTree(images: images), processes: backend.processes, mostNodes: tasks.nodes,
+      BatchShare(images: images, of: backend.processes), mostNodes: tasks.nodes,
       imagesPerPiece: imagesPerPiece, input: input, sparse: sparse)
     let needsWeightGradient = !sparse || unfrozen.count > 0
     let parts =
@@ -53,7 +53,7 @@ extension CPUConvolution {
         let begin = StepClock.now()
         let gradient = pieceGradient(outputGradient, piece, worker)
         let affine = StepClock.now()
-        if let inputGradient { backwardInput(gradient, inputGradient, piece, worker) }
+        if let inputGradient { backwardInput(gradient, inputGradient, piece, scratch(worker)) }
         seconds.normalization += affine - begin
         seconds.inputGradient += StepClock.now() - affine
         for slice in slices {
@@ -106,7 +106,7 @@ extension CPUConvolution {
         let slice = pass.own.lowerBound + task - weightTasks
         pass.overPieces(of: slice..<slice + 1) { piece, _ in
           let begin = StepClock.now()
-          backwardInput(gradient, inputGradient, piece, worker)
+          backwardInput(gradient, inputGradient, piece, scratch(worker))
           let formed = StepClock.now()
           eachPiece(piece, slice)
           seconds.inputGradient += formed - begin
@@ -138,26 +138,19 @@ extension CPUConvolution {
   public func backwardInput(outputGradient: Buffer<Float>, inputGradient: Buffer<Float>, images: Int) {
     precondition(outputGradient.count >= shape.outputCount && inputGradient.count >= shape.inputCount)
     overImages(images, sums: nil) { range, _, scratch in
-      withUnsafePointer(to: c) {
-        backend.convolution.backward_input(
-          $0, outputGradient.pointer, packedBackward.pointer, inputGradient.pointer, Int32(range.lowerBound),
-          Int32(range.count), scratch)
-      }
+      backwardInput(outputGradient.pointer, inputGradient, range, scratch)
     }
   }
 
   private func backwardInput(
-    _ outputGradient: UnsafePointer<Float>, _ inputGradient: Buffer<Float>, _ images: Range<Int>, _ worker: Int
+    _ outputGradient: UnsafePointer<Float>, _ inputGradient: Buffer<Float>, _ images: Range<Int>,
+    _ scratch: UnsafeMutableRawPointer
   ) {
     withUnsafePointer(to: c) {
       backend.convolution.backward_input(
         $0, outputGradient, packedBackward.pointer, inputGradient.pointer, Int32(images.lowerBound),
-        Int32(images.count), scratch(worker))
+        Int32(images.count), scratch)
     }
-  }
-
-  private func scratch(_ worker: Int) -> UnsafeMutableRawPointer {
-    UnsafeMutableRawPointer(backend.scratch[worker].pointer)
   }
 
   /// A pointer that the images of `piece` can be found at by their place in the batch.

@@ -11,21 +11,25 @@ struct UnfrozenWeights {
   private var all: Int { frozen.count }
 
   init(frozen given: Buffer<UInt8>) {
-    frozen = Buffer(count: given.count)
-    frozen.copy(from: given)
-    let all = frozen.count
-    let mask = UnsafeBufferPointer(start: frozen.pointer, count: all)
-    count = mask.reduce(0) { $0 + ($1 == 0 ? 1 : 0) }
-    listed = 4 * count <= all ? mask.indices.lazy.filter { mask[$0] == 0 }.map(Int32.init) : nil
+    self.init(UnsafeBufferPointer(start: given.pointer, count: given.count), isListed: nil)
   }
 
   /// Those of a block, listed where the whole layer's are.
   init(block: Range<Int>, of whole: UnfrozenWeights) {
-    frozen = Buffer(count: block.count)
-    frozen.pointer.update(from: whole.frozen.pointer + block.lowerBound, count: block.count)
-    let mask = UnsafeBufferPointer(start: frozen.pointer, count: block.count)
+    if block.count == whole.all {
+      self = whole
+    } else {
+      let mask = UnsafeBufferPointer(start: whole.frozen.pointer + block.lowerBound, count: block.count)
+      self.init(mask, isListed: whole.listed != nil)
+    }
+  }
+
+  /// Copies the mask. `isListed` nil: where they are few.
+  private init(_ mask: UnsafeBufferPointer<UInt8>, isListed: Bool?) {
+    frozen = Buffer(mask)
     count = mask.reduce(0) { $0 + ($1 == 0 ? 1 : 0) }
-    listed = whole.listed == nil ? nil : mask.indices.lazy.filter { mask[$0] == 0 }.map(Int32.init)
+    listed =
+      isListed ?? (4 * count <= mask.count) ? mask.indices.lazy.filter { mask[$0] == 0 }.map(Int32.init) : nil
   }
 
   /// Zeros at least where the gradients of these weights are added.
