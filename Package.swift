@@ -151,7 +151,8 @@ let package = Package(
         "Tensor", "Training",
       ], exclude: ["make_torchvision.py", "read_tensorboard.py", "run_onnx.py"]),
     tests("LotteryTicket", ["Records", "Tensor"]),
-    tests("Reporting", ["Diagnostics", "Records", "Statistics", "Storage", "Tables"]),
+    tests("Reporting", ["Diagnostics", "Host", "Records", "Statistics", "Storage", "Tables"]),
+    tests("Benchmarking"),
     .testTarget(
       name: "CommandLineTests", dependencies: ["spqat", "Datasets", "Host", "TestSupport", "Records", "Storage"],
       path: "Tests/CommandLineTests", swiftSettings: strict),

@@ -81,22 +81,24 @@ public struct KernelBenchmark: Sendable {
     var milliseconds: Spread
     /// Floating-point (or equivalent integer) operations really done.
     var operations: Double
+    /// Of operands and results, each counted once.
+    var bytes: Double
     /// Largest deviation from the reference over the largest magnitude; NaN: not compared.
     var error: Double
     /// Against the dense weight gradient of the same shape; NaN elsewhere.
     var timeOfDense: Double
   }
 
-  /// Columns: shape, kernel, milliseconds (median and quartiles), GFLOP/s, share of the FMA peak, error, time against the
-  /// dense weight gradient.
-  /// - Parameter peak: floating-point operations a second of one core.
-  public func run(peak: Double, progress: (String) -> Void = { _ in }) -> Table {
+  /// Columns: shape, kernel, milliseconds (median and quartiles), GFLOP/s, share of the FMA peak, arithmetic intensity, share
+  /// of the roof over it (Williams, Waterman and Patterson, "Roofline", 2009), error, time against the dense weight gradient.
+  public func run(on machine: MachinePeaks, progress: (String) -> Void = { _ in }) -> Table {
     var rows: [Row] = []
     for (name, _, shape) in network.shapes {
       progress("\(network.rawValue) \(name)")
       rows += measure(name, shape)
     }
     func rate(_ row: Row) -> Double { row.operations / (row.milliseconds.median * 1e-3) }
+    func intensity(_ row: Row) -> Double { row.operations / row.bytes }
     return Table(
       title: "Kernels on \(network.rawValue)'s shapes, \(threads) threads, \(instructionSet.rawValue)",
       columns: [
@@ -118,7 +120,13 @@ public struct KernelBenchmark: Sendable {
           .doubles(rows.map { rate($0) / 1e9 })),
         .init(
           "share_of_peak", description: "Of the measured float32 FMA peak of these threads", decimals: 2,
-          .doubles(rows.map { rate($0) / (peak * Double(threads)) })),
+          .doubles(rows.map { rate($0) / machine.operations(threads: threads) })),
+        .init(
+          "intensity", unit: "FLOP/byte", description: "Operations for each byte of operands and result, counted once",
+          decimals: 1, .doubles(rows.map(intensity))),
+        .init(
+          "share_of_roof", description: "Of what peak and copy bandwidth allow at that intensity", decimals: 2,
+          .doubles(rows.map { rate($0) / machine.roof(intensity: intensity($0), threads: threads) })),
         .init(
           "error", description: "Largest deviation from the scalar reference over its largest magnitude",
           .doubles(rows.map(\.error))),
@@ -130,7 +138,6 @@ public struct KernelBenchmark: Sendable {
 
   private func measure(_ name: String, _ shape: ConvolutionShape) -> [Row] {
     let backend = CPUBackend(threads: threads, instructionSet: instructionSet)
-    let operation = CPUConvolution(shape: shape, backend: backend)
     // The scalar reference is slow: it checks a few images of a shape of its own.
     var small = shape
     small.batch = min(shape.batch, max(1, 40_000_000 / shape.macs))
@@ -138,7 +145,14 @@ public struct KernelBenchmark: Sendable {
     let reference = OperandSet(shape: small)
     let referenceBackend = CPUBackend(threads: threads, instructionSet: .reference)
     let referenceOperation = CPUConvolution(shape: small, backend: referenceBackend)
-    let checkedOperation = CPUConvolution(shape: small, backend: backend)
+    /// What is timed, and the same for the few images.
+    func tested(gradients: LevelGradients) -> (timed: CPUConvolution, checked: CPUConvolution) {
+      (
+        CPUConvolution(shape: shape, gradients: gradients, backend: backend),
+        CPUConvolution(shape: small, gradients: gradients, backend: backend)
+      )
+    }
+    let inFloats = tested(gradients: .float32)
 
     let dense = 2 * Double(shape.macs) * Double(shape.batch)
     var rows: [Row] = []
@@ -152,8 +166,10 @@ public struct KernelBenchmark: Sendable {
         })
     }
     /// Runs `body` with the kernels under test and with the reference on the same few images; compares what it writes.
-    func error(_ result: Buffer<Float>, _ body: (CPUConvolution, OperandSet) -> Void) -> Double {
-      body(checkedOperation, reference)
+    func error(
+      of checked: CPUConvolution, _ result: Buffer<Float>, _ body: (CPUConvolution, OperandSet) -> Void
+    ) -> Double {
+      body(checked, reference)
       let tested = result.array
       body(referenceOperation, reference)
       let expected = result.array
@@ -167,19 +183,22 @@ public struct KernelBenchmark: Sendable {
       return largest == 0 ? worst : worst / largest
     }
     func add(
-      _ kernel: String, share: Double = 1, dense denseTime: Spread? = nil, result: Buffer<Float>,
-      _ body: @escaping (CPUConvolution, OperandSet) -> Void
+      _ kernel: String, by tested: (timed: CPUConvolution, checked: CPUConvolution)? = nil, share: Double = 1,
+      dense denseTime: Spread? = nil, result: Buffer<Float>, bytes: Int, _ body: (CPUConvolution, OperandSet) -> Void
     ) -> Spread {
-      let error = error(result, body)
-      let spread = time { body(operation, data) }
+      let tested = tested ?? inFloats
+      let error = error(of: tested.checked, result, body)
+      let spread = time { body(tested.timed, data) }
       rows.append(
         Row(
-          shape: name, kernel: kernel, milliseconds: spread, operations: dense * share, error: error,
+          shape: name, kernel: kernel, milliseconds: spread, operations: dense * share, bytes: Double(bytes),
+          error: error,
           timeOfDense: denseTime.map { spread.median / $0.median } ?? .nan))
       return spread
     }
 
-    _ = add("forward, float", result: reference.output) { operation, data in
+    let (inputs, outputs, weights) = (shape.inputCount, shape.outputCount, shape.weightCount)
+    _ = add("forward, float", result: reference.output, bytes: 4 * (inputs + weights + outputs)) { operation, data in
       operation.pack(weights: data.weights)
       operation.forward(input: data.input, bias: nil, output: data.output, images: operation.shape.batch, sums: nil)
     }
@@ -189,37 +208,44 @@ public struct KernelBenchmark: Sendable {
       guard backend.supportsIntegers(shape, maximumInput: maximumInput, maximumWeight: maximumWeight) else { continue }
       data.fillLevels(bits: bits)
       reference.fillLevels(bits: bits)
-      _ = add("forward, \(bits)-bit integers", result: reference.output) { operation, data in
+      _ = add(
+        "forward, \(bits)-bit integers", result: reference.output, bytes: inputs + weights + 4 * outputs
+      ) { operation, data in
         operation.pack(levels: data.weightLevels, maximumInput: maximumInput, maximumWeight: maximumWeight)
         operation.forward(
           levels: data.levels, maximumInput: maximumInput, maximumWeight: maximumWeight, scale: 1, bias: nil,
           output: .floats(data.output), images: operation.shape.batch, sums: nil)
       }
     }
-    _ = add("input gradient", result: reference.inputGradient) { operation, data in
+    _ = add("input gradient", result: reference.inputGradient, bytes: 4 * (outputs + weights + inputs)) {
+      operation, data in
       operation.packBackward(weights: data.weights)
       operation.backwardInput(
         outputGradient: data.outputGradient, inputGradient: data.inputGradient,
         images: operation.shape.batch)
     }
-    for fromLevels in [false, true] {
+    data.fillLevels(bits: 2)
+    reference.fillLevels(bits: 2)
+    var sources = [("floats", inFloats, false), ("levels", inFloats, true)]
+    if shape.groups == 1 { sources.append(("levels, int16", tested(gradients: .int16(maximumInput: 3)), true)) }
+    for (source, tested, levels) in sources {
       func weightGradient(_ operation: CPUConvolution, _ data: OperandSet, sparse: Bool) {
         operation.backward(
           outputGradient: .buffer(data.outputGradient), inputGradient: nil,
-          input: fromLevels ? .levels(data.levels) : .floats(data.input), weightGradient: data.weightGradient, scale: 1,
+          input: levels ? .levels(data.levels) : .floats(data.input), weightGradient: data.weightGradient, scale: 1,
           images: operation.shape.batch, sparse: sparse)
       }
-      let source = fromLevels ? "levels" : "floats"
-      let denseTime = add("weight gradient, \(source)", result: reference.weightGradient) {
+      let bytes = (levels ? 1 : 4) * inputs + 4 * (outputs + weights)
+      let denseTime = add("weight gradient, \(source)", by: tested, result: reference.weightGradient, bytes: bytes) {
         weightGradient($0, $1, sparse: false)
       }
-      for frozen in [0.3, 0.6, 0.9] {
+      for frozen in [0.3, 0.6, 0.9, 0.99] {
         let mask = OperandSet.mask(count: shape.weightCount, frozen: frozen)
-        for operation in [operation, checkedOperation, referenceOperation] { operation.index(frozen: mask) }
+        for operation in [tested.timed, tested.checked, referenceOperation] { operation.index(frozen: mask) }
         let unfrozen = Double(mask.count { $0 == 0 }) / Double(mask.count)
         _ = add(
-          "weight gradient, \(source), \(Int(frozen * 100)) % frozen", share: unfrozen, dense: denseTime,
-          result: reference.weightGradient
+          "weight gradient, \(source), \(Int(frozen * 100)) % frozen", by: tested, share: unfrozen, dense: denseTime,
+          result: reference.weightGradient, bytes: bytes
         ) { weightGradient($0, $1, sparse: true) }
       }
     }

@@ -6,6 +6,7 @@ import Kernels
 import Networks
 public import Quantization
 public import Recipes
+import Reporting
 import Storage
 import Tables
 
@@ -40,13 +41,14 @@ extension BenchCommand {
     @Option(help: "Repetitions of every measurement.") var repetitions = 9
 
     func run() throws {
-      let (machineTable, peak) = Kernels.measureMachine(machine)
+      let peaks = MachinePeaks(measuring: machine)
+      let machineTable = peaks.table(threads: machine.threads, instructionSet: machine.instructionSet)
       var tables = [("machine", machineTable)]
       if !output.json { print(machineTable.markdown()) }
       for network in KernelBenchmark.Network.allCases {
         let table = KernelBenchmark(
           network: network, threads: machine.threads, repetitions: repetitions, instructionSet: machine.instructionSet
-        ).run(peak: peak)
+        ).run(on: peaks)
         tables.append(("kernels_\(network.rawValue)", table))
         if !output.json { print(table.markdown()) }
       }
@@ -123,33 +125,33 @@ extension BenchCommand {
       .resnet20
     @Option(help: "Repetitions of every measurement.") var repetitions = 15
 
+    @Option(help: "Also draw each kernel below this machine's roofs, in this folder.") var roofline: String?
+
     func run() throws {
-      let (machineTable, peak) = Self.measureMachine(machine)
+      let peaks = MachinePeaks(measuring: machine)
+      let machineTable = peaks.table(threads: machine.threads, instructionSet: machine.instructionSet)
       let table = KernelBenchmark(
         network: network, threads: machine.threads, repetitions: repetitions, instructionSet: machine.instructionSet
-      ).run(peak: peak)
+      ).run(on: peaks)
       if !output.json { print(machineTable.markdown(), table.markdown(), separator: "\n") }
       try BenchCommand.finish([("machine", machineTable), ("kernels_\(network.rawValue)", table)], output)
+      guard let roofline else { return }
+      do {
+        try Roofline(
+          kernels: table, operations: peaks.operations(threads: machine.threads), bandwidth: peaks.copyBandwidth,
+          name: "roofline-\(network.rawValue)"
+        ).write(to: roofline)
+      } catch {
+        printError("\(error)")
+        throw ExitCode(2)
+      }
     }
+  }
+}
 
-    static func measureMachine(_ machine: MachineOptions) -> (Table, peak: Double) {
-      let backend = CPUBackend(threads: machine.threads, instructionSet: machine.instructionSet)
-      let peak = backend.measurePeak()
-      let bandwidth = backend.measureCopyBandwidth()
-      let table = Table(
-        title: "This machine",
-        columns: [
-          .init("instruction_set", .strings([machine.instructionSet.rawValue])),
-          .init("threads", .integers([machine.threads])),
-          .init(
-            "fma_peak", unit: "GFLOP/s", description: "Float32 multiply-adds on registers, one core", decimals: 1,
-            .doubles([peak / 1e9])),
-          .init(
-            "copy_bandwidth", unit: "GB/s", description: "Bytes read and written, all threads", decimals: 1,
-            .doubles([bandwidth / 1e9])),
-        ])
-      return (table, peak)
-    }
+extension MachinePeaks {
+  fileprivate init(measuring machine: MachineOptions) {
+    self.init(measuring: CPUBackend(threads: machine.threads, instructionSet: machine.instructionSet))
   }
 }
 
