@@ -30,6 +30,7 @@ check() {
   fi
   # Flags that do not reach the kernels would leave nothing to find in them.
   for unit in "$scratch"/release/CKernels.build/kernels_*.o; do
+    grep -q sq_kernels_ "$unit" || continue  # of another processor's instruction set: empty here
     for call in $calls; do
       grep -q "$call" "$unit" || fail "$sanitizer: $unit calls no $call...: it is not instrumented"
     done
