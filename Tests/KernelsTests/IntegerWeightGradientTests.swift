@@ -37,6 +37,10 @@ private struct IntegerCase: CustomTestStringConvertible, Sendable {
     .init(batch: 200, size: (1, 1), channels: (64, 10), kernel: 1, pad: 0),
     .init(batch: 1, size: (1, 1), channels: (1, 1), kernel: 1, pad: 0),
     .init(batch: 4, size: (13, 17), channels: (20, 24), stride: 3),
+    // One image in halves: of as many rows, of one row more, of a row and none.
+    .init(batch: 1, size: (14, 14), channels: (16, 24)),
+    .init(batch: 1, size: (17, 12), channels: (24, 16), stride: 2),
+    .init(batch: 1, size: (2, 9), channels: (8, 8)),
   ]
 }
 

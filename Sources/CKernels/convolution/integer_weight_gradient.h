@@ -3,7 +3,7 @@
 
 // The dense weight gradient in integers. Two images are worked on as one whose pixels are words: 16-bit integers of the
 // one and the other, whose products processors add in pairs. So the walk is weight_gradient.h's, over half as many
-// images; an odd one's partner is zeros.
+// images; an odd one's partner is zeros. An image alone is worked on as two, its upper and its lower half.
 
 #include "../include/integer_weight_gradient.h"
 #include "../target/arithmetic.h"
@@ -108,7 +108,8 @@ static const gradient_tile_kernel integer_tiles[INTEGER_VECTORS] = {
 
 /// `units` and `inverse_units`: find_units; `totals`: sums that 32 bits might not have held.
 typedef struct integer_gradient_plan {
-  gradient_plan walk;  // over pairs of images
+  gradient_plan walk;  // over pairs of images, or of an image's halves
+  int32_t half;        // the output's rows in its upper half, which may have one more; 0: pairs are of images
   int64_t most_pairs;  // of pixels, that a 32-bit sum holds
   size_t units, inverse_units, totals, bytes;
 } integer_gradient_plan;
@@ -116,20 +117,22 @@ typedef struct integer_gradient_plan {
 /// For calls of up to `images` images.
 static integer_gradient_plan plan_integer_gradient(const sq_conv *s, int32_t max_input, int32_t images) {
   integer_gradient_plan p = {.most_pairs = products_that_fit(max_input) / 2};
+  sq_conv part = *s;
+  if (images == 1 && s->out_height > 1) part.out_height = p.half = divide_up(s->out_height, 2);
   gradient_plan *walk = &p.walk;
-  walk->images = forward_images(s);
+  walk->images = forward_images(&part);
   walk->images.direct = 0;
   walk->run = walk->lanes = s->kernel_width * s->in_channels;
   walk->broadcasts = s->out_channels;
-  walk->strip = strip_of(s->out_height, s->out_width, GRADIENT_STRIP_PIXELS);
-  walk->strip.images = smaller(walk->strip.images, divide_up(larger(1, s->batch), 2));
+  walk->strip = strip_of(part.out_height, s->out_width, GRADIENT_STRIP_PIXELS);
+  walk->strip.images = p.half ? 1 : smaller(walk->strip.images, divide_up(larger(1, s->batch), 2));
   walk->most_vectors = INTEGER_VECTORS;
   walk->most_broadcasts = INTEGER_BROADCASTS;
   walk->tiles = integer_tiles;
   lay_out_gradient(walk, s);
 
   const size_t channels = sizeof(float) * round_up(s->out_channels, SQ_LANES);
-  const int64_t pixels = (int64_t)s->out_height * s->out_width;
+  const int64_t pixels = (int64_t)part.out_height * s->out_width;
   p.bytes = walk->bytes;
   p.units = take(&p.bytes, channels);
   p.inverse_units = take(&p.bytes, channels);
@@ -137,37 +140,41 @@ static integer_gradient_plan plan_integer_gradient(const sq_conv *s, int32_t max
   return p;
 }
 
-/// Interleaves the levels of two images into the middle of a padded one; without a second one its halves are zeros.
-static void copy_image_pair(const padded_images *p, const uint8_t *one, const uint8_t *other, float *destination) {
-  const int32_t first_row = larger(0, -p->top), end_row = smaller(p->source_height, p->height - p->top);
+/// Interleaves the levels of two images, of which the second begins `shift` rows below its start, into a padded one;
+/// what is outside of either stays as it is, zeros. Without a second one its halves are zeros.
+static void copy_image_pair(
+    const padded_images *p, const uint8_t *one, const uint8_t *other, int32_t shift, float *destination) {
   const int32_t first_column = larger(0, -p->left), end_column = smaller(p->source_width, p->width - p->left);
   const int32_t length = (end_column - first_column) * p->channels;
-  for (int32_t row = first_row; row < end_row && length > 0; row++) {
+  for (int32_t row = -p->top; row < p->height - p->top && length > 0; row++) {
     uint32_t *to =
         (uint32_t *)destination + (row + p->top) * row_floats(p) + (ptrdiff_t)(first_column + p->left) * p->channels;
     const ptrdiff_t from = ((ptrdiff_t)row * p->source_width + first_column) * p->channels;
-    const uint8_t *low = one + from;
-    if (other) {
-      const uint8_t *high = other + from;
+    const ptrdiff_t below = (ptrdiff_t)shift * p->source_width * p->channels;
+    const uint8_t *low = row >= 0 && row < p->source_height ? one + from : NULL;
+    const uint8_t *high = other && row + shift >= 0 && row + shift < p->source_height ? other + from + below : NULL;
+    if (low && high)
       ELEMENTWISE_FOR (int32_t i = 0; i < length; i++) to[i] = low[i] | (uint32_t)high[i] << 16;
-    } else {
+    else if (low)
       ELEMENTWISE_FOR (int32_t i = 0; i < length; i++) to[i] = low[i];
-    }
+    else if (high)
+      ELEMENTWISE_FOR (int32_t i = 0; i < length; i++) to[i] = (uint32_t)high[i] << 16;
   }
 }
 
-/// The output gradient of a strip: from `first` on, `pairs` times `pixels` pixels of two images, an image apart.
+/// The output gradient of a strip: from `first` on, `pairs` times `pixels` pixels of one and, `other` floats after it,
+/// of another image.
 typedef struct gradient_strip {
   const float *first;
-  ptrdiff_t image;
+  ptrdiff_t other;
   int32_t channels, pairs, pixels;
-  int32_t odd;  // the last pair has one image: what its partner's halves hold meets zeros
+  int32_t partners;  // pixels of the last pair that the other image has
 } gradient_strip;
 
-/// Channels [start, start + SQ_LANES) of a pixel of two images as words.
+/// Channels [start, start + SQ_LANES) of a pixel of two images as words; of the second one zeros where it is NULL.
 SQ_INLINE sq_int_vector gradient_words(const float *one, const float *other, sq_float_vector units) {
-  const sq_int_vector low = rounded_units(sq_load(one), units), high = rounded_units(sq_load(other), units);
-  return (low & 0xffff) | high << 16;
+  const sq_int_vector low = rounded_units(sq_load(one), units) & 0xffff;
+  return other ? low | rounded_units(sq_load(other), units) << 16 : low;
 }
 
 /// Packs a strip as words: [block of at most INTEGER_BROADCASTS channels][pair][pixel][block's channels].
@@ -183,13 +190,13 @@ static void pack_gradient_words(const gradient_strip *strip, const float *units,
     const ptrdiff_t next = (ptrdiff_t)strip->pairs * strip->pixels * INTEGER_BROADCASTS;
 #endif
     for (int32_t pair = 0; pair < strip->pairs; pair++) {
-      const float *one = strip->first + 2 * pair * strip->image + start;
-      const float *other = strip->odd && pair == strip->pairs - 1 ? one : one + strip->image;
+      const float *one = strip->first + 2 * pair * strip->other + start, *other = one + strip->other;
+      const int32_t partners = pair == strip->pairs - 1 ? strip->partners : strip->pixels;
 #if SQ_LANES == 2 * INTEGER_BROADCASTS
       if (both) {
         typedef int32_t half __attribute__((vector_size(4 * INTEGER_BROADCASTS), aligned(4), may_alias));
         for (int32_t i = 0; i < strip->pixels; i++, one += channels, other += channels, packed += width) {
-          const sq_int_vector words = gradient_words(one, other, scale);
+          const sq_int_vector words = gradient_words(one, i < partners ? other : NULL, scale);
           *(half *)packed = __builtin_shufflevector(words, words, 0, 1, 2, 3, 4, 5, 6, 7);
           *(half *)(packed + next) = __builtin_shufflevector(words, words, 8, 9, 10, 11, 12, 13, 14, 15);
         }
@@ -198,7 +205,7 @@ static void pack_gradient_words(const gradient_strip *strip, const float *units,
 #endif
       // A vector reaches into words that are written after it, or past the end.
       for (int32_t i = 0; i < strip->pixels; i++, one += channels, other += channels, packed += width)
-        *(sq_int_vector_unaligned *)packed = gradient_words(one, other, scale);
+        *(sq_int_vector_unaligned *)packed = gradient_words(one, i < partners ? other : NULL, scale);
     }
 #if SQ_LANES == 2 * INTEGER_BROADCASTS
     if (both) packed += next, block++;
@@ -265,24 +272,26 @@ static void integer_gradient_backward_weight(
 
   int64_t summed = 0;
   const int32_t end = first + count;
+  const int32_t rows = p.half ? p.half : s->out_height;
   for (int32_t n = first; n < end; n += 2 * walk->strip.images) {
     const int32_t pairs = smaller(walk->strip.images, divide_up(end - n, 2));
     for (int32_t i = 0; i < pairs; i++) {
-      const uint8_t *one = input + (n + 2 * i) * in_image;
-      copy_image_pair(&walk->images, one, n + 2 * i + 1 < end ? one + in_image : NULL, copies + i * image);
+      const uint8_t *one = input + (n + 2 * i) * in_image, *next = n + 2 * i + 1 < end ? one + in_image : NULL;
+      copy_image_pair(&walk->images, one, p.half ? one : next, p.half * s->stride_y, copies + i * image);
     }
-    for (int32_t y = 0; y < s->out_height; y += walk->strip.rows) {
-      const int32_t pixels = smaller(walk->strip.rows, s->out_height - y) * s->out_width;
+    const int32_t partner_rows = p.half ? s->out_height - p.half : n + 2 * pairs > end ? 0 : rows;
+    for (int32_t y = 0; y < rows; y += walk->strip.rows) {
+      const int32_t pixels = smaller(walk->strip.rows, rows - y) * s->out_width;
       // A row may be wider than what sums hold; several at a time are not.
       const int32_t most = smaller(pixels, (int32_t)p.most_pairs);
       for (int32_t x = 0; x < pixels; x += most) {
         const gradient_strip strip = {
             .first = output_gradient + n * out_image + y * out_row + (ptrdiff_t)x * s->out_channels,
-            .image = out_image,
+            .other = p.half ? p.half * out_row : out_image,
             .channels = s->out_channels,
             .pairs = pairs,
             .pixels = smaller(most, pixels - x),
-            .odd = n + 2 * pairs > end};
+            .partners = (partner_rows - y) * s->out_width - x};
         const int32_t all = pairs * strip.pixels;
         if (summed + all > p.most_pairs) {
           if (!totals) totals = memset(base + p.totals, 0, 2 * walk->sums_bytes);

@@ -364,7 +364,8 @@ static size_t integer_gradient_scratch_bytes(const sq_conv *s, int32_t max_input
   char base[1];
   const size_t sparse = lay_out_sparse(&p, wide ? sizeof(int64_t) : sizeof(int32_t), base).bytes;
   const size_t dense = plan_integer_gradient(s, max_input, images).bytes;
-  return sparse > dense ? sparse : dense;
+  const size_t alone = plan_integer_gradient(s, max_input, 1).bytes;
+  return sparse > dense && sparse > alone ? sparse : dense > alone ? dense : alone;
 }
 
 static size_t integer_gradient_index_bytes(const sq_conv *s) { return channelwise_index_bytes(s, 1); }
