@@ -19,13 +19,16 @@ public struct Roofline: Sendable {
   ///   - bandwidth: bytes a second, read and written together.
   ///   - name: of the files.
   public init(kernels: Table, operations: Double, bandwidth: Double, name: String) {
-    table = kernels
-    var drawn = Self.series
-    if case .strings(let measured)? = kernels.column("kernel")?.values {
-      drawn = drawn.filter(measured.contains)
-    }
+    var measured: [String] = []
+    if case .strings(let kernels)? = kernels.column("kernel")?.values { measured = kernels }
+    let drawn = Self.series.filter(measured.contains)
+    // Series are told apart by number, since gnuplot does not take a field with a comma for what it says.
+    let number = Table.Column(
+      "series", description: "Of the figure's legend; -1: not drawn",
+      .integers(measured.map { drawn.firstIndex(of: $0) ?? -1 }))
+    table = Table(title: kernels.title, columns: kernels.columns + [number])
     let points = drawn.enumerated().map { index, kernel in
-      "'\(name).csv' using (stringcolumn('kernel') eq \(Figure.quoted(kernel)) ? column('intensity') : NaN):(column('gflops')) "
+      "'\(name).csv' using (column('series') == \(index) ? column('intensity') : NaN):(column('gflops')) "
         + "with points \(LineStyle.numbered(index).marker) ps 0.9 title \(Figure.quoted(kernel))"
     }
     figure = Figure(
