@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -68,8 +69,11 @@ class Bench {
           bytes, {{DNNL_ARG_SRC, levels(input, bytes.src_desc(), 0)},
                   {DNNL_ARG_WEIGHTS, levels(weight, bytes.weights_desc(), -2)},
                   {DNNL_ARG_DST, of_bytes}});
-      // Levels are small integers, so their sums are exact in both.
-      if (plain(result, output) != plain(of_bytes, output)) throw std::string("bytes and floats give different sums");
+      // Levels are small integers, so their sums are whole numbers; minimal filtering rounds on the way.
+      const auto floats = plain(result, output), sums = plain(of_bytes, output);
+      if (!std::equal(
+              floats.begin(), floats.end(), sums.begin(), [](float a, float b) { return std::abs(a - b) < 0.5f; }))
+        throw std::string("bytes and floats give different sums");
       const auto backward = input_gradient_operation(layer, any(input), any(weight), any(output), forward);
       timings[2] = median_time<dnnl::convolution_backward_data>(
           backward, {{DNNL_ARG_DIFF_SRC, empty(backward.diff_src_desc())},
