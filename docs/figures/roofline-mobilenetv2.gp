@@ -23,7 +23,7 @@ set xrange [0.5:1000]
 set key above maxcols 2
 set grid
 set samples 500
-roof(x) = x * 43.87043262113156 < 235.44033013092087 ? x * 43.87043262113156 : 235.44033013092087
+roof(x) = x * 55.567357202014136 < 235.48443870252788 ? x * 55.567357202014136 : 235.48443870252788
 plot \
   roof(x) with lines lc rgb 'black' lw 1.5 title 'what peak and bandwidth allow', \
   'roofline-mobilenetv2.csv' using (column('series') == 0 ? column('intensity') : NaN):(column('gflops')) with points lc rgb '#0072B2' pt 7 ps 0.9 title 'forward, float', \

@@ -23,7 +23,7 @@ set xrange [0.5:1000]
 set key above maxcols 2
 set grid
 set samples 500
-roof(x) = x * 40.43703832317302 < 235.36770610669365 ? x * 40.43703832317302 : 235.36770610669365
+roof(x) = x * 48.564981455578724 < 235.70374680738016 ? x * 48.564981455578724 : 235.70374680738016
 plot \
   roof(x) with lines lc rgb 'black' lw 1.5 title 'what peak and bandwidth allow', \
   'roofline-resnet20.csv' using (column('series') == 0 ? column('intensity') : NaN):(column('gflops')) with points lc rgb '#0072B2' pt 7 ps 0.9 title 'forward, float', \
