@@ -44,7 +44,9 @@ outlast_hdf5() {
   for file in "$found"{report.,timeout-,oom-}*; do
     case $file in
       *'*') continue ;;
-      */report.*) first=$(first_frame <"$file") || : ;;
+      */report.*)
+        grep -q 'ERROR: ' "$file" || continue  # refused allocations are warnings
+        first=$(first_frame <"$file") || : ;;
       *) first=$(SPQAT_FUZZ=$reader $scratch/release/fuzz -timeout=10 -rss_limit_mb=4096 "$file" 2>&1 | first_frame) || : ;;
     esac
     case $first in
