@@ -13,13 +13,14 @@ struct DrawnFigures {
   ///
   /// - Parameters:
   ///   - folder: made where it does not exist; other files in it are left alone.
+  ///   - option: of the command line, which chooses the folder.
   ///   - gnuplot: the program; nil looks for it in $PATH.
   /// - Throws: where gnuplot is missing or fails, after the CSV files and scripts were written.
-  func write(to folder: String, gnuplot: String? = nil) throws {
+  func write(to folder: String, option: String, gnuplot: String? = nil) throws {
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
-      throw Diagnostic(cause: .system, folder, "cannot be made", remedy: "choose another folder")
+      throw Diagnostic(cause: .system, folder, "cannot be made", remedy: "choose another folder with \(option)")
     }
     for (name, table) in tables {
       // Without the CR that RFC 4180 asks for, which gnuplot takes for part of the last column's name.

@@ -37,7 +37,7 @@ public struct Report: Sendable {
   ///   - gnuplot: the program; nil looks for it in $PATH.
   /// - Throws: where gnuplot is missing or fails, after the CSV files and scripts were written.
   public func write(to folder: String, gnuplot: String? = nil) throws {
-    try DrawnFigures(figures: figures, tables: tables).write(to: folder, gnuplot: gnuplot)
+    try DrawnFigures(figures: figures, tables: tables).write(to: folder, option: "--output", gnuplot: gnuplot)
     try replaceFile(at: "\(folder)/index.html", with: try page(in: folder))
   }
 }

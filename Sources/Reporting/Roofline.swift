@@ -51,6 +51,7 @@ public struct Roofline: Sendable {
   /// - Parameter folder: made where it does not exist.
   /// - Throws: where files cannot be written, or gnuplot is missing or fails.
   public func write(to folder: String) throws {
-    try DrawnFigures(figures: [figure], tables: [(name: figure.name, table: table)]).write(to: folder)
+    try DrawnFigures(figures: [figure], tables: [(name: figure.name, table: table)]).write(
+      to: folder, option: "--roofline")
   }
 }

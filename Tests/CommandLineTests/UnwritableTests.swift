@@ -40,7 +40,7 @@ struct UnwritableTests {
       place.arguments("sweep", experiment: other), "\(place.results)/other: cannot make the folder: \(remedy)")
     chmod(folder, 0o555)
     defer { chmod(folder, 0o755) }
-    try expectError(["report", folder], "\(folder)/report: cannot be made; choose another folder")
+    try expectError(["report", folder], "\(folder)/report: cannot be made; choose another folder with --output")
     let file = try #require(try place.runFiles().first)
     try expectError(
       ["export", "\(folder)/runs/\(file)", "--format", "json", "--output", "\(folder)/x"],
